@@ -1,0 +1,89 @@
+/**
+ * The Serf agent as a running thing inside this process: what the RPC server, the event handlers, the agent command and embedding
+ * programs use. Implemented by `serf-agent.ts`; nothing outside `io` sees the cores.
+ */
+import type { Endpoint } from "../base/endpoint.ts";
+import type { KeyOperation, KeyResult, Member, QueryParams, SerfEvent } from "../serf/types.ts";
+import type { LogLevel } from "../swim/types.ts";
+import type { WireCoordinate } from "../wire/serf-messages.ts";
+
+/** Everything needed to start a Serf agent; made by the agent command from flags and files, or by an embedding program. Durations in ms. */
+export interface SerfAgentOptions {
+  readonly name: string;
+  readonly bind: Endpoint;
+  readonly advertise: Endpoint;
+  readonly profile: "lan" | "wan" | "local";
+  readonly protocol: number;
+  readonly tags: ReadonlyMap<string, string>;
+  /** File that keeps tags changed at run time; "" for none. */
+  readonly tagsFile: string;
+  /** Gossip keys, primary first; empty: no encryption. */
+  readonly keys: readonly Uint8Array[];
+  /** File that keeps the keyring; "" for none. */
+  readonly keyringFile: string;
+  readonly snapshotPath: string;
+  readonly rejoinAfterLeave: boolean;
+  readonly compression: boolean;
+  readonly coordinates: boolean;
+  readonly resolveConflicts: boolean;
+  readonly coalesce: boolean;
+  readonly logLevel: LogLevel;
+  readonly broadcastTimeoutMs: number;
+  readonly reconnectIntervalMs: number;
+  readonly reconnectTimeoutMs: number;
+  readonly tombstoneTimeoutMs: number;
+  readonly querySizeMax: number;
+  readonly queryResponseSizeMax: number;
+  readonly userEventSizeMax: number;
+  /** Where log lines go: `line` is complete ("2006/01/02 15:04:05 [INFO] serf: …"). */
+  readonly log: LogSink;
+}
+
+/** Receives each log record once; levels are filtered by the sink, so that a monitor can listen at a finer level. */
+export interface LogSink {
+  write(level: LogLevel, text: string): void;
+}
+
+/** What a query brings in, in order; `done` comes exactly once. */
+export type QueryRecord =
+  | { readonly kind: "ack"; readonly from: string }
+  | { readonly kind: "response"; readonly from: string; readonly payload: Uint8Array | null }
+  | { readonly kind: "done" };
+
+export type Unsubscribe = () => void;
+
+/** A command that the cluster or the core refused; `message` is the original's text, fit for an RPC `Error` field. */
+export class SerfError extends Error {
+  override readonly name = "SerfError";
+  readonly code = "ERR_MUSTER_SERF";
+}
+
+export interface SerfAgentApi {
+  readonly name: string;
+  readonly bind: Endpoint;
+  readonly advertise: Endpoint;
+  /** Resolves once the agent has stopped, for whatever reason. */
+  readonly stopped: Promise<{ readonly reason: "leave" | "shutdown" | "conflict" }>;
+  members(): readonly Member[];
+  self(): Member;
+  /** Number of nodes contacted; `error` is the multi-line list of failures when it is 0, else "". */
+  join(addresses: readonly string[], replay: boolean): Promise<{ readonly nodes: number; readonly error: string }>;
+  /** Graceful leave; the agent goes on answering until `shutdown`. */
+  leave(): Promise<void>;
+  /** Closes sockets, flushes files, stops workers. Idempotent. */
+  shutdown(): Promise<void>;
+  forceLeave(node: string, prune: boolean): Promise<void>;
+  userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void>;
+  /** Resolves once the query is on its way; records follow until `done`, unless the returned function cancels them. */
+  query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe>;
+  /** Answers a received query (`token` of the event). Rejects with the original's text when it is too late, too long or repeated. */
+  respond(token: number, payload: Uint8Array): Promise<void>;
+  setTags(tags: ReadonlyMap<string, string>): Promise<void>;
+  /** `error` is "" on success; the result is there in both cases. */
+  keys(operation: KeyOperation, key: string): Promise<{ readonly result: KeyResult; readonly error: string }>;
+  /** Sections of `serf info`: agent, runtime, serf, tags (and event_handlers, added by the agent command). */
+  stats(): Map<string, Map<string, string>>;
+  coordinate(node: string): WireCoordinate | null;
+  /** Every Serf event after coalescing. A listener must not block; bounded queues are its own business. */
+  subscribe(listener: (event: SerfEvent) => void): Unsubscribe;
+}

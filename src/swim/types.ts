@@ -1,0 +1,132 @@
+/**
+ * The contract of the SWIM core (`swim.ts`): what goes in, what comes out, and what the layer above must offer.
+ *
+ * The core is a machine: `step(input, nowMs, out)` applies one input and appends effects; `wakeAtMs` names the next deadline.
+ * It knows no clock, no socket and no randomness of its own. Inputs from peers never make it throw.
+ * Messages are plain: whoever drives the core takes compound, compression, CRC, encryption and label off (and puts them on).
+ */
+import type { Endpoint } from "../base/endpoint.ts";
+
+export interface SwimConfig {
+  readonly name: string;
+  /** Advertised address. */
+  readonly advertise: Endpoint;
+  /** Port that stands in for a received port 0. */
+  readonly bindPort: number;
+  /** [PMin, PMax, PCur, DMin, DMax, DCur] announced with our alive; Serf: 1 5 2 2 5 protocol. */
+  readonly versions: Uint8Array;
+  readonly meta: Uint8Array;
+  readonly profile: SwimProfile;
+  /** Bytes that encryption and label add to each datagram; taken off the packet budget (29 for AES-GCM version 1). */
+  readonly packetOverheadBytes: () => number;
+  /** Lines below this level need not be built. */
+  readonly logLevel: LogLevel;
+}
+
+/** Timing and fan-out; `lan`, `wan` and `local` stand in `profiles.ts`. All times in ms. */
+export interface SwimProfile {
+  readonly tcpTimeoutMs: number;
+  readonly indirectChecks: number;
+  readonly retransmitMult: number;
+  readonly suspicionMult: number;
+  readonly suspicionMaxTimeoutMult: number;
+  readonly pushPullIntervalMs: number;
+  readonly probeTimeoutMs: number;
+  readonly probeIntervalMs: number;
+  readonly gossipNodes: number;
+  readonly gossipIntervalMs: number;
+  readonly gossipToTheDeadMs: number;
+  readonly awarenessMaxMultiplier: number;
+  /** Largest datagram we send. */
+  readonly packetSizeBytes: number;
+  readonly deadNodeReclaimMs: number;
+  readonly tcpPings: boolean;
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "err";
+
+/** A stream's number is chosen by whoever starts it: the core counts its own dials up from 1, drivers count accepted ones down from -1. */
+export type StreamId = number;
+/** Chosen by the caller of a command; comes back in its `reply`. */
+export type RequestId = number;
+
+export interface JoinTarget {
+  /** Node name of `name/host:port`, or "". */
+  readonly name: string;
+  readonly to: Endpoint;
+}
+
+export type SwimInput =
+  | { readonly kind: "wake" }
+  /** One plain datagram message, type byte first. `bytes` may be kept by the core: the driver must not reuse the memory. */
+  | { readonly kind: "message"; readonly from: Endpoint; readonly bytes: Uint8Array }
+  | { readonly kind: "streamOpened"; readonly stream: StreamId }
+  /** One complete plain stream message (a push/pull with all its nodes and user state), type byte first. */
+  | { readonly kind: "streamMessage"; readonly stream: StreamId; readonly from: Endpoint; readonly bytes: Uint8Array }
+  /** Dial refused or timed out, connection broken, undecodable data, closed by the peer before an answer. */
+  | { readonly kind: "streamFailed"; readonly stream: StreamId; readonly error: string }
+  | { readonly kind: "join"; readonly request: RequestId; readonly targets: readonly JoinTarget[] }
+  | { readonly kind: "leave"; readonly request: RequestId; readonly timeoutMs: number }
+  | { readonly kind: "updateMeta"; readonly request: RequestId; readonly meta: Uint8Array; readonly timeoutMs: number };
+
+export type SwimEffect =
+  /**
+   * Send these plain messages as one datagram to each target (compound when more than one). Encoded and sealed by the driver:
+   * compressed once, sealed once per target. `crc`: the targets understand the CRC header.
+   */
+  | { readonly kind: "packet"; readonly to: readonly Endpoint[]; readonly messages: readonly Uint8Array[]; readonly crc: boolean }
+  | { readonly kind: "dial"; readonly stream: StreamId; readonly to: Endpoint; readonly timeoutMs: number }
+  | { readonly kind: "streamSend"; readonly stream: StreamId; readonly bytes: Uint8Array }
+  /** Close once everything sent is flushed. The core forgets the stream: no further input for it is expected. */
+  | { readonly kind: "streamClose"; readonly stream: StreamId }
+  | { readonly kind: "log"; readonly level: LogLevel; readonly text: string }
+  /** A counter to add to; names as in lessons §4 (`memberlist.msg.suspect`, …). */
+  | { readonly kind: "count"; readonly name: string; readonly delta: number }
+  /** Answer to a command. `errors` lists what failed, in the wording of the originals; empty means success. */
+  | { readonly kind: "reply"; readonly request: RequestId; readonly value: ReplyValue; readonly errors: readonly string[] };
+
+/** Result of a command: a join's number of contacted nodes, or nothing. Serf adds its own (see `serf/types.ts`). */
+export type ReplyValue = { readonly kind: "none" } | { readonly kind: "joined"; readonly nodes: number };
+
+export type SwimState = "alive" | "suspect" | "dead" | "left";
+
+/** A view of one member; a fresh object per call, safe to keep. */
+export interface SwimMember {
+  readonly name: string;
+  readonly addr: Uint8Array;
+  readonly ip: string;
+  readonly port: number;
+  readonly meta: Uint8Array;
+  readonly versions: Uint8Array;
+  readonly incarnation: number;
+  readonly state: SwimState;
+  readonly stateChangeMs: number;
+}
+
+/**
+ * What the layer above (Serf) offers to SWIM; all calls are synchronous, inside `step`, and append to the same `out`.
+ * The counterpart of memberlist's delegates.
+ */
+export interface SwimDelegate<Out> {
+  /** A member appeared or came back. */
+  memberJoined(member: SwimMember, nowMs: number, out: Out[]): void;
+  /** A member left (`state` left) or was declared dead (`state` dead). */
+  memberLeft(member: SwimMember, nowMs: number, out: Out[]): void;
+  /** A member's meta changed. */
+  memberUpdated(member: SwimMember, nowMs: number, out: Out[]): void;
+  /** Somebody announces an alive member's name from another address. */
+  memberConflict(existing: SwimMember, other: SwimMember, nowMs: number, out: Out[]): void;
+  /** A user message arrived; `payload` is a Serf message. */
+  userMessage(payload: Uint8Array, from: Endpoint | null, nowMs: number, out: Out[]): void;
+  /** Takes queued Serf messages for a packet: each costs `overhead + length`, together at most `limit` bytes. `targets`: how many nodes will receive them. */
+  takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[];
+  /** User state for a push/pull; null sends none. */
+  localState(join: boolean): Uint8Array | null;
+  mergeRemoteState(state: Uint8Array, join: boolean, nowMs: number, out: Out[]): void;
+  /** Veto of a push/pull merge (Serf's merge delegate): the reason, or null to accept. Called on joins only. */
+  vetoMerge(members: readonly SwimMember[]): string | null;
+  /** Payload of our acks: the coordinate; null sends none. */
+  ackPayload(): Uint8Array | null;
+  /** A direct probe was answered. */
+  pingCompleted(member: SwimMember, rttMs: number, payload: Uint8Array | null, nowMs: number, out: Out[]): void;
+}
