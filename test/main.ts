@@ -21,6 +21,6 @@ if (files.length === 0) {
     .on("test:fail", () => {
       process.exitCode = 1;
     })
-    .compose(spec)
+    .compose(new spec())
     .pipe(process.stdout);
 }
