@@ -130,3 +130,16 @@ export interface SwimDelegate<Out> {
   /** A direct probe was answered. */
   pingCompleted(member: SwimMember, rttMs: number, payload: Uint8Array | null, nowMs: number, out: Out[]): void;
 }
+
+/**
+ * Reads of the member table without allocation: `swim.table`, for the simulation's checkers (a look after each step) and for statistics.
+ * A row is valid until the next step: rows may move when a member is removed.
+ */
+export interface MemberTableView {
+  /** Grows with each change of any record, so that a reader can skip an unchanged table. */
+  readonly revision: number;
+  readonly size: number;
+  nameAt(row: number): string;
+  incarnationAt(row: number): number;
+  stateAt(row: number): SwimState;
+}
