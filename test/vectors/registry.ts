@@ -1,0 +1,11 @@
+/**
+ * Which checker reads which recording: the key is the file's base name without `.json`. A checker calls `report` once for each case it has compared,
+ * with null when it was equal and else with the difference; what it does not know inside a file it reports as a failed case, never skips.
+ * Whoever adds a line here adds the recording to `data/` in the same commit.
+ */
+
+/** Called once per case: `error` is null for a passed case, else the difference in words. */
+export type Report = (caseName: string, error: string | null) => void;
+export type Checker = (data: unknown, report: Report) => void | Promise<void>;
+
+export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([]);
