@@ -37,6 +37,15 @@ export interface SerfAgentOptions {
   readonly userEventSizeMax: number;
   /** Where log lines go: `line` is complete ("2006/01/02 15:04:05 [INFO] serf: …"). */
   readonly log: LogSink;
+  /** Where counters go (the cores' `count` effects, sockets, RPC); absent: nobody counts. */
+  readonly metrics?: MetricSink;
+}
+
+/** Receives measurements as they happen; names without prefix, as in lessons §4 ("memberlist.msg.alive"). Must not block or throw. */
+export interface MetricSink {
+  count(name: string, delta: number): void;
+  /** One observation: a duration in ms, a size in bytes. */
+  sample(name: string, value: number): void;
 }
 
 /** Receives each log record once; levels are filtered by the sink, so that a monitor can listen at a finer level. */
