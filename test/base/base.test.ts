@@ -83,7 +83,7 @@ test("deadlines equal a sorted list under random operations", () => {
 });
 
 test("the same seed draws the same numbers; a shuffle keeps every item", () => {
-  const draw = (seed: number): number[] => Array.from({ length: 5 }, (_, i) => new SeededRandom(seed + i * 0).below(1000));
+  const draw = (seed: number): number[] => Array.from({ length: 5 }, () => new SeededRandom(seed).below(1000));
   assert.deepEqual(draw(1), draw(1));
   const items = shuffle([...Array(100).keys()], new SeededRandom(9));
   assert.deepEqual(items.toSorted((a, b) => a - b), [...Array(100).keys()]);
