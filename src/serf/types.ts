@@ -3,12 +3,10 @@
  * Extends the SWIM contract; reads (`members()`, `stats()`, `coordinate(name)`) are plain methods without effects.
  */
 import type { Endpoint } from "../base/endpoint.ts";
+import type { Matcher } from "../wire/matcher.ts";
 import type { RequestId, SwimEffect, SwimInput, SwimProfile, LogLevel, ReplyValue } from "../swim/types.ts";
 
-/** Compiles an expression that came from outside, with RE2 rules; null when it is invalid. Injected: `io` uses re2js. */
-export interface Matcher {
-  compile(expr: string): ((text: string) => boolean) | null;
-}
+export type { Matcher };
 
 export interface PoolConfig {
   readonly name: string;
