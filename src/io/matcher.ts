@@ -1,0 +1,46 @@
+/**
+ * Expressions that come from outside (query filters, member filters), with Go's RE2 rules: linear time, no back-references, no look-around.
+ */
+import { RE2JS } from "re2js";
+import type { Matcher } from "../serf/types.ts";
+
+/** Compiled expressions kept; the same few arrive with every query of a monitoring tool. */
+export const COMPILED_EXPRESSIONS_MAX = 256;
+/** Longest expression taken: far above what fits a 1 KiB query. Bounds compile time and memory. */
+export const EXPRESSION_LENGTH_MAX = 8192;
+
+type Test = (text: string) => boolean;
+
+export class Re2Matcher implements Matcher {
+  // Insertion order is age: the first key is the one not used for longest.
+  readonly #compiled = new Map<string, Test | null>();
+
+  /** A test that searches anywhere in the text (unanchored), or null when Go would refuse the expression. */
+  compile(expr: string): Test | null {
+    if (expr.length > EXPRESSION_LENGTH_MAX) return null;
+    const known = this.#compiled.get(expr);
+    if (known !== undefined) this.#compiled.delete(expr);
+    const test = known === undefined ? compileRe2(expr) : known;
+    this.#compiled.set(expr, test);
+    if (this.#compiled.size > COMPILED_EXPRESSIONS_MAX) {
+      for (const oldest of this.#compiled.keys()) {
+        this.#compiled.delete(oldest);
+        break;
+      }
+    }
+    return test;
+  }
+
+  get size(): number {
+    return this.#compiled.size;
+  }
+}
+
+function compileRe2(expr: string): Test | null {
+  try {
+    const program = RE2JS.compile(expr);
+    return (text) => program.test(text);
+  } catch {
+    return null; // The library reports bad syntax by throwing; nesting beyond 1,000 levels is such an error too.
+  }
+}

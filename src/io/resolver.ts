@@ -1,0 +1,120 @@
+/** Join addresses: `[name/]host[:port]` to the endpoints behind them, with memberlist's rules and error texts (serf-protocol §5). */
+import { getServers } from "node:dns";
+import { lookup } from "node:dns/promises";
+import { formatEndpoint, ipFromBytes, ipToBytes } from "../base/endpoint.ts";
+import { fail, ok, type Result } from "../base/result.ts";
+import type { JoinTarget } from "../swim/types.ts";
+import { errorCode, errnoText } from "./go-errors.ts";
+
+/** Addresses taken of one name: a name that resolves to thousands must not turn into thousands of dials. */
+export const ADDRESSES_PER_NAME_MAX = 64;
+
+/** Resolves a host name to every address it has. Replaced in tests. */
+export type LookupAll = (host: string) => Promise<readonly string[]>;
+
+const systemLookup: LookupAll = async (host) => (await lookup(host, { all: true, order: "verbatim" })).map(({ address }) => address);
+
+export interface ResolvedAddresses {
+  readonly targets: readonly JoinTarget[];
+  /** One `Failed to resolve X: …` for each address that cannot be used. */
+  readonly errors: readonly string[];
+}
+
+/** Resolves all addresses, in their order; one that fails does not keep the others back. */
+export async function resolveJoinAddresses(addresses: readonly string[], defaultPort: number, lookupAll = systemLookup): Promise<ResolvedAddresses> {
+  const resolved = await Promise.all(addresses.map((address) => resolveOne(address, defaultPort, lookupAll)));
+  const targets: JoinTarget[] = [];
+  const errors: string[] = [];
+  resolved.forEach((result, index) => {
+    if (result.ok) targets.push(...result.value);
+    else errors.push(`Failed to resolve ${addresses[index] as string}: ${result.error}`);
+  });
+  return { targets, errors };
+}
+
+async function resolveOne(address: string, defaultPort: number, lookupAll: LookupAll): Promise<Result<JoinTarget[]>> {
+  const slash = address.indexOf("/");
+  if (slash === 0) return fail("empty node name provided");
+  const name = slash > 0 ? address.slice(0, slash) : "";
+  const split = splitHostPort(ensurePort(address.slice(slash + 1), defaultPort));
+  if (!split.ok) return split;
+  const port = parsePort(split.value.port);
+  if (!port.ok) return port;
+  const host = split.value.host;
+  const bytes = ipToBytes(host);
+  if (bytes !== null) return ok([{ name, to: { ip: ipFromBytes(bytes), port: port.value } }]);
+  try {
+    const ips = await lookupAll(checkName(host));
+    if (ips.length === 0) return fail(lookupErrorText(host, "no such host"));
+    return ok([...new Set(ips)].slice(0, ADDRESSES_PER_NAME_MAX).map((ip) => ({ name, to: { ip, port: port.value } })));
+  } catch (error) {
+    return fail(lookupErrorText(host, reasonOf(error)));
+  }
+}
+
+class NotAName extends Error {}
+
+/** Text that can be no domain name is not asked for: the original refuses it without a query too. */
+function checkName(host: string): string {
+  if (!isDomainName(host)) throw new NotAName();
+  return host;
+}
+
+function isDomainName(host: string): boolean {
+  return host.length <= 254 && /^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$/.test(host);
+}
+
+function reasonOf(error: unknown): string {
+  const code = errorCode(error);
+  if (error instanceof NotAName || code === "ENOTFOUND" || code === "ENODATA") return "no such host";
+  return code === "EAI_AGAIN" ? "Temporary failure in name resolution" : errnoText(error);
+}
+
+/** Go names the server it asked; the first configured one is where the system's resolver begins too. */
+function lookupErrorText(host: string, reason: string): string {
+  const server = isDomainName(host) ? getServers()[0] : undefined;
+  if (server === undefined) return `lookup ${host}: ${reason}`;
+  return `lookup ${host} on ${ipToBytes(server) === null ? server : formatEndpoint({ ip: server, port: 53 })}: ${reason}`;
+}
+
+/** Whether the text ends in a port: a single colon, or one behind the brackets. */
+export function hasPort(text: string): boolean {
+  if (text.lastIndexOf("[") === 0) return text.lastIndexOf(":") > text.lastIndexOf("]");
+  return text.split(":").length === 2;
+}
+
+/** The text with a port; brackets are put around IPv6. */
+export function ensurePort(text: string, port: number): string {
+  if (hasPort(text)) return text;
+  const host = text.replace(/^[[\]]+|[[\]]+$/g, "");
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Splits as Go's net.SplitHostPort, with its errors. */
+export function splitHostPort(text: string): Result<{ readonly host: string; readonly port: string }> {
+  const refuse = (why: string): Result<never> => fail(`address ${text}: ${why}`);
+  const colon = text.lastIndexOf(":");
+  if (colon < 0) return refuse("missing port in address");
+  const port = text.slice(colon + 1);
+  if (text.startsWith("[")) {
+    const end = text.indexOf("]");
+    if (end < 0) return refuse("missing ']' in address");
+    if (end + 1 === text.length) return refuse("missing port in address");
+    if (end + 1 !== colon) return refuse(text[end + 1] === ":" ? "too many colons in address" : "missing port in address");
+    if (text.indexOf("[", 1) >= 0) return refuse("unexpected '[' in address");
+    if (text.indexOf("]", end + 1) >= 0) return refuse("unexpected ']' in address");
+    return ok({ host: text.slice(1, end), port });
+  }
+  const host = text.slice(0, colon);
+  if (host.includes(":")) return refuse("too many colons in address");
+  if (text.includes("[")) return refuse("unexpected '[' in address");
+  if (text.includes("]")) return refuse("unexpected ']' in address");
+  return ok({ host, port });
+}
+
+function parsePort(text: string): Result<number> {
+  const refuse = (why: string): Result<never> => fail(`strconv.ParseUint: parsing ${JSON.stringify(text)}: ${why}`);
+  if (!/^[0-9]+$/.test(text)) return refuse("invalid syntax");
+  const port = Number(text);
+  return port > 0xffff ? refuse("value out of range") : ok(port);
+}
