@@ -120,6 +120,8 @@ export interface SwimDelegate<Out> {
   userMessage(payload: Uint8Array, from: Endpoint | null, nowMs: number, out: Out[]): void;
   /** Takes queued Serf messages for a packet: each costs `overhead + length`, together at most `limit` bytes. `targets`: how many nodes will receive them. */
   takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[];
+  /** Something waits in those queues. While nothing does anywhere, the gossip timer sleeps. */
+  hasBroadcasts(): boolean;
   /** User state for a push/pull; null sends none. */
   localState(join: boolean): Uint8Array | null;
   mergeRemoteState(state: Uint8Array, join: boolean, nowMs: number, out: Out[]): void;

@@ -1,0 +1,51 @@
+/** What the parts of the SWIM machine share. Inside this folder effects are plain `SwimEffect`s; `swim.ts` widens them to the caller's. */
+import type { Random } from "../base/random.ts";
+import type { Awareness } from "./awareness.ts";
+import type { BroadcastQueue } from "./broadcast-queue.ts";
+import type { MemberRecords } from "./member-records.ts";
+import type { MemberTable } from "./member-table.ts";
+import type { LogLevel, SwimConfig, SwimDelegate, SwimEffect } from "./types.ts";
+
+export type Delegate = SwimDelegate<SwimEffect>;
+
+export interface Core {
+  readonly config: SwimConfig;
+  readonly random: Random;
+  readonly delegate: Delegate;
+  readonly records: MemberRecords;
+  readonly table: MemberTable;
+  readonly awareness: Awareness;
+  readonly broadcasts: BroadcastQueue;
+  /** Our advertised address as bytes. */
+  readonly selfAddr: Uint8Array;
+  /** Our slot in the table; -1 until we have entered ourselves. */
+  selfSlot: number;
+  /** We have said goodbye: nothing brings us back. */
+  left: boolean;
+  /** Last sequence number given to a probe or relay. */
+  seq: number;
+}
+
+const SEQ_MAX = 0xffff_ffff;
+
+/** The next sequence number; one counter for probes and relays, first 1, wrapping in 32 bits. */
+export function nextSeq(core: Core): number {
+  core.seq = core.seq >= SEQ_MAX ? 1 : core.seq + 1;
+  return core.seq;
+}
+
+const LEVELS: Readonly<Record<LogLevel, number>> = { trace: 0, debug: 1, info: 2, warn: 3, err: 4 };
+
+/** Whether a line of that level is wanted; ask before building an expensive text. */
+export function logs(core: Core, level: LogLevel): boolean {
+  return LEVELS[level] >= LEVELS[core.config.logLevel];
+}
+
+/** Appends a log line in the original's words; the prefix is added here. */
+export function log(core: Core, level: LogLevel, text: string, out: SwimEffect[]): void {
+  if (logs(core, level)) out.push({ kind: "log", level, text: `memberlist: ${text}` });
+}
+
+export function count(name: string, out: SwimEffect[]): void {
+  out.push({ kind: "count", name, delta: 1 });
+}

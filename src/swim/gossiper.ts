@@ -1,0 +1,48 @@
+/** Gossip rounds (SWIM paper, section 4.1; serf-protocol §4.10): each interval one packet of waiting broadcasts goes to a few random members. */
+import type { Endpoint } from "../base/endpoint.ts";
+import type { Core } from "./core.ts";
+import type { Outbox } from "./outbox.ts";
+import { pickMembers } from "./pick.ts";
+import type { SwimEffect } from "./types.ts";
+
+/** Memberlist protocol that understands the CRC header. */
+const CRC_PROTOCOL_MIN = 5;
+const NOBODY = -1;
+
+export class Gossiper {
+  readonly #core: Core;
+  readonly #outbox: Outbox;
+  readonly #picked: number[] = [];
+  #nextRoundAtMs: number;
+
+  constructor(core: Core, outbox: Outbox, nowMs: number) {
+    this.#core = core;
+    this.#outbox = outbox;
+    this.#nextRoundAtMs = nowMs + 1 + core.random.below(Math.max(1, Math.trunc(core.config.profile.gossipIntervalMs)));
+  }
+
+  /** The next round; Infinity while there is nothing to say or nobody to tell. The first message after silence goes out at once. */
+  get nextAtMs(): number {
+    return this.#core.table.size > 1 && this.#outbox.isWaiting ? this.#nextRoundAtMs : Infinity;
+  }
+
+  wake(nowMs: number, out: SwimEffect[]): void {
+    if (nowMs < this.nextAtMs) return;
+    const { table, config } = this.#core;
+    const { gossipIntervalMs, gossipNodes } = config.profile;
+    this.#nextRoundAtMs = nowMs + gossipIntervalMs;
+    pickMembers(this.#core, "gossip", gossipNodes, NOBODY, nowMs, this.#picked);
+    const to: Endpoint[] = [];
+    let crc = true;
+    for (const slot of this.#picked) {
+      const { endpoint, versions } = table.record(slot);
+      if (endpoint.ip === "") continue;
+      to.push(endpoint);
+      crc &&= (versions[1] ?? 0) >= CRC_PROTOCOL_MIN;
+    }
+    if (to.length === 0) return;
+    // One plaintext for the whole round: it is compressed once.
+    const messages = this.#outbox.takeRound(to.length);
+    if (messages.length > 0) out.push({ kind: "packet", to, messages, crc });
+  }
+}

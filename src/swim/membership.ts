@@ -1,0 +1,275 @@
+/**
+ * The rules that turn claims about members into states (SWIM paper, section 4.2; serf-protocol §4.2–4.6): alive, suspect, dead, left,
+ * and the refutation of claims about ourselves. Each rule is one method; all effects of a change of state happen here.
+ */
+import { EMPTY_BYTES, equalBytes } from "../base/bytes.ts";
+import { formatEndpoint, ipFromBytes } from "../base/endpoint.ts";
+import { encodeAlive, encodeDead, encodeSuspect } from "../wire/gossip-codec.ts";
+import type { Alive } from "../wire/gossip-messages.ts";
+import { count, log, logs, type Core } from "./core.ts";
+import type { MemberRecord } from "./member-records.ts";
+import { StateCode } from "./member-table.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Suspicions } from "./suspicion.ts";
+import { NS_PER_MS, suspicionTimeoutNs } from "./timing.ts";
+import type { SwimEffect, SwimMember } from "./types.ts";
+
+/** Members we keep at most: what one push/pull may carry. */
+export const MEMBERS_MAX = 1_048_576;
+/** Longest name we keep, in characters. Longer ones cannot be gossiped anyway. */
+export const NAME_LENGTH_MAX = 1024;
+/** Longest metadata we keep, in bytes: eight times what a sender may announce. */
+export const META_BYTES_KEPT_MAX = 4096;
+const ADDR_BYTES_MAX = 16;
+const VERSIONS_BYTES_MAX = 16;
+const INCARNATION_MAX = 0xffff_ffff;
+/** A suspicion wants this many fewer confirmations than its multiplier: ours and one interval of phase difference. */
+const CONFIRMATIONS_LESS = 2;
+/** The suspect and ourselves cannot confirm. */
+const NOT_CONFIRMING = 2;
+
+export type AliveClaim = Omit<Alive, "kind">;
+
+export interface Accusation {
+  readonly node: string;
+  readonly incarnation: number;
+  readonly from: string;
+}
+
+export class Membership {
+  readonly #core: Core;
+  readonly #outbox: Outbox;
+  readonly #suspicions: Suspicions;
+  #incarnation = 0; // Our own counter.
+
+  constructor(core: Core, outbox: Outbox, suspicions: Suspicions) {
+    this.#core = core;
+    this.#outbox = outbox;
+    this.#suspicions = suspicions;
+  }
+
+  /** A fresh incarnation of ourselves. */
+  nextIncarnation(): number {
+    this.#incarnation = Math.min(INCARNATION_MAX, this.#incarnation + 1);
+    return this.#incarnation;
+  }
+
+  /** Some other member is alive or suspect. */
+  get anyOther(): boolean {
+    const { table, selfSlot } = this.#core;
+    const self = selfSlot < 0 ? StateCode.unknown : table.state(selfSlot);
+    return table.livingCount > (self === StateCode.alive || self === StateCode.suspect ? 1 : 0);
+  }
+
+  /**
+   * Somebody is said to be alive. `bootstrap`: we say it about ourselves. `token` comes back when the broadcast is finished;
+   * false when no broadcast was queued.
+   */
+  alive(claim: AliveClaim, bootstrap: boolean, token: number, nowMs: number, out: SwimEffect[]): boolean {
+    const core = this.#core;
+    const { table } = core;
+    const { node, incarnation } = claim;
+    const aboutUs = node === core.config.name;
+    if (core.left && aboutUs) return false;
+    if (!this.#isAcceptable(claim, out)) return false;
+
+    let slot = table.slotOf(node);
+    let moves = false;
+    if (slot < 0) {
+      if (table.size >= MEMBERS_MAX) {
+        count("memberlist.drop.members", out);
+        return false;
+      }
+      slot = table.add(node, claim, nowMs, core.random);
+      if (aboutUs) core.selfSlot = slot;
+    } else if (this.#isElsewhere(table.record(slot), claim)) {
+      if (!this.#mayMove(slot, nowMs)) {
+        this.#conflict(slot, claim, nowMs, out);
+        return false;
+      }
+      moves = true;
+      if (logs(core, "info")) {
+        const { endpoint } = table.record(slot);
+        log(core, "info", `Updating address for left or failed node ${node} from ${formatEndpoint(endpoint)} to ${ipFromBytes(claim.addr)}:${claim.port}`, out);
+      }
+    }
+    if (aboutUs ? incarnation < table.incarnation(slot) : !moves && incarnation <= table.incarnation(slot)) return false;
+
+    this.#suspicions.cancel(slot);
+    const record = table.record(slot);
+    const oldState = table.state(slot);
+    if (aboutUs && !bootstrap) {
+      const same = incarnation === table.incarnation(slot) && equalBytes(claim.meta, record.meta) && equalBytes(claim.versions, record.versions);
+      if (same) return false;
+      if (logs(core, "warn")) log(core, "warn", refutingAlive(claim, record), out);
+      this.#refute(slot, incarnation, out);
+      count("memberlist.msg.alive", out);
+      return false;
+    }
+    const queued = this.#broadcast(node, encodeAlive(claim), token);
+    const versions = claim.versions.length > 0 ? claim.versions : record.versions;
+    const { addr, port, meta } = claim;
+    const metaChanged = !equalBytes(meta, record.meta);
+    if (moves || metaChanged || !equalBytes(versions, record.versions) || !equalBytes(addr, record.addr)) {
+      table.setContent(slot, { addr, port, meta, versions });
+    }
+    table.setIncarnation(slot, incarnation);
+    if (oldState !== StateCode.alive) table.setState(slot, StateCode.alive, nowMs);
+    count("memberlist.msg.alive", out);
+    if (oldState === StateCode.dead || oldState === StateCode.left) core.delegate.memberJoined(table.view(slot), nowMs, out);
+    else if (metaChanged) core.delegate.memberUpdated(table.view(slot), nowMs, out);
+    return queued;
+  }
+
+  /** Somebody is said not to answer. */
+  suspect({ node, incarnation, from }: Accusation, nowMs: number, out: SwimEffect[]): void {
+    const core = this.#core;
+    const { table } = core;
+    const slot = table.slotOf(node);
+    if (slot < 0 || incarnation < table.incarnation(slot)) return;
+    if (this.#suspicions.has(slot)) {
+      if (this.#suspicions.confirm(slot, from, nowMs)) this.#broadcast(node, encodeSuspect({ incarnation, node, from }), 0);
+      return;
+    }
+    if (table.state(slot) !== StateCode.alive) return;
+    if (slot === core.selfSlot) {
+      log(core, "warn", `Refuting a suspect message (from: ${from})`, out);
+      this.#refute(slot, incarnation, out);
+      return;
+    }
+    this.#broadcast(node, encodeSuspect({ incarnation, node, from }), 0);
+    count("memberlist.msg.suspect", out);
+    table.setIncarnation(slot, incarnation);
+    table.setState(slot, StateCode.suspect, nowMs);
+    this.#startSuspicion(slot, from, nowMs);
+  }
+
+  /** Somebody is said to be dead, or, if `from` is `node`, to have left. `token` and result as for `alive`. */
+  dead({ node, incarnation, from }: Accusation, token: number, nowMs: number, out: SwimEffect[]): boolean {
+    const core = this.#core;
+    const { table } = core;
+    const slot = table.slotOf(node);
+    if (slot < 0 || incarnation < table.incarnation(slot)) return false;
+    this.#suspicions.cancel(slot);
+    const state = table.state(slot);
+    if (state === StateCode.dead || state === StateCode.left) return false;
+    if (slot === core.selfSlot && !core.left) {
+      log(core, "warn", `Refuting a dead message (from: ${from})`, out);
+      this.#refute(slot, incarnation, out);
+      return false;
+    }
+    const queued = this.#broadcast(node, encodeDead({ incarnation, node, from }), token);
+    count("memberlist.msg.dead", out);
+    table.setIncarnation(slot, incarnation);
+    table.setState(slot, from === node ? StateCode.left : StateCode.dead, nowMs);
+    core.delegate.memberLeft(table.view(slot), nowMs, out);
+    return queued;
+  }
+
+  /** Declares dead whose suspicion is over. */
+  expireSuspicions(nowMs: number, out: SwimEffect[]): void {
+    const core = this.#core;
+    const { table } = core;
+    for (;;) {
+      const slot = this.#suspicions.due(nowMs);
+      if (slot < 0) return;
+      const confirmations = this.#suspicions.confirmations(slot);
+      if (confirmations < this.#suspicions.wanted(slot)) count("memberlist.degraded.timeout", out);
+      this.#suspicions.cancel(slot);
+      if (table.state(slot) !== StateCode.suspect) continue;
+      const { name } = table.record(slot);
+      log(core, "info", `Marking ${name} as failed, suspect timeout reached (${confirmations} peer confirmations)`, out);
+      this.dead({ node: name, incarnation: table.incarnation(slot), from: core.config.name }, 0, nowMs, out);
+    }
+  }
+
+  #startSuspicion(slot: number, from: string, nowMs: number): void {
+    const { suspicionMult, suspicionMaxTimeoutMult, probeIntervalMs } = this.#core.config.profile;
+    const nodes = this.#core.table.size;
+    const wanted = nodes - NOT_CONFIRMING < suspicionMult - CONFIRMATIONS_LESS ? 0 : suspicionMult - CONFIRMATIONS_LESS;
+    const minMs = suspicionTimeoutNs(suspicionMult, nodes, probeIntervalMs * NS_PER_MS) / NS_PER_MS;
+    this.#suspicions.start(slot, from, { wanted, minMs, maxMs: suspicionMaxTimeoutMult * minMs }, nowMs);
+  }
+
+  /** Answers a claim about ourselves with a newer incarnation; being accused is evidence that we are slow. */
+  #refute(slot: number, accusedIncarnation: number, out: SwimEffect[]): void {
+    const core = this.#core;
+    let incarnation = this.nextIncarnation();
+    if (accusedIncarnation >= incarnation) {
+      this.#incarnation = Math.min(INCARNATION_MAX, accusedIncarnation + 1);
+      incarnation = this.#incarnation;
+    }
+    core.table.setIncarnation(slot, incarnation);
+    core.awareness.apply(1);
+    count("memberlist.refute", out);
+    const { name, addr, endpoint, meta, versions } = core.table.record(slot);
+    // The original names this broadcast by our address, so it never replaces one about our name.
+    this.#broadcast(endpoint.ip, encodeAlive({ node: name, incarnation, addr, port: endpoint.port, meta, versions }), 0);
+  }
+
+  #broadcast(name: string, message: Uint8Array, token: number): boolean {
+    // What no packet can carry would wait for ever.
+    if (!this.#outbox.fits(message)) return false;
+    this.#core.broadcasts.queue(name, message, token);
+    return true;
+  }
+
+  #isAcceptable({ node, addr, port, meta, versions }: AliveClaim, out: SwimEffect[]): boolean {
+    const core = this.#core;
+    const isTooLong = node.length > NAME_LENGTH_MAX || meta.length > META_BYTES_KEPT_MAX || addr.length > ADDR_BYTES_MAX || versions.length > VERSIONS_BYTES_MAX;
+    if (isTooLong) {
+      count("memberlist.drop.alive", out);
+      return false;
+    }
+    const [min = 0, max = 0, current = 0] = versions;
+    if (versions.length >= 3 && (min === 0 || max === 0 || min > max)) {
+      const where = `${ipFromBytes(addr)}:${port}`;
+      log(core, "warn", `Ignoring an alive message for '${node}' (${where}) because protocol version(s) are wrong: ${min} <= ${current} <= ${max} should be >0`, out);
+      count("memberlist.drop.alive", out);
+      return false;
+    }
+    return true;
+  }
+
+  #isElsewhere({ addr, endpoint }: MemberRecord, claim: AliveClaim): boolean {
+    if (endpoint.port !== claim.port) return true;
+    if (equalBytes(addr, claim.addr)) return false;
+    // The same IPv4 address may come as 4 or as 16 bytes.
+    return endpoint.ip === "" || endpoint.ip !== ipFromBytes(claim.addr);
+  }
+
+  /** A name may move to another address once its holder has left, or has been dead for long enough. */
+  #mayMove(slot: number, nowMs: number): boolean {
+    const { table, config } = this.#core;
+    const { deadNodeReclaimMs } = config.profile;
+    if (table.state(slot) === StateCode.left) return true;
+    return table.state(slot) === StateCode.dead && deadNodeReclaimMs > 0 && nowMs - table.changedAtMs(slot) > deadNodeReclaimMs;
+  }
+
+  #conflict(slot: number, claim: AliveClaim, nowMs: number, out: SwimEffect[]): void {
+    const core = this.#core;
+    const existing = core.table.view(slot);
+    if (logs(core, "err")) {
+      const mine = formatEndpoint(existing);
+      const theirs = `${ipFromBytes(claim.addr)}:${claim.port}`;
+      log(core, "err", `Conflicting address for ${claim.node}. Mine: ${mine} Theirs: ${theirs} Old state: ${core.table.state(slot) - 1}`, out);
+    }
+    count("memberlist.conflict", out);
+    core.delegate.memberConflict(existing, memberOf(claim, nowMs), nowMs, out);
+  }
+
+}
+
+/** What a claim says, as a member that we have not taken over. */
+export function memberOf({ node, incarnation, addr, port, meta, versions }: AliveClaim, nowMs: number): SwimMember {
+  return { name: node, addr, ip: ipFromBytes(addr), port, meta, versions, incarnation, state: "alive", stateChangeMs: nowMs };
+}
+
+function refutingAlive({ node, addr, port, meta, versions }: AliveClaim, record: MemberRecord): string {
+  const where = `${ipFromBytes(addr)}:${port}`;
+  return `Refuting an alive message for '${node}' (${where}) meta:(${byteList(meta)} VS ${byteList(record.meta)}), vsn:(${byteList(versions)} VS ${byteList(record.versions)})`;
+}
+
+function byteList(bytes: Uint8Array = EMPTY_BYTES): string {
+  return `[${bytes.join(" ")}]`;
+}

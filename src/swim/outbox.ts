@@ -1,0 +1,93 @@
+/**
+ * Fills datagrams: a direct message takes waiting broadcasts along (piggyback, SWIM paper, section 4.1), a gossip round carries
+ * nothing else. SWIM's own messages and those of the layer above share a packet by budget, so that neither starves the other:
+ * in the original, system messages go first, and user messages never get through in a large cluster under churn.
+ */
+import type { Endpoint } from "../base/endpoint.ts";
+import { encodeUser } from "../wire/gossip-codec.ts";
+import type { Core } from "./core.ts";
+import type { SwimEffect } from "./types.ts";
+
+/** Type and count byte of a compound. */
+const COMPOUND_HEADER_BYTES = 2;
+/** Length of each part in a compound. */
+const PART_OVERHEAD_BYTES = 2;
+/** Type byte in front of a message of the layer above. */
+const USER_OVERHEAD_BYTES = 1;
+/** Old receivers compute twice the number of parts in 8 bits. */
+const PARTS_MAX = 127;
+/** Smallest message we send is longer: keeps the number of parts of one packet below PARTS_MAX whatever waits. */
+const PART_BYTES_ASSUMED_MIN = 12;
+/** When both kinds wait, this share of each packet belongs to user messages, the rest to system messages. */
+export const USER_SHARE = { numerator: 1, denominator: 2 } as const;
+
+export class Outbox {
+  readonly #core: Core;
+  #userCredit = 0; // Unused user share of earlier crowded packets, in bytes: lets a message longer than one share through.
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** Bytes for messages in one datagram, part overheads included. */
+  get #budget(): number {
+    const { packetSizeBytes } = this.#core.config.profile;
+    return Math.min(packetSizeBytes - COMPOUND_HEADER_BYTES - this.#core.config.packetOverheadBytes(), PARTS_MAX * (PART_BYTES_ASSUMED_MIN + PART_OVERHEAD_BYTES));
+  }
+
+  /** Whether `message` can ever be part of a packet. */
+  fits(message: Uint8Array): boolean {
+    return message.length + PART_OVERHEAD_BYTES <= this.#budget;
+  }
+
+  /** Something waits to be gossiped. */
+  get isWaiting(): boolean {
+    return this.#core.broadcasts.length > 0 || this.#core.delegate.hasBroadcasts();
+  }
+
+  /** Sends one message, with waiting broadcasts in the room that is left. */
+  send(to: Endpoint, message: Uint8Array, out: SwimEffect[]): void {
+    const messages = [message];
+    if (this.isWaiting) this.#fill(this.#budget - message.length, 1, messages);
+    out.push({ kind: "packet", to: [to], messages, crc: false });
+  }
+
+  /** Sends messages as they are. */
+  sendBare(to: Endpoint, messages: readonly Uint8Array[], crc: boolean, out: SwimEffect[]): void {
+    out.push({ kind: "packet", to: [to], messages, crc });
+  }
+
+  /** Waiting broadcasts for one packet to `targets` nodes; empty when nothing waits. */
+  takeRound(targets: number): Uint8Array[] {
+    const messages: Uint8Array[] = [];
+    if (this.isWaiting) this.#fill(this.#budget, targets, messages);
+    return messages;
+  }
+
+  #fill(limit: number, targets: number, into: Uint8Array[]): void {
+    const { broadcasts } = this.#core;
+    const waiting = broadcasts.bytes + broadcasts.length * PART_OVERHEAD_BYTES;
+    const share = Math.trunc((limit * USER_SHARE.numerator) / USER_SHARE.denominator);
+    if (waiting <= limit - share) {
+      const used = broadcasts.take(PART_OVERHEAD_BYTES, limit, targets, into);
+      this.#fillUser(limit - used, targets, into);
+      return;
+    }
+    this.#userCredit = Math.min(limit, this.#userCredit + share);
+    const used = this.#fillUser(this.#userCredit, targets, into);
+    this.#userCredit -= used;
+    broadcasts.take(PART_OVERHEAD_BYTES, limit - used, targets, into);
+  }
+
+  /** Bytes used. */
+  #fillUser(limit: number, targets: number, into: Uint8Array[]): number {
+    const overhead = PART_OVERHEAD_BYTES + USER_OVERHEAD_BYTES;
+    if (limit <= overhead) return 0;
+    let used = 0;
+    for (const payload of this.#core.delegate.takeBroadcasts(overhead, limit, targets)) {
+      into.push(encodeUser(payload));
+      used += overhead + payload.length;
+    }
+    return used;
+  }
+}

@@ -1,0 +1,62 @@
+/** The timing profiles of `-profile` (serf-protocol §6). Only constants; formulas stand in `timing.ts`. */
+import { fail, ok, type Result } from "../base/result.ts";
+import type { SwimProfile } from "./types.ts";
+
+export type ProfileName = "lan" | "wan" | "local";
+
+/** Common to all profiles of the original. */
+const COMMON = {
+  suspicionMaxTimeoutMult: 6,
+  awarenessMaxMultiplier: 8,
+  packetSizeBytes: 1400,
+  deadNodeReclaimMs: 0,
+  tcpPings: true,
+} as const;
+
+export const PROFILES: Readonly<Record<ProfileName, SwimProfile>> = {
+  lan: {
+    ...COMMON,
+    tcpTimeoutMs: 10_000,
+    indirectChecks: 3,
+    retransmitMult: 4,
+    suspicionMult: 4,
+    pushPullIntervalMs: 30_000,
+    probeTimeoutMs: 500,
+    probeIntervalMs: 1000,
+    gossipNodes: 3,
+    gossipIntervalMs: 200,
+    gossipToTheDeadMs: 30_000,
+  },
+  wan: {
+    ...COMMON,
+    tcpTimeoutMs: 30_000,
+    indirectChecks: 3,
+    retransmitMult: 4,
+    suspicionMult: 6,
+    pushPullIntervalMs: 60_000,
+    probeTimeoutMs: 3000,
+    probeIntervalMs: 5000,
+    gossipNodes: 4,
+    gossipIntervalMs: 500,
+    gossipToTheDeadMs: 60_000,
+  },
+  local: {
+    ...COMMON,
+    tcpTimeoutMs: 1000,
+    indirectChecks: 1,
+    retransmitMult: 2,
+    suspicionMult: 3,
+    pushPullIntervalMs: 15_000,
+    probeTimeoutMs: 200,
+    probeIntervalMs: 1000,
+    gossipNodes: 3,
+    gossipIntervalMs: 100,
+    gossipToTheDeadMs: 15_000,
+  },
+};
+
+/** The profile of that name, or an error that lists the accepted names. */
+export function profileByName(name: string): Result<SwimProfile> {
+  if (name === "lan" || name === "wan" || name === "local") return ok(PROFILES[name]);
+  return fail(`unknown profile "${name}": use lan, wan or local`);
+}

@@ -1,0 +1,437 @@
+/**
+ * One member of a SWIM group, as memberlist does it (SWIM: Das, Gupta, Motivala 2002; Lifeguard: Dadgar, Phillips, Currey 2018).
+ * `step` takes one input and the time and appends what to do; `wakeAtMs` says when it wants to be woken. See `types.ts`.
+ *
+ * Where we leave the original on purpose:
+ * 1. A gossip round is one plaintext for all its targets; its messages count as sent once per target.
+ * 2. The retransmit limit follows the cluster's size at the time of sending, and has a floor per profile.
+ * 3. A pause of our own process moves all verdicts: what waits in the socket is heard first.
+ * 4. System and user messages share a crowded packet by budget.
+ * 5. The first broadcast after silence goes out at once instead of at the next tick.
+ * 6. Members are found for probes and gossip whenever there are eligible ones.
+ */
+import { EMPTY_BYTES } from "../base/bytes.ts";
+import { formatEndpoint, ipFromBytes, ipToBytes, type Endpoint } from "../base/endpoint.ts";
+import type { Random } from "../base/random.ts";
+import { decodePacketMessage, decodeStreamMessage, encodeAck, encodePing, encodeUser } from "../wire/gossip-codec.ts";
+import type { Ping, PushPull, StreamMessage } from "../wire/gossip-messages.ts";
+import { Awareness } from "./awareness.ts";
+import { BroadcastQueue } from "./broadcast-queue.ts";
+import { count, log, type Core } from "./core.ts";
+import { Gossiper } from "./gossiper.ts";
+import { Joiner, type Contact } from "./joiner.ts";
+import { MemberRecords, type MemberRecord } from "./member-records.ts";
+import { MemberTable, StateCode } from "./member-table.ts";
+import { Membership } from "./membership.ts";
+import { encodeLocalState, mergeRemoteState } from "./merge.ts";
+import { Outbox } from "./outbox.ts";
+import { PendingReplies, replyDone } from "./pending-replies.ts";
+import { pickMembers } from "./pick.ts";
+import { Prober } from "./prober.ts";
+import { Relays } from "./relays.ts";
+import { Streams } from "./streams.ts";
+import { Suspicions } from "./suspicion.ts";
+import { NS_PER_MS, pushPullScaleNs } from "./timing.ts";
+import type { RequestId, StreamId, SwimConfig, SwimDelegate, SwimEffect, SwimInput, SwimMember } from "./types.ts";
+
+/** Longest metadata that a member may announce, in bytes. */
+export const META_BYTES_MAX = 512;
+/** A wake this much later than asked for is a pause of our own process, in ms; below it, timers of a busy machine jitter. */
+export const PAUSE_MS_MIN = 100;
+
+/** What a stream we opened is for. */
+type Purpose =
+  | { readonly kind: "ping"; readonly seq: number; readonly message: Uint8Array }
+  | { readonly kind: "sync"; readonly contact: Contact | null; readonly to: Endpoint };
+
+export class Swim<Out> {
+  readonly #core: Core;
+  readonly #outbox: Outbox;
+  readonly #suspicions = new Suspicions();
+  readonly #membership: Membership;
+  readonly #prober: Prober;
+  readonly #relays: Relays;
+  readonly #gossiper: Gossiper;
+  readonly #streams = new Streams<Purpose>();
+  readonly #joiner: Joiner;
+  readonly #pending = new PendingReplies();
+  readonly #picked: number[] = [];
+  #nextSyncAtMs: number;
+  /** When we expected the driver back at the latest. */
+  #expectedAtMs = Infinity;
+  #leaveRequested = false;
+
+  /**
+   * Enters ourselves with incarnation 1. `records` may be shared by nodes of one process. Effects of `SwimEffect` and of the
+   * delegate's own kind go to the same `out`.
+   */
+  constructor(
+    config: SwimConfig,
+    random: Random,
+    delegate: SwimDelegate<Out | SwimEffect>,
+    nowMs: number,
+    out: (Out | SwimEffect)[],
+    records: MemberRecords = new MemberRecords(),
+  ) {
+    const { profile } = config;
+    const table = new MemberTable(records, nowMs);
+    this.#core = {
+      config,
+      random,
+      delegate,
+      records,
+      table,
+      awareness: new Awareness(profile.awarenessMaxMultiplier),
+      broadcasts: new BroadcastQueue(profile.retransmitMult, () => table.size),
+      selfAddr: ipToBytes(config.advertise.ip) ?? EMPTY_BYTES,
+      selfSlot: -1,
+      left: false,
+      seq: 0,
+    };
+    const core = this.#core;
+    this.#outbox = new Outbox(core);
+    this.#membership = new Membership(core, this.#outbox, this.#suspicions);
+    const dialPing = (seq: number, record: MemberRecord, timeoutMs: number, at: number, effects: SwimEffect[]): StreamId =>
+      this.#dialPing(seq, record, timeoutMs, at, effects);
+    this.#prober = new Prober(core, this.#membership, this.#outbox, dialPing, nowMs);
+    this.#relays = new Relays(core, this.#outbox);
+    this.#gossiper = new Gossiper(core, this.#outbox, nowMs);
+    this.#joiner = new Joiner(core, (target, contact, at, effects) => this.#dialSync(target.to, contact, at, effects));
+    this.#nextSyncAtMs = nowMs + 1 + random.below(Math.max(1, Math.trunc(profile.pushPullIntervalMs)));
+    this.#announce(config.meta, 0, nowMs, out as SwimEffect[]);
+  }
+
+  /** When the next `wake` is due, in ms of the clock given to `step`. A late wake is safe. */
+  get wakeAtMs(): number {
+    return Math.min(
+      this.#prober.nextAtMs,
+      this.#gossiper.nextAtMs,
+      this.#suspicions.nextAtMs,
+      this.#relays.nextAtMs,
+      this.#streams.nextAtMs,
+      this.#pending.nextAtMs,
+      this.#nextSyncAtMs,
+    );
+  }
+
+  /** Applies one input. Effects are in the order to run them. Never throws on what a peer sent. */
+  step(input: SwimInput, nowMs: number, out: (Out | SwimEffect)[]): void {
+    const effects = out as SwimEffect[]; // The machine only adds; what the caller's array may hold beyond that is its delegate's.
+    this.#noticePause(nowMs);
+    switch (input.kind) {
+      case "wake":
+        this.#wake(nowMs, effects);
+        break;
+      case "message":
+        this.#receive(input.bytes, input.from, nowMs, effects);
+        break;
+      case "streamOpened":
+        this.#streamOpened(input.stream, effects);
+        break;
+      case "streamMessage":
+        this.#streamMessage(input.stream, input.bytes, input.from, nowMs, effects);
+        break;
+      case "streamFailed":
+        this.#streamFailed(input.stream, input.error, nowMs, effects);
+        break;
+      case "join":
+        this.#joiner.start(input.request, input.targets, nowMs, effects);
+        break;
+      case "leave":
+        this.#leave(input.request, input.timeoutMs, nowMs, effects);
+        break;
+      case "updateMeta":
+        this.#updateMeta(input.request, input.meta, input.timeoutMs, nowMs, effects);
+        break;
+    }
+    this.#settle(effects);
+    this.#expectedAtMs = Math.max(nowMs, this.wakeAtMs);
+  }
+
+  /** Members without allocation; see `MemberTableView`. */
+  get table(): MemberTable {
+    return this.#core.table;
+  }
+
+  /** Views of all known members, whatever their state, in no particular order. */
+  members(): SwimMember[] {
+    const { table } = this.#core;
+    const views: SwimMember[] = [];
+    for (let row = 0; row < table.size; row += 1) views.push(table.view(table.slotAt(row)));
+    return views;
+  }
+
+  member(name: string): SwimMember | null {
+    const slot = this.#core.table.slotOf(name);
+    return slot < 0 ? null : this.#core.table.view(slot);
+  }
+
+  /** Members that are alive or suspect, ourselves included: what Serf calls alive when it sizes a query. */
+  get aliveCount(): number {
+    return this.#core.table.livingCount;
+  }
+
+  /** Known members of every state. */
+  get nodeCount(): number {
+    return this.#core.table.size;
+  }
+
+  /** 0 is healthy. */
+  get healthScore(): number {
+    return this.#core.awareness.score;
+  }
+
+  /** Broadcasts of SWIM's own that wait to be gossiped. */
+  get queuedBroadcasts(): number {
+    return this.#core.broadcasts.length;
+  }
+
+  /** Members of each state, for metrics. */
+  get stateCounts(): { readonly alive: number; readonly suspect: number; readonly dead: number; readonly left: number } {
+    const { table } = this.#core;
+    return {
+      alive: table.countOf(StateCode.alive),
+      suspect: table.countOf(StateCode.suspect),
+      dead: table.countOf(StateCode.dead),
+      left: table.countOf(StateCode.left),
+    };
+  }
+
+  /** Sends a message of the layer above straight to somebody, as one datagram with nothing else in it. */
+  sendUser(to: Endpoint, payload: Uint8Array, out: (Out | SwimEffect)[]): void {
+    this.#outbox.sendBare(to, [encodeUser(payload)], false, out as SwimEffect[]);
+  }
+
+  #wake(nowMs: number, out: SwimEffect[]): void {
+    this.#membership.expireSuspicions(nowMs, out);
+    this.#relays.wake(nowMs, out);
+    this.#expireStreams(nowMs, out);
+    this.#prober.wake(nowMs, out);
+    if (nowMs >= this.#nextSyncAtMs) this.#sync(nowMs, out);
+    this.#pending.wake(nowMs, out);
+    this.#gossiper.wake(nowMs, out);
+  }
+
+  /** After a pause of our own, acks and refutations wait in our socket: whoever we judge gets the lost time back. */
+  #noticePause(nowMs: number): void {
+    const lateMs = nowMs - this.#expectedAtMs;
+    if (lateMs < PAUSE_MS_MIN) return;
+    this.#prober.postpone(lateMs);
+    this.#suspicions.postpone(lateMs, nowMs);
+    if (lateMs >= this.#core.config.profile.probeTimeoutMs) this.#core.awareness.apply(1);
+  }
+
+  #settle(out: SwimEffect[]): void {
+    const { finished } = this.#core.broadcasts;
+    for (const token of finished) this.#pending.finished(token, out);
+    finished.length = 0;
+  }
+
+  // Datagrams
+
+  #receive(bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+    const decoded = decodePacketMessage(bytes);
+    if (!decoded.ok) {
+      count("memberlist.drop.undecodable", out);
+      log(this.#core, "err", `${decoded.error} from=${formatEndpoint(from)}`, out);
+      return;
+    }
+    const message = decoded.value;
+    switch (message.kind) {
+      case "ping":
+        this.#answerPing(message, from, out);
+        return;
+      case "indirectPing":
+        this.#relays.start(message, answerTo(message.sourceAddr, message.sourcePort, from), nowMs, out);
+        return;
+      case "ack":
+        if (!this.#prober.ack(message.seq, message.payload, nowMs, out) && !this.#relays.ack(message.seq, out)) count("memberlist.drop.lateAck", out);
+        return;
+      case "nack":
+        if (!this.#prober.nack(message.seq)) count("memberlist.drop.lateAck", out);
+        return;
+      case "suspect":
+        this.#membership.suspect(message, nowMs, out);
+        return;
+      case "alive":
+        this.#membership.alive(message.port === 0 ? { ...message, port: this.#core.config.bindPort } : message, false, 0, nowMs, out);
+        return;
+      case "dead":
+        this.#membership.dead(message, 0, nowMs, out);
+        return;
+      case "user":
+        this.#core.delegate.userMessage(message.payload, from, nowMs, out);
+        return;
+    }
+  }
+
+  #answerPing({ node, seq, sourceAddr, sourcePort }: Ping, from: Endpoint, out: SwimEffect[]): void {
+    if (node !== "" && node !== this.#core.config.name) {
+      log(this.#core, "warn", `Got ping for unexpected node '${node}' from=${formatEndpoint(from)}`, out);
+      count("memberlist.drop.pingForOther", out);
+      return;
+    }
+    this.#outbox.send(answerTo(sourceAddr, sourcePort, from), encodeAck({ seq, payload: this.#core.delegate.ackPayload() }), out);
+  }
+
+  // Streams
+
+  #dialPing(seq: number, { name, endpoint }: MemberRecord, timeoutMs: number, nowMs: number, out: SwimEffect[]): StreamId {
+    const { config, selfAddr } = this.#core;
+    const message = encodePing({ seq, node: name, sourceAddr: selfAddr, sourcePort: config.advertise.port, sourceNode: config.name });
+    const stream = this.#streams.open({ kind: "ping", seq, message }, nowMs + timeoutMs);
+    out.push({ kind: "dial", stream, to: endpoint, timeoutMs });
+    return stream;
+  }
+
+  #dialSync(to: Endpoint, contact: Contact | null, nowMs: number, out: SwimEffect[]): void {
+    const { tcpTimeoutMs } = this.#core.config.profile;
+    // Dialling and the exchange have the timeout each.
+    const stream = this.#streams.open({ kind: "sync", contact, to }, nowMs + 2 * tcpTimeoutMs);
+    out.push({ kind: "dial", stream, to, timeoutMs: tcpTimeoutMs });
+  }
+
+  #streamOpened(stream: StreamId, out: SwimEffect[]): void {
+    const purpose = this.#streams.get(stream);
+    if (purpose === undefined) return;
+    const bytes = purpose.kind === "ping" ? purpose.message : encodeLocalState(this.#core, purpose.contact !== null);
+    out.push({ kind: "streamSend", stream, bytes });
+  }
+
+  #streamMessage(stream: StreamId, bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+    const purpose = this.#streams.end(stream);
+    if (stream > 0 && purpose === undefined) return;
+    const decoded = decodeStreamMessage(bytes);
+    if (purpose === undefined) {
+      if (decoded.ok) this.#serve(stream, decoded.value, from, nowMs, out);
+      else count("memberlist.drop.undecodableStream", out);
+      out.push({ kind: "streamClose", stream });
+      return;
+    }
+    out.push({ kind: "streamClose", stream });
+    if (purpose.kind === "ping") {
+      if (decoded.ok && decoded.value.kind === "ack" && decoded.value.seq === purpose.seq) this.#prober.tcpAnswered(purpose.seq);
+      return;
+    }
+    this.#syncEnded(purpose, decoded.ok ? this.#mergeReply(decoded.value, nowMs, out) : decoded.error, nowMs, out);
+  }
+
+  /** Null, or why the peer's answer to our push/pull was not merged. */
+  #mergeReply(message: StreamMessage, nowMs: number, out: SwimEffect[]): string | null {
+    if (message.kind === "err") return `remote error: ${message.error}`;
+    if (message.kind !== "pushPull") return "received invalid message instead of a push/pull";
+    const merged = mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
+    return merged.ok ? null : merged.error;
+  }
+
+  /** Answers a request on a stream that the peer opened. */
+  #serve(stream: StreamId, message: StreamMessage, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+    switch (message.kind) {
+      case "ping":
+        if (message.node !== "" && message.node !== this.#core.config.name) {
+          log(this.#core, "warn", `Got ping for unexpected node ${message.node} from=${formatEndpoint(from)}`, out);
+          return;
+        }
+        out.push({ kind: "streamSend", stream, bytes: encodeAck({ seq: message.seq, payload: null }) });
+        return;
+      case "user":
+        this.#core.delegate.userMessage(message.payload, from, nowMs, out);
+        return;
+      case "pushPull":
+        this.#serveSync(stream, message, from, nowMs, out);
+        return;
+      default:
+        count("memberlist.drop.streamType", out);
+    }
+  }
+
+  #serveSync(stream: StreamId, message: PushPull, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+    // Our state leaves before theirs is merged, as in the original: they learn what we knew without them.
+    out.push({ kind: "streamSend", stream, bytes: encodeLocalState(this.#core, message.join) });
+    const merged = mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
+    if (!merged.ok) log(this.#core, "err", `Failed push/pull merge: ${merged.error} from=${formatEndpoint(from)}`, out);
+  }
+
+  #streamFailed(stream: StreamId, error: string, nowMs: number, out: SwimEffect[]): void {
+    const purpose = this.#streams.end(stream);
+    if (purpose?.kind === "sync") this.#syncEnded(purpose, error, nowMs, out);
+  }
+
+  #expireStreams(nowMs: number, out: SwimEffect[]): void {
+    for (;;) {
+      const stream = this.#streams.due(nowMs);
+      if (stream === undefined) return;
+      out.push({ kind: "streamClose", stream });
+      this.#streamFailed(stream, "i/o timeout", nowMs, out);
+    }
+  }
+
+  // Push/pull
+
+  /** One push/pull with a random member. */
+  #sync(nowMs: number, out: SwimEffect[]): void {
+    const { config, table } = this.#core;
+    this.#nextSyncAtMs = nowMs + pushPullScaleNs(config.profile.pushPullIntervalMs * NS_PER_MS, table.size) / NS_PER_MS;
+    pickMembers(this.#core, "alive", 1, -1, nowMs, this.#picked);
+    const slot = this.#picked[0];
+    if (slot === undefined) return;
+    const { name, endpoint } = table.record(slot);
+    log(this.#core, "debug", `Initiating push/pull sync with: ${name} ${formatEndpoint(endpoint)}`, out);
+    this.#dialSync(endpoint, null, nowMs, out);
+  }
+
+  #syncEnded({ contact, to }: { readonly contact: Contact | null; readonly to: Endpoint }, error: string | null, nowMs: number, out: SwimEffect[]): void {
+    if (contact === null) {
+      if (error !== null) log(this.#core, "err", `Push/Pull with ${formatEndpoint(to)} failed: ${error}`, out);
+    } else if (error === null) this.#joiner.succeeded(contact, nowMs, out);
+    else this.#joiner.failed(contact, error, nowMs, out);
+  }
+
+  // Commands
+
+  /** Enters ourselves, or a change of ourselves; true when a broadcast was queued. */
+  #announce(meta: Uint8Array, token: number, nowMs: number, out: SwimEffect[]): boolean {
+    const { config, selfAddr } = this.#core;
+    const { name, advertise, versions } = config;
+    const claim = { node: name, incarnation: this.#membership.nextIncarnation(), addr: selfAddr, port: advertise.port, meta, versions };
+    return this.#membership.alive(claim, true, token, nowMs, out);
+  }
+
+  #leave(request: RequestId, timeoutMs: number, nowMs: number, out: SwimEffect[]): void {
+    const core = this.#core;
+    if (this.#leaveRequested) {
+      replyDone(request, [], out);
+      return;
+    }
+    this.#leaveRequested = true;
+    core.left = true;
+    const { name } = core.config;
+    const token = this.#pending.token();
+    const waits = this.#membership.anyOther;
+    const accusation = { node: name, incarnation: core.table.incarnation(core.selfSlot), from: name };
+    const queued = this.#membership.dead(accusation, token, nowMs, out);
+    if (waits && queued) this.#pending.wait(token, { request, timeoutError: "timeout waiting for leave broadcast" }, nowMs + timeoutMs);
+    else replyDone(request, [], out);
+  }
+
+  #updateMeta(request: RequestId, meta: Uint8Array, timeoutMs: number, nowMs: number, out: SwimEffect[]): void {
+    if (meta.length > META_BYTES_MAX) {
+      replyDone(request, [`node metadata exceeds the limit of ${META_BYTES_MAX} bytes`], out);
+      return;
+    }
+    const token = this.#pending.token();
+    const waits = this.#membership.anyOther;
+    const queued = this.#announce(meta, token, nowMs, out);
+    const timeoutError = "timeout waiting for update broadcast";
+    if (!queued) replyDone(request, [timeoutError], out);
+    else if (waits) this.#pending.wait(token, { request, timeoutError }, nowMs + timeoutMs);
+    else replyDone(request, [], out);
+  }
+}
+
+/** Where an answer goes: the source named in the message, else the sender of the datagram. */
+function answerTo(sourceAddr: Uint8Array | null, sourcePort: number, from: Endpoint): Endpoint {
+  if (sourceAddr === null || sourceAddr.length === 0 || sourcePort === 0) return from;
+  const ip = ipFromBytes(sourceAddr);
+  return ip === "" ? from : { ip, port: sourcePort };
+}
