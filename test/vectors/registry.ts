@@ -4,8 +4,12 @@
  * Whoever adds a line here adds the recording to `data/` in the same commit.
  */
 
+import { checkEventFilters } from "./event-filters.ts";
+
 /** Called once per case: `error` is null for a passed case, else the difference in words. */
 export type Report = (caseName: string, error: string | null) => void;
 export type Checker = (data: unknown, report: Report) => void | Promise<void>;
 
-export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([]);
+export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
+  ["event-filters", checkEventFilters],
+]);

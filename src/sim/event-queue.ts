@@ -1,0 +1,123 @@
+/**
+ * The agenda of a simulation: what happens next, in virtual time. A binary heap in typed arrays, so that a pending event costs no
+ * object of its own; equal times are taken in the order of insertion, which makes runs reproducible.
+ */
+import { assert } from "../base/assert.ts";
+
+const CAPACITY_FIRST = 1024;
+
+export class EventQueue {
+  // The heap: time and order lie beside each other in heap position, the rest is found through the slot number.
+  #timeUs = new Float64Array(CAPACITY_FIRST);
+  #order = new Float64Array(CAPACITY_FIRST);
+  #slot = new Int32Array(CAPACITY_FIRST);
+  #kind = new Uint8Array(CAPACITY_FIRST);
+  #node = new Int32Array(CAPACITY_FIRST);
+  #payload: unknown[] = new Array<unknown>(CAPACITY_FIRST).fill(null);
+  #free = new Int32Array(CAPACITY_FIRST);
+  #freeCount = 0;
+  #slotCount = 0;
+  #size = 0;
+  #nextOrder = 0;
+
+  /** The event taken by the last `pop`. */
+  atUs = 0;
+  kind = 0;
+  node = 0;
+  payload: unknown = null;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Time of the earliest event, in µs; Infinity when there is none. */
+  get nextAtUs(): number {
+    return this.#size === 0 ? Infinity : (this.#timeUs[0] as number);
+  }
+
+  push(atUs: number, kind: number, node: number, payload: unknown): void {
+    assert(atUs >= this.atUs, "an event in the past");
+    if (this.#size === this.#timeUs.length) this.#grow();
+    const slot = this.#freeCount > 0 ? (this.#free[(this.#freeCount -= 1)] as number) : this.#slotCount++;
+    this.#kind[slot] = kind;
+    this.#node[slot] = node;
+    this.#payload[slot] = payload;
+    this.#siftUp(this.#size, atUs, this.#nextOrder, slot);
+    this.#size += 1;
+    this.#nextOrder += 1;
+  }
+
+  /** Takes the earliest event into the fields of this object; false when there is none. */
+  pop(): boolean {
+    if (this.#size === 0) return false;
+    const slot = this.#slot[0] as number;
+    this.atUs = this.#timeUs[0] as number;
+    this.kind = this.#kind[slot] as number;
+    this.node = this.#node[slot] as number;
+    this.payload = this.#payload[slot];
+    this.#payload[slot] = null; // The slot waits for reuse and must not keep the payload alive.
+    this.#free[this.#freeCount] = slot;
+    this.#freeCount += 1;
+    this.#size -= 1;
+    const last = this.#size;
+    if (last > 0) this.#siftDown(this.#timeUs[last] as number, this.#order[last] as number, this.#slot[last] as number);
+    return true;
+  }
+
+  #siftUp(from: number, timeUs: number, order: number, slot: number): void {
+    const times = this.#timeUs;
+    let at = from;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      // An older entry of the same time stays above: orders only grow.
+      if ((times[parent] as number) <= timeUs) break;
+      this.#move(parent, at);
+      at = parent;
+    }
+    times[at] = timeUs;
+    this.#order[at] = order;
+    this.#slot[at] = slot;
+  }
+
+  #siftDown(timeUs: number, order: number, slot: number): void {
+    const size = this.#size;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= size) break;
+      if (child + 1 < size && this.#isBefore(child + 1, this.#timeUs[child] as number, this.#order[child] as number)) child += 1;
+      if (!this.#isBefore(child, timeUs, order)) break;
+      this.#move(child, at);
+      at = child;
+    }
+    this.#timeUs[at] = timeUs;
+    this.#order[at] = order;
+    this.#slot[at] = slot;
+  }
+
+  #isBefore(at: number, timeUs: number, order: number): boolean {
+    const time = this.#timeUs[at] as number;
+    return time < timeUs || (time === timeUs && (this.#order[at] as number) < order);
+  }
+
+  #move(from: number, to: number): void {
+    this.#timeUs[to] = this.#timeUs[from] as number;
+    this.#order[to] = this.#order[from] as number;
+    this.#slot[to] = this.#slot[from] as number;
+  }
+
+  #grow(): void {
+    const capacity = 2 * this.#timeUs.length;
+    this.#timeUs = copyInto(new Float64Array(capacity), this.#timeUs);
+    this.#order = copyInto(new Float64Array(capacity), this.#order);
+    this.#slot = copyInto(new Int32Array(capacity), this.#slot);
+    this.#kind = copyInto(new Uint8Array(capacity), this.#kind);
+    this.#node = copyInto(new Int32Array(capacity), this.#node);
+    this.#free = copyInto(new Int32Array(capacity), this.#free);
+  }
+}
+
+function copyInto<T extends Float64Array | Int32Array | Uint8Array>(target: T, source: T): T {
+  target.set(source);
+  return target;
+}

@@ -1,0 +1,61 @@
+/**
+ * What the script of a simulation did and what each node made of it: the truth that the checkers compare with. User events and queries
+ * of a script have unique names, so that a delivery can be told from any other.
+ */
+import type { Host } from "./host.ts";
+
+export interface SentEvent {
+  readonly id: number;
+  readonly name: string;
+  readonly origin: Host;
+  readonly atUs: number;
+  /** Lamport time of the event, known once some node has delivered it; 0 before. */
+  lamportTime: number;
+  /** Virtual time of delivery by host, in µs; -1 where it has not arrived (yet) in the present run. */
+  readonly deliveredUs: Float64Array;
+}
+
+export class Ledger {
+  readonly events: SentEvent[] = [];
+  readonly #byName = new Map<string, SentEvent>();
+  readonly #hostCount: number;
+  queriesSent = 0;
+  queryAcks = 0;
+  queryResponses = 0;
+  /** Members declared failed although they ran, were not paused and had been running for a while. */
+  falseFailures = 0;
+  /** Members declared failed that were indeed gone, and the time from their end to each report. */
+  readonly detectionMs: number[] = [];
+  /** When the last process of each host ended, in µs; -1 if none has. */
+  readonly endedAtUs: Float64Array;
+  /** By host: the last run that was asked to leave. */
+  readonly leaveRun: Int32Array;
+
+  constructor(hostCount: number) {
+    this.#hostCount = hostCount;
+    this.endedAtUs = new Float64Array(hostCount).fill(-1);
+    this.leaveRun = new Int32Array(hostCount).fill(-1);
+  }
+
+  sendEvent(origin: Host, atUs: number): SentEvent {
+    const id = this.events.length;
+    const sent: SentEvent = { id, name: `event-${id}`, origin, atUs, lamportTime: 0, deliveredUs: new Float64Array(this.#hostCount).fill(-1) };
+    this.events.push(sent);
+    this.#byName.set(sent.name, sent);
+    return sent;
+  }
+
+  eventByName(name: string): SentEvent | undefined {
+    return this.#byName.get(name);
+  }
+
+  sendQuery(): string {
+    this.queriesSent += 1;
+    return `query-${this.queriesSent}`;
+  }
+
+  /** A new process starts: what the one before it had delivered does not count for it. */
+  forgetDeliveries(host: Host): void {
+    for (const event of this.events) event.deliveredUs[host.index] = -1;
+  }
+}

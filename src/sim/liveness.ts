@@ -1,0 +1,113 @@
+/**
+ * What must have come true once faults have stopped: views agree with the truth, events have reached everybody, queues are empty.
+ * `problems` looks at one moment; the runner asks again until the list is empty or the bound of the scenario has passed.
+ */
+import type { Host } from "./host.ts";
+import type { Ledger, SentEvent } from "./ledger.ts";
+import type { PoolView } from "./sim-machine.ts";
+import type { Simulation } from "./simulation.ts";
+
+/** A list of problems is for a person: the first few say enough. */
+const PROBLEMS_MAX = 8;
+
+export interface LivenessRules {
+  /** Size of the event ring: what is older than this many Lamport times need not arrive. */
+  readonly eventBufferSize: number;
+  /** A member that left must be shown as left; else failed will do (others may have missed its leave during a cut). */
+  readonly leftIsLeft: boolean;
+}
+
+export class LivenessChecker {
+  readonly #sim: Simulation;
+  readonly #ledger: Ledger;
+  readonly #rules: LivenessRules;
+
+  constructor(sim: Simulation, ledger: Ledger, rules: LivenessRules) {
+    this.#sim = sim;
+    this.#ledger = ledger;
+    this.#rules = rules;
+  }
+
+  /** Every live member is alive in every live view, every other one is not. Empty when all is well. */
+  viewProblems(): string[] {
+    const problems: string[] = [];
+    const indexOf = new Map<string, number>();
+    for (const host of this.#sim.hosts) indexOf.set(host.name, host.index);
+    const state = new Array<string>(this.#sim.hosts.length);
+    for (const viewer of this.#sim.hosts) {
+      if (viewer.machine === null || viewer.leaving) continue;
+      state.fill("absent");
+      const { table } = viewer.machine.view;
+      for (let row = 0; row < table.size; row += 1) state[indexOf.get(table.nameAt(row)) as number] = table.stateAt(row);
+      for (const member of this.#sim.hosts) {
+        const problem = this.#judge(member, state[member.index] as string);
+        if (problem !== null) problems.push(`${viewer.name} shows ${member.name} as ${state[member.index]}: ${problem}`);
+        if (problems.length >= PROBLEMS_MAX) return problems;
+      }
+    }
+    return problems;
+  }
+
+  /** The same question to Serf's member lists, which the application sees. */
+  memberProblems(): string[] {
+    const problems: string[] = [];
+    for (const viewer of this.#sim.hosts) {
+      if (viewer.machine === null || viewer.leaving) continue;
+      const status = new Map(viewer.machine.view.members().map((member) => [member.name, member.status]));
+      for (const member of this.#sim.hosts) {
+        const seen = status.get(member.name) ?? "absent";
+        const problem = this.#judge(member, seen === "failed" ? "dead" : seen);
+        if (problem !== null) problems.push(`${viewer.name} lists ${member.name} as ${seen}: ${problem}`);
+        if (problems.length >= PROBLEMS_MAX) return problems;
+      }
+    }
+    return problems;
+  }
+
+  #judge(member: Host, seen: string): string | null {
+    if (member.running && !member.leaving) return seen === "alive" ? null : "it is alive";
+    if (member.left && this.#rules.leftIsLeft) return seen === "left" || seen === "absent" ? null : "it left";
+    return seen === "alive" || seen === "suspect" || seen === "leaving" ? "it is gone" : null;
+  }
+
+  /** Each event of the retained window is with every node that has run since before it was sent. */
+  eventProblems(): string[] {
+    const problems: string[] = [];
+    const newest = this.#newestEventTime();
+    for (const event of this.#ledger.events) {
+      if (event.lamportTime === 0 || event.lamportTime < newest - this.#rules.eventBufferSize) continue;
+      for (const host of this.#sim.hosts) {
+        if (!this.isOwed(event, host) || event.deliveredUs[host.index] !== -1) continue;
+        problems.push(`${host.name} never got ${event.name} (Lamport time ${event.lamportTime}) of ${event.origin.name}`);
+        if (problems.length >= PROBLEMS_MAX) return problems;
+      }
+    }
+    return problems;
+  }
+
+  /** The node was a running member when the event was sent and still is the same run, and does not ignore events of that time. */
+  isOwed(event: SentEvent, host: Host): boolean {
+    const view: PoolView | undefined = host.machine?.view;
+    if (view === undefined || host.leaving || host.joinedAtUs < 0) return false;
+    return host.joinedAtUs < event.atUs && event.lamportTime >= view.eventTimeMin;
+  }
+
+  /** Nothing is left to gossip anywhere (serf#606: a set of messages that feeds itself would never end). */
+  queueProblems(): string[] {
+    const problems: string[] = [];
+    for (const { name, machine } of this.#sim.hosts) {
+      if (machine === null) continue;
+      const { swimQueued, intentsQueued, eventsQueued, queriesQueued } = machine.view;
+      if (swimQueued + intentsQueued + eventsQueued + queriesQueued === 0) continue;
+      problems.push(`${name} still has ${swimQueued} SWIM broadcasts, ${intentsQueued} intents, ${eventsQueued} events, ${queriesQueued} queries queued`);
+      if (problems.length >= PROBLEMS_MAX) break;
+    }
+    return problems;
+  }
+
+  #newestEventTime(): number {
+    let newest = 0;
+    for (const event of this.#ledger.events) newest = Math.max(newest, event.lamportTime);
+    return newest;
+  }
+}

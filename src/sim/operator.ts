@@ -1,0 +1,193 @@
+/**
+ * The people and scripts around a simulated cluster: they start and stop processes, give commands, retry joins, answer queries. All that
+ * they decide at random comes from the simulation's script source.
+ */
+import { shuffle, type SeededRandom } from "../base/random.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
+import type { NodeEffect } from "../node/types.ts";
+import type { Host } from "./host.ts";
+import type { Ledger } from "./ledger.ts";
+import type { LinkRule } from "./network.ts";
+import type { Selector } from "./scenario.ts";
+import { POOL_NAME } from "./sim-machine.ts";
+import type { Simulation, SimObserver } from "./simulation.ts";
+
+/** A join that found nobody is tried again, as with `-retry-join`. */
+const JOIN_RETRY_US = 5_000_000;
+/** A process that came back with its snapshot and found nobody by itself is helped after this time. */
+const REJOIN_HELP_US = 30_000_000;
+/** Half of the handlers answer a query, after a moment. */
+const RESPOND_AFTER_US = 2_000;
+const CUT_PPM = 1_000_000;
+
+export class Operator implements SimObserver {
+  readonly #sim: Simulation;
+  readonly #ledger: Ledger;
+  readonly #random: SeededRandom;
+
+  constructor(sim: Simulation, ledger: Ledger) {
+    this.#sim = sim;
+    this.#ledger = ledger;
+    this.#random = sim.scriptRandom;
+  }
+
+  select(selector: Selector, from: readonly Host[]): Host[] {
+    switch (selector.kind) {
+      case "all":
+        return [...from];
+      case "others":
+        return from.filter(({ index }) => index !== 0);
+      case "earlier":
+        return [];
+      case "range":
+        return from.filter(({ index }) => index >= selector.first && index <= selector.last);
+      case "random":
+        return this.#sample(from, selector.count);
+      case "share":
+        return this.#sample(from, Math.max(1, Math.round((this.#sim.hosts.length * selector.perMille) / 1000)));
+    }
+  }
+
+  get runningHosts(): Host[] {
+    return this.#sim.hosts.filter((host) => host.running && !host.leaving);
+  }
+
+  get stoppedHosts(): Host[] {
+    return this.#sim.hosts.filter((host) => !host.running);
+  }
+
+  #sample(from: readonly Host[], count: number): Host[] {
+    return shuffle([...from], this.#random).slice(0, count);
+  }
+
+  start(host: Host): void {
+    if (host.running) return;
+    this.#sim.start(host, true);
+    if (host.index === 0) host.joinedAtUs = this.#sim.nowUs;
+  }
+
+  /** Joins one node of `to`, until it worked or the process is gone. */
+  join(host: Host, to: Selector): void {
+    const target = to.kind === "earlier" ? this.#earlier(host) : this.#sample(this.select(to, this.#sim.hosts), 1)[0];
+    if (!host.running || host.leaving || target === undefined || target === host) return;
+    const { run } = host;
+    const targets = [{ name: "", to: target.endpoint }];
+    this.#sim.command(
+      host,
+      (request) => ({ kind: "join", request, targets, ignoreOld: true, errors: [] }),
+      (effect) => {
+        if (effect.kind !== "reply") return;
+        if (effect.errors.length === 0) host.joinedAtUs = this.#sim.nowUs;
+        else this.#sim.after(JOIN_RETRY_US, () => host.run === run && this.join(host, to.kind === "earlier" ? to : { kind: "random", count: 1 }));
+      },
+    );
+  }
+
+  #earlier(host: Host): Host | undefined {
+    return host.index === 0 ? undefined : this.#sim.hosts[this.#random.below(host.index)];
+  }
+
+  /** Starts a process that ended. Without its snapshot it is told whom to join. */
+  restart(host: Host, snapshot: boolean): void {
+    if (host.running) return;
+    if (!snapshot) host.disk.erase();
+    this.#sim.start(host, true);
+    const { run } = host;
+    if (!snapshot) return this.join(host, { kind: "random", count: 1 });
+    this.#sim.after(REJOIN_HELP_US, () => {
+      if (host.run === run && host.joinedAtUs < 0) this.join(host, { kind: "random", count: 1 });
+    });
+  }
+
+  leave(host: Host): void {
+    if (!host.running || host.leaving) return;
+    host.leaving = true;
+    this.#ledger.leaveRun[host.index] = host.run;
+    this.#sim.command(
+      host,
+      (request) => ({ kind: "leave", request }),
+      (effect) => {
+        if (effect.kind !== "reply") return;
+        host.left = true;
+        this.#sim.stop(host, false);
+      },
+    );
+  }
+
+  kill(host: Host, power: boolean): void {
+    this.#sim.stop(host, power);
+  }
+
+  pause(host: Host, forUs: number): void {
+    this.#sim.stall(host, this.#sim.nowUs + forUs);
+  }
+
+  sendEvent(host: Host, bytes: number): void {
+    if (!host.running || host.leaving) return;
+    const { name } = this.#ledger.sendEvent(host, this.#sim.nowUs);
+    const payload = new Uint8Array(bytes).fill(0x78);
+    this.#sim.command(host, (request) => ({ kind: "userEvent", request, name, payload, coalesce: false }));
+  }
+
+  sendQuery(host: Host): void {
+    if (!host.running || host.leaving) return;
+    const name = this.#ledger.sendQuery();
+    const params = { filterNodes: [], filterTags: new Map<string, string>(), requestAck: true, relayFactor: this.#random.below(3), timeoutMs: 0 };
+    const answered = new Set<string>();
+    this.#sim.command(
+      host,
+      (request) => ({ kind: "query", request, name, payload: null, params }),
+      (effect) => {
+        if (effect.kind !== "queryAck" && effect.kind !== "queryResponse") return;
+        const key = `${effect.kind} ${effect.from}`;
+        if (answered.has(key)) this.#sim.violate("once", `${host.name} got a second ${effect.kind} of ${effect.from} to ${name}`);
+        answered.add(key);
+        if (effect.kind === "queryAck") this.#ledger.queryAcks += 1;
+        else this.#ledger.queryResponses += 1;
+      },
+    );
+  }
+
+  changeTags(host: Host): void {
+    if (!host.running || host.leaving) return;
+    const tags = new Map([["version", `${this.#random.below(1_000)}`]]);
+    host.tags = tags;
+    this.#sim.command(host, (request) => ({ kind: "setTags", request, tags }));
+  }
+
+  /** Adds a rule for `forUs`. */
+  disturb(from: readonly Host[], to: readonly Host[], lossPpm: number, delayUs: number, forUs: number): void {
+    const rule: LinkRule = { from: this.#mask(from), to: this.#mask(to), lossPpm, delayUs };
+    this.#sim.network.addRule(rule);
+    this.#sim.after(forUs, () => this.#sim.network.removeRule(rule));
+  }
+
+  /** Splits the hosts in groups of (nearly) equal size that hear nothing of each other. */
+  partition(groupCount: number, forUs: number): void {
+    const order = shuffle([...this.#sim.hosts], this.#random);
+    for (let group = 0; group < groupCount; group += 1) {
+      const inside = order.filter((_, i) => i % groupCount === group);
+      const outside = order.filter((_, i) => i % groupCount !== group);
+      this.disturb(inside, outside, CUT_PPM, 0, forUs);
+    }
+  }
+
+  #mask(hosts: readonly Host[]): Uint8Array {
+    const mask = new Uint8Array(this.#sim.hosts.length);
+    for (const { index } of hosts) mask[index] = 1;
+    return mask;
+  }
+
+  stepped(host: Host, effects: readonly NodeEffect[]): void {
+    for (const { pool, effect } of effects) {
+      if (pool !== POOL_NAME || effect.kind !== "event" || effect.event.kind !== "query") continue;
+      const { token } = effect.event;
+      if (this.#random.below(2) === 0) continue;
+      const { run } = host;
+      this.#sim.after(RESPOND_AFTER_US, () => {
+        if (host.run !== run) return;
+        this.#sim.command(host, (request) => ({ kind: "respond", request, token, payload: encodeUtf8(host.name) }));
+      });
+    }
+  }
+}

@@ -1,0 +1,189 @@
+/** The built-in scenarios. Each is a function of the number of nodes, because shares and bounds grow with it. */
+import { QUIET_NETWORK, type NetworkConfig } from "./network.ts";
+import type { Action, ChaosWeights, Expectation, Scenario, Selector, Step } from "./scenario.ts";
+
+const ALL: Selector = { kind: "all" };
+const OTHERS: Selector = { kind: "others" };
+const FIRST: Selector = { kind: "range", first: 0, last: 0 };
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+
+function at(atMs: number, action: Action, overMs = 0): Step {
+  return { atMs, overMs, action };
+}
+
+function startAndJoin(overMs: number): Step[] {
+  return [at(0, { kind: "start", nodes: ALL }), at(0, { kind: "join", nodes: OTHERS, to: FIRST }, overMs)];
+}
+
+/** Nothing goes wrong, so nothing may look wrong. */
+const CALM: Expectation = {
+  faultsEndMs: 0,
+  convergedWithinMs: 30 * SECOND_MS,
+  quietWithinMs: 10 * SECOND_MS,
+  noFalseFailures: true,
+  leftIsLeft: true,
+  eventsWithinMs: 10 * SECOND_MS,
+  eventLatency: null,
+};
+
+/**
+ * After faults, two views may have to wait for Serf's reconnect (every 30 s one failed member, with a probability) and for the periodic
+ * push/pull (30 s, longer above 32 nodes).
+ */
+function troubled(faultsEndMs: number): Expectation {
+  return {
+    faultsEndMs,
+    convergedWithinMs: 10 * MINUTE_MS,
+    quietWithinMs: MINUTE_MS,
+    noFalseFailures: false,
+    leftIsLeft: false,
+    eventsWithinMs: 5 * MINUTE_MS,
+    eventLatency: null,
+  };
+}
+
+const MIXED_WEIGHTS: ChaosWeights = {
+  pause: 6,
+  cut: 4,
+  oneWay: 3,
+  partition: 1,
+  loss: 3,
+  kill: 4,
+  powerOff: 2,
+  restart: 6,
+  leave: 2,
+  event: 20,
+  query: 6,
+  tags: 3,
+  clock: 2,
+};
+
+/** A network with everything that real ones do now and then. */
+const ROUGH_NETWORK: NetworkConfig = { ...QUIET_NETWORK, delayUsMax: 5_000, tailPpm: 10_000, tailUs: 50_000, lossPpm: 20_000, duplicatePpm: 2_000 };
+
+type Builder = (nodes: number) => Scenario;
+
+function base(name: string, about: string, nodes: number): Omit<Scenario, "steps" | "expect" | "durationMs"> {
+  return { name, about, nodes, profile: "lan", network: QUIET_NETWORK, clockDriftPpmMax: 200 };
+}
+
+function steady(nodes: number): Scenario {
+  const expect: Expectation = { ...CALM, faultsEndMs: 2 * SECOND_MS };
+  return {
+    ...base("steady", "joined one after the other, then left alone", nodes),
+    steps: startAndJoin(2 * SECOND_MS),
+    expect,
+    durationMs: MINUTE_MS,
+  };
+}
+
+function joinStorm(nodes: number): Scenario {
+  return {
+    ...base("join-storm", "everybody starts at once; within 5 s each joins a random node that stands before it", nodes),
+    steps: [at(0, { kind: "start", nodes: ALL }), at(0, { kind: "join", nodes: OTHERS, to: { kind: "earlier" } }, 5 * SECOND_MS)],
+    expect: { ...CALM, faultsEndMs: 5 * SECOND_MS, convergedWithinMs: 2 * MINUTE_MS },
+    durationMs: MINUTE_MS,
+  };
+}
+
+function massJoin(nodes: number): Scenario {
+  return {
+    ...base("mass-join-60", "all join the first node at the same moment; every view must be complete within 2 s", nodes),
+    profile: "local",
+    steps: startAndJoin(0),
+    expect: { ...CALM, convergedWithinMs: 2 * SECOND_MS },
+    durationMs: 10 * SECOND_MS,
+  };
+}
+
+function eventBurst(nodes: number): Scenario {
+  return {
+    ...base("event-burst", "1,000 user events within 20 s from everywhere: completeness and latency", nodes),
+    profile: "local",
+    steps: [...startAndJoin(SECOND_MS), at(10 * SECOND_MS, { kind: "events", nodes: ALL, count: 1_000, bytes: 32 }, 20 * SECOND_MS)],
+    expect: { ...CALM, faultsEndMs: 30 * SECOND_MS, eventLatency: { fastMs: 2 * SECOND_MS, fastPpm: 999_900, allMs: 10 * SECOND_MS } },
+    durationMs: 45 * SECOND_MS,
+  };
+}
+
+function mixedFaults(nodes: number): Scenario {
+  const joinMs = 20 * SECOND_MS;
+  const chaosMs = 90 * SECOND_MS;
+  return {
+    ...base("mixed-faults", "loss, cuts, pauses, kills, restarts with and without snapshot, leaves, events and queries at random", nodes),
+    network: ROUGH_NETWORK,
+    steps: [
+      ...startAndJoin(5 * SECOND_MS),
+      at(joinMs, { kind: "chaos", forMs: chaosMs, everyMs: Math.max(100, 20_000 / nodes), weights: MIXED_WEIGHTS }),
+      at(joinMs + chaosMs, { kind: "network", change: { lossPpm: 0, duplicatePpm: 0 } }),
+    ],
+    expect: troubled(joinMs + chaosMs),
+    durationMs: joinMs + chaosMs,
+  };
+}
+
+function partitionHeal(nodes: number): Scenario {
+  const cutMs = 2 * MINUTE_MS;
+  return {
+    ...base("partition-heal", "two halves apart for two minutes, events on both sides, then one cluster again", nodes),
+    steps: [
+      ...startAndJoin(2 * SECOND_MS),
+      at(20 * SECOND_MS, { kind: "partition", groups: 2, forMs: cutMs }),
+      at(80 * SECOND_MS, { kind: "events", nodes: ALL, count: 20, bytes: 32 }, 10 * SECOND_MS),
+    ],
+    expect: troubled(20 * SECOND_MS + cutMs),
+    durationMs: 20 * SECOND_MS + cutMs,
+  };
+}
+
+function cpuStarved(nodes: number): Scenario {
+  const starve: Action = { kind: "starve", nodes: { kind: "share", perMille: 100 }, pausedMs: 4_000, runningMs: 50, forMs: MINUTE_MS };
+  return {
+    ...base("cpu-starved", "a tenth of the nodes gets almost no CPU for a minute: healthy nodes must not be called failed", nodes),
+    steps: [...startAndJoin(2 * SECOND_MS), at(20 * SECOND_MS, starve)],
+    expect: troubled(80 * SECOND_MS),
+    durationMs: 90 * SECOND_MS,
+  };
+}
+
+function oneWay(nodes: number): Scenario {
+  const deaf: Action = { kind: "disturb", from: ALL, to: { kind: "share", perMille: 50 }, both: false, lossPpm: 1_000_000, delayMs: 0, forMs: MINUTE_MS };
+  return {
+    ...base("one-way", "a few nodes can send but hear nothing for a minute", nodes),
+    steps: [...startAndJoin(2 * SECOND_MS), at(20 * SECOND_MS, deaf)],
+    expect: troubled(80 * SECOND_MS),
+    durationMs: 90 * SECOND_MS,
+  };
+}
+
+function flapping(nodes: number): Scenario {
+  const steps = startAndJoin(2 * SECOND_MS);
+  for (let atMs = 20 * SECOND_MS; atMs < 80 * SECOND_MS; atMs += 6 * SECOND_MS) {
+    steps.push(at(atMs, { kind: "kill", nodes: { kind: "share", perMille: 30 }, power: false }));
+    steps.push(at(atMs + 3 * SECOND_MS, { kind: "restart", nodes: ALL, snapshot: (atMs / SECOND_MS) % 4 === 0 }));
+  }
+  return {
+    ...base("flapping", "a few processes die and come back every 6 s, in turn with and without their snapshot", nodes),
+    steps,
+    expect: troubled(90 * SECOND_MS),
+    durationMs: 90 * SECOND_MS,
+  };
+}
+
+interface BuiltIn {
+  readonly build: Builder;
+  readonly nodesDefault: number;
+}
+
+export const SCENARIOS: ReadonlyMap<string, BuiltIn> = new Map([
+  ["steady", { build: steady, nodesDefault: 50 }],
+  ["join-storm", { build: joinStorm, nodesDefault: 50 }],
+  ["mass-join-60", { build: massJoin, nodesDefault: 60 }],
+  ["event-burst", { build: eventBurst, nodesDefault: 60 }],
+  ["mixed-faults", { build: mixedFaults, nodesDefault: 50 }],
+  ["partition-heal", { build: partitionHeal, nodesDefault: 30 }],
+  ["cpu-starved", { build: cpuStarved, nodesDefault: 50 }],
+  ["one-way", { build: oneWay, nodesDefault: 40 }],
+  ["flapping", { build: flapping, nodesDefault: 40 }],
+]);

@@ -1,0 +1,63 @@
+/**
+ * How simulated messages travel: really encoded and opened again, or by reference. In every mode the receivers get equal bytes, so that
+ * the mode never changes what happens in a run (nor its trace hash); encoded messages are compared with what was sent.
+ */
+import { equalBytes } from "../base/bytes.ts";
+
+/** The production codec as the simulation needs it; made by `wire-codec.ts`, or a fake in tests of the kernel. */
+export interface SimCodec {
+  /** One datagram of these messages, as it would go over the wire. */
+  encodePacket(messages: readonly Uint8Array[], crc: boolean): Uint8Array;
+  /** The messages of a datagram; null when it cannot be opened. */
+  openPacket(packet: Uint8Array): readonly Uint8Array[] | null;
+  encodeStream(message: Uint8Array): Uint8Array;
+  /** The stream message in `bytes`, given in two pieces cut at `cutAt`; null when it cannot be read. */
+  readStream(bytes: Uint8Array, cutAt: number): Uint8Array | null;
+}
+
+export type CodecMode = "full" | "sampled" | "off";
+
+/** In the mode `sampled` one datagram in this many is really encoded; prime, so that it does not follow the rhythm of gossip. */
+const SAMPLE_EVERY = 31;
+
+export class CodecCheck {
+  readonly mode: CodecMode;
+  readonly #codec: SimCodec | null;
+  #count = 0;
+  /** Datagrams and streams that went through the codec. */
+  encoded = 0;
+
+  constructor(mode: CodecMode, codec: SimCodec | null) {
+    this.mode = codec === null ? "off" : mode;
+    this.#codec = codec;
+  }
+
+  /** The datagram in its encoded form, or null when it travels by reference this time. */
+  encodePacket(messages: readonly Uint8Array[], crc: boolean): Uint8Array | null {
+    if (!this.#takesTurn() || this.#codec === null) return null;
+    return this.#codec.encodePacket(messages, crc);
+  }
+
+  /** Opens a datagram and compares; null when what came out is not what went in. */
+  openPacket(packet: Uint8Array, sent: readonly Uint8Array[]): readonly Uint8Array[] | null {
+    const opened = this.#codec?.openPacket(packet) ?? null;
+    if (opened === null || opened.length !== sent.length) return null;
+    return opened.every((message, i) => equalBytes(message, sent[i] as Uint8Array)) ? opened : null;
+  }
+
+  /** Sends a stream message through the codec; null when it did not come out as it went in. `cutAt` chooses where the pieces meet. */
+  passStream(message: Uint8Array, cutAt: (length: number) => number): Uint8Array | null {
+    if (!this.#takesTurn() || this.#codec === null) return message;
+    const bytes = this.#codec.encodeStream(message);
+    const read = this.#codec.readStream(bytes, cutAt(bytes.length));
+    return read !== null && equalBytes(read, message) ? read : null;
+  }
+
+  #takesTurn(): boolean {
+    if (this.mode === "off") return false;
+    this.#count += 1;
+    if (this.mode === "sampled" && this.#count % SAMPLE_EVERY !== 0) return false;
+    this.encoded += 1;
+    return true;
+  }
+}

@@ -1,0 +1,431 @@
+/**
+ * The deterministic simulation kernel: one agenda, one virtual clock, one seeded network, and any number of production nodes.
+ *
+ * Problem: a cluster's failures depend on timing, losses and pauses that no test on real sockets can repeat. Idea: nodes are machines
+ * without clock, sockets and randomness of their own, so everything they meet is an input that this file orders. Guarantees:
+ *  1. The same options and the same script of actions give the same inputs in the same order: equal trace hashes.
+ *  2. No input reaches a process that does not run, is paused (it gets it afterwards) or is an earlier run's.
+ *  3. A wake is never early by the node's own clock.
+ * The codec mode never changes what happens. Violations are collected, not thrown, save an exception from a node, which is one.
+ */
+import { SeededRandom } from "../base/random.ts";
+import type { NodeEffect } from "../node/types.ts";
+import type { PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
+import type { SwimInput } from "../swim/types.ts";
+import { NodeClock } from "./clock.ts";
+import { Datagram } from "./datagram.ts";
+import { EventQueue } from "./event-queue.ts";
+import { Host, RECEIVE_BUFFER_BYTES, type CommandListener } from "./host.ts";
+import { indexOfEndpoint, Network, type NetworkConfig } from "./network.ts";
+import { CodecCheck, type CodecMode, type SimCodec } from "./sim-codec.ts";
+import { POOL_NAME, type MachineFactory } from "./sim-machine.ts";
+import { StreamNet, type StreamEnd, type StreamWorld } from "./streams.ts";
+import { TraceHash } from "./trace-hash.ts";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly network: NetworkConfig;
+  readonly factory: MachineFactory;
+  readonly codec: SimCodec | null;
+  readonly codecMode: CodecMode;
+  /** How long an accepted stream may take, in ms (the profile's TCP timeout). */
+  readonly acceptTimeoutMs: number;
+  /** Each clock runs fast or slow by up to this much. */
+  readonly clockDriftPpmMax: number;
+  /** Reads a snapshot file back, as the agent does at its start. */
+  readonly readSnapshot: (text: string) => RestoredSnapshot;
+  /** Receives one readable line per delivered input; null spares the work. */
+  readonly trace: ((line: string) => void) | null;
+}
+
+export interface Violation {
+  readonly atUs: number;
+  /** Name of the checker, and what it saw. */
+  readonly checker: string;
+  readonly text: string;
+}
+
+/** Looks on while a simulation runs; must not change it from within `stepped`. */
+export interface SimObserver {
+  started?(host: Host): void;
+  /** The process ended: killed, left, or by its own wish. */
+  stopped?(host: Host): void;
+  /** After each step of a node, with the effects of that step (the array is reused: copy what is kept). */
+  stepped?(host: Host, effects: readonly NodeEffect[]): void;
+}
+
+export interface SimStats {
+  steps: number;
+  datagrams: number;
+  datagramsLost: number;
+  /** Arrived where nobody runs or the receive buffer was full. */
+  datagramsDropped: number;
+  messages: number;
+  bytes: number;
+  streams: number;
+}
+
+const EventKind = { wake: 0, datagram: 1, call: 2, stream: 3, command: 4, stallEnd: 5 } as const;
+
+/** Input kinds as they enter the trace hash; they begin above the event kinds. */
+const HASHED_STREAM: Readonly<Record<string, number>> = { streamOpened: 16, streamMessage: 17, streamFailed: 18 };
+
+interface StreamDelivery {
+  readonly end: StreamEnd;
+  readonly input: SwimInput;
+}
+
+export class Simulation implements StreamWorld {
+  readonly options: SimulationOptions;
+  readonly hosts: readonly Host[];
+  readonly network: Network;
+  readonly violations: Violation[] = [];
+  readonly stats: SimStats = { steps: 0, datagrams: 0, datagramsLost: 0, datagramsDropped: 0, messages: 0, bytes: 0, streams: 0 };
+  readonly codec: CodecCheck;
+  /** Source for whoever scripts this run; apart from those of the network and of the nodes. */
+  readonly scriptRandom: SeededRandom;
+  readonly #queue = new EventQueue();
+  readonly #streams: StreamNet;
+  readonly #hash = new TraceHash();
+  readonly #codecRandom: SeededRandom;
+  readonly #observers: SimObserver[] = [];
+  readonly #effects: NodeEffect[] = [];
+
+  constructor(options: SimulationOptions) {
+    this.options = options;
+    const random = new SeededRandom(options.seed);
+    this.network = new Network(options.network, options.nodes, random.fork());
+    this.scriptRandom = random.fork();
+    this.#codecRandom = random.fork();
+    this.codec = new CodecCheck(options.codecMode, options.codec);
+    const drift = options.clockDriftPpmMax;
+    const hosts: Host[] = [];
+    for (let i = 0; i < options.nodes; i += 1) {
+      // Own clocks start apart, so that nothing can lean on equal times at different nodes.
+      const clock = new NodeClock(1_000 + random.below(1_000_000), random.below(2 * drift + 1) - drift);
+      hosts.push(new Host(i, clock, random.fork()));
+    }
+    this.hosts = hosts;
+    this.#streams = new StreamNet(this, this.network, hosts, options.acceptTimeoutMs);
+  }
+
+  /** Virtual time, in µs. */
+  get nowUs(): number {
+    return this.#queue.atUs;
+  }
+
+  get traceHash(): string {
+    return this.#hash.hex;
+  }
+
+  observe(observer: SimObserver): void {
+    this.#observers.push(observer);
+  }
+
+  violate(checker: string, text: string): void {
+    this.violations.push({ atUs: this.nowUs, checker, text });
+  }
+
+  /** Calls `run` after `delayUs` of virtual time. */
+  after(delayUs: number, run: () => void): void {
+    this.#queue.push(this.nowUs + delayUs, EventKind.call, 0, run);
+  }
+
+  /** Runs until the agenda has nothing more before `untilUs`, or until a violation. */
+  runUntil(untilUs: number): void {
+    const queue = this.#queue;
+    while (queue.nextAtUs <= untilUs && this.violations.length === 0) {
+      queue.pop();
+      if (queue.kind === EventKind.call) (queue.payload as () => void)();
+      else this.#dispatch(this.hosts[queue.node] as Host, queue.kind, queue.payload);
+    }
+    if (this.violations.length === 0 && queue.atUs < untilUs) queue.atUs = untilUs;
+  }
+
+  /** Starts a process on a host, with what its disk holds when `snapshot` is wanted. */
+  start(host: Host, snapshot: boolean): void {
+    host.run += 1;
+    host.powered = true;
+    host.leaving = false;
+    host.left = false;
+    host.startedAtUs = this.nowUs;
+    host.joinedAtUs = -1;
+    const nowMs = host.clock.localMs(this.nowUs);
+    const restored = snapshot && host.disk.text !== "" ? this.options.readSnapshot(host.disk.text) : null;
+    const { index, name, endpoint, tags } = host;
+    const random = host.random.fork();
+    host.machine = this.options.factory({ index, name, advertise: endpoint, tags, restored, snapshot, random, nowMs });
+    for (const observer of this.#observers) observer.started?.(host);
+    this.#scheduleWake(host);
+  }
+
+  /** Ends the process. `power`: the whole machine goes down, connections break silently and the disk may lose what was not flushed. */
+  stop(host: Host, power: boolean): void {
+    if (host.machine === null) return;
+    host.machine.close();
+    host.machine = null;
+    host.powered = !power;
+    host.wakeAtUs = Infinity;
+    host.stalledUntilUs = 0;
+    host.backlog.length = 0;
+    host.backlogBytes = 0;
+    host.commands.clear();
+    if (power) host.disk.losePower(this.scriptRandom);
+    this.#streams.abandon(host);
+    for (const observer of this.#observers) observer.stopped?.(host);
+  }
+
+  /** The process does nothing until `untilUs`; what arrives meanwhile waits for it. */
+  stall(host: Host, untilUs: number): void {
+    if (untilUs <= host.stalledUntilUs || host.machine === null) return;
+    host.stalledUntilUs = untilUs;
+    this.#queue.push(untilUs, EventKind.stallEnd, host.index, host.run);
+  }
+
+  /** The machine was suspended for a moment that nobody else noticed: its own clock is ahead from now on. */
+  jumpClock(host: Host, ms: number): void {
+    host.clock.jumpAhead(ms);
+    this.#scheduleWake(host);
+  }
+
+  /** Gives a command to a running node; the listener hears its reply and what follows. */
+  command(host: Host, makeInput: (request: number) => PoolInput, listener: CommandListener | null = null): void {
+    if (host.machine === null) return;
+    const request = host.nextRequest;
+    host.nextRequest += 1;
+    if (listener !== null) host.commands.set(request, listener);
+    this.#dispatch(host, EventKind.command, { run: host.run, input: makeInput(request) });
+  }
+
+  deliver(end: StreamEnd, input: SwimInput): void {
+    this.#dispatch(end.host, EventKind.stream, { end, input } satisfies StreamDelivery);
+  }
+
+  #dispatch(host: Host, kind: number, payload: unknown): void {
+    if (kind === EventKind.stallEnd) return this.#endStall(host, payload as number);
+    if (host.machine === null) {
+      if (kind === EventKind.datagram) this.stats.datagramsDropped += 1;
+      return;
+    }
+    if (host.isStalled(this.nowUs)) return this.#hold(host, kind, payload);
+    switch (kind) {
+      case EventKind.wake:
+        return this.#wake(host);
+      case EventKind.datagram:
+        return this.#receive(host, payload as Datagram);
+      case EventKind.stream:
+        return this.#receiveStream(host, payload as StreamDelivery);
+      case EventKind.command: {
+        const { run, input } = payload as { readonly run: number; readonly input: PoolInput };
+        if (run === host.run) this.#step(host, input);
+        return this.#scheduleWake(host);
+      }
+    }
+  }
+
+  #hold(host: Host, kind: number, payload: unknown): void {
+    if (kind === EventKind.wake) return; // The end of the stall looks at the deadline itself.
+    if (kind === EventKind.datagram) {
+      const { size } = payload as Datagram;
+      if (host.backlogBytes + size > RECEIVE_BUFFER_BYTES) {
+        this.stats.datagramsDropped += 1;
+        return;
+      }
+      host.backlogBytes += size;
+    }
+    host.backlog.push({ kind, payload });
+  }
+
+  /** A process that slept finds its timers due before it reads its sockets: that is the order of an event loop, and the harder one. */
+  #endStall(host: Host, run: number): void {
+    if (host.run !== run || host.machine === null || this.nowUs < host.stalledUntilUs) return;
+    host.stallEndedAtUs = this.nowUs;
+    host.wakeAtUs = this.nowUs;
+    this.#wake(host);
+    const waiting = host.backlog.splice(0);
+    host.backlogBytes = 0;
+    for (const { kind, payload } of waiting) this.#dispatch(host, kind, payload);
+  }
+
+  #wake(host: Host): void {
+    const { machine } = host;
+    if (machine === null || this.nowUs !== host.wakeAtUs) return; // A stale entry: the deadline has moved.
+    host.wakeAtUs = Infinity;
+    const nowMs = host.clock.localMs(this.nowUs);
+    if (machine.wakeAtMs <= nowMs) {
+      this.#record(host, EventKind.wake);
+      this.#effects.length = 0;
+      this.stats.steps += 1;
+      try {
+        machine.wake(nowMs, this.#effects);
+      } catch (error) {
+        this.#violateByThrow(host, error);
+      }
+      this.#afterStep(host);
+      if (machine.wakeAtMs <= nowMs) this.violate("wake", `${host.name} asks to be woken at ${machine.wakeAtMs} after it was woken at ${nowMs}`);
+    }
+    this.#scheduleWake(host);
+  }
+
+  #receive(host: Host, datagram: Datagram): void {
+    let { messages } = datagram;
+    if (datagram.packet !== null) {
+      const opened = this.codec.openPacket(datagram.packet, messages);
+      if (opened === null) return this.violate("codec", `a datagram from ${datagram.from.name} to ${host.name} did not survive the codec`);
+      messages = opened;
+    }
+    this.#record(host, EventKind.datagram);
+    datagram.hashInto(this.#hash);
+    const { run } = host;
+    this.stats.messages += messages.length;
+    for (const bytes of messages) {
+      if (host.run !== run || host.machine === null || this.violations.length > 0) return;
+      this.#step(host, { kind: "message", from: datagram.from.endpoint, bytes });
+    }
+    this.#scheduleWake(host);
+  }
+
+  #receiveStream(host: Host, { end, input }: StreamDelivery): void {
+    if (end.run !== host.run) return;
+    // What waited in a stall may concern a stream that the core has closed since.
+    if (input.kind !== "streamFailed" && !end.isOpen) return;
+    let passed = input;
+    this.#record(host, HASHED_STREAM[input.kind] as number);
+    if (input.kind === "streamMessage") {
+      this.#hash.bytes(input.bytes);
+      const bytes = this.codec.passStream(input.bytes, (length) => this.#codecRandom.below(length + 1));
+      if (bytes === null) return this.violate("codec", `a stream message to ${host.name} did not survive the codec`);
+      passed = { ...input, bytes };
+    }
+    this.#step(host, passed as PoolInput);
+    this.#scheduleWake(host);
+  }
+
+  #step(host: Host, input: PoolInput): void {
+    const { machine } = host;
+    if (machine === null) return;
+    const nowMs = host.clock.localMs(this.nowUs);
+    const { trace } = this.options;
+    if (trace !== null) trace(`${(this.nowUs / 1000).toFixed(3)} ${host.name} ${describeInput(input)}`);
+    this.#effects.length = 0;
+    this.stats.steps += 1;
+    try {
+      machine.step(POOL_NAME, input, nowMs, this.#effects);
+    } catch (error) {
+      this.#violateByThrow(host, error);
+    }
+    this.#afterStep(host);
+  }
+
+  #violateByThrow(host: Host, error: unknown): void {
+    this.violate("no-throw", `${host.name} threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  }
+
+  #afterStep(host: Host): void {
+    const effects = this.#effects;
+    for (const observer of this.#observers) observer.stepped?.(host, effects);
+    // Nothing in here steps a node at once: replies and events schedule what they cause.
+    for (const { effect } of effects) this.#apply(host, effect);
+  }
+
+  #apply(host: Host, effect: PoolEffect): void {
+    switch (effect.kind) {
+      case "packet":
+        return this.#sendDatagram(host, effect);
+      case "dial":
+        this.stats.streams += 1;
+        return this.#streams.dial(host, effect.stream, effect.to, effect.timeoutMs);
+      case "streamSend":
+        this.stats.bytes += effect.bytes.length;
+        return this.#streams.send(host, effect.stream, effect.bytes);
+      case "streamClose":
+        return this.#streams.close(host, effect.stream);
+      case "snapshot":
+        return host.disk.append(effect.lines, effect.flush);
+      case "snapshotCompact":
+        return host.disk.replace(effect.lines);
+      case "reply":
+      case "queryAck":
+      case "queryResponse":
+      case "queryDone":
+        return this.#answer(host, effect);
+      case "keyring": {
+        // Simulated nodes carry no keyring; the answer is the agent's for such a node.
+        const answer: PoolInput = { kind: "keyringDone", token: effect.token, error: "No keyring to modify (encryption not enabled)", keys: [] };
+        return this.#later(host, answer);
+      }
+      case "stop":
+        return this.after(0, () => this.stop(host, false));
+      case "event":
+      case "log":
+      case "count":
+        return;
+    }
+  }
+
+  #answer(host: Host, effect: Extract<PoolEffect, { readonly request: number }>): void {
+    const listener = host.commands.get(effect.request);
+    if (listener === undefined) return;
+    const { run } = host;
+    this.after(0, () => {
+      if (host.run === run) listener(effect);
+    });
+  }
+
+  #later(host: Host, input: PoolInput): void {
+    this.#queue.push(this.nowUs, EventKind.command, host.index, { run: host.run, input });
+  }
+
+  #sendDatagram(host: Host, effect: Extract<PoolEffect, { readonly kind: "packet" }>): void {
+    const packet = this.codec.encodePacket(effect.messages, effect.crc);
+    const datagram = new Datagram(host, effect.messages, packet);
+    const { stats, network } = this;
+    for (const to of effect.to) {
+      stats.datagrams += 1;
+      stats.bytes += datagram.size;
+      const target = indexOfEndpoint(to, this.hosts.length);
+      const delayUs = target < 0 ? -1 : network.transit(host.index, target, datagram.size, this.nowUs, false);
+      if (delayUs < 0) {
+        stats.datagramsLost += 1;
+        continue;
+      }
+      this.#queue.push(this.nowUs + delayUs, EventKind.datagram, target, datagram);
+      if (!network.isDuplicated()) continue;
+      const againUs = network.transit(host.index, target, datagram.size, this.nowUs, false);
+      if (againUs >= 0) this.#queue.push(this.nowUs + againUs, EventKind.datagram, target, datagram);
+    }
+  }
+
+  #scheduleWake(host: Host): void {
+    const { machine } = host;
+    if (machine === null) return;
+    const { wakeAtMs } = machine;
+    if (wakeAtMs === Infinity) return;
+    const atUs = Math.max(this.nowUs, host.clock.virtualUs(wakeAtMs));
+    // An entry that is too early only looks and goes back to sleep: cheaper than one more entry for each moved deadline.
+    if (atUs >= host.wakeAtUs) return;
+    host.wakeAtUs = atUs;
+    this.#queue.push(atUs, EventKind.wake, host.index, null);
+  }
+
+  #record(host: Host, kind: number): void {
+    this.#hash.number(this.nowUs);
+    this.#hash.word((kind << 24) ^ host.index);
+  }
+}
+
+function describeInput(input: PoolInput): string {
+  switch (input.kind) {
+    case "message":
+      return `message from=${input.from.ip} type=${input.bytes[0]} bytes=${input.bytes.length}`;
+    case "streamMessage":
+      return `streamMessage stream=${input.stream} from=${input.from.ip} type=${input.bytes[0]} bytes=${input.bytes.length}`;
+    case "streamFailed":
+      return `streamFailed stream=${input.stream} error=${input.error}`;
+    case "streamOpened":
+      return `streamOpened stream=${input.stream}`;
+    default:
+      return input.kind;
+  }
+}

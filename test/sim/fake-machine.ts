@@ -1,0 +1,111 @@
+/** A tiny machine for tests of the kernel: it chatters with random peers, and records what it is given. */
+import type { Random } from "../../src/base/random.ts";
+import type { Member, PoolEffect, PoolInput } from "../../src/serf/types.ts";
+import type { NodeEffect } from "../../src/node/types.ts";
+import { endpointOf } from "../../src/sim/network.ts";
+import { POOL_NAME, type MachineSpec, type PoolView, type SimMachine } from "../../src/sim/sim-machine.ts";
+import { Simulation, type SimulationOptions } from "../../src/sim/simulation.ts";
+import type { MemberTableView, SwimState } from "../../src/swim/types.ts";
+
+export interface FakeMember {
+  name: string;
+  incarnation: number;
+  state: SwimState;
+}
+
+/** A member table and the rest of a view, settable by a test. */
+export class FakeView implements PoolView, MemberTableView {
+  rows: FakeMember[] = [];
+  revision = 0;
+  memberClock = 1;
+  eventClock = 1;
+  queryClock = 1;
+  eventTimeMin = 0;
+  swimQueued = 0;
+  intentsQueued = 0;
+  eventsQueued = 0;
+  queriesQueued = 0;
+
+  get table(): MemberTableView {
+    return this;
+  }
+  get size(): number {
+    return this.rows.length;
+  }
+  nameAt(row: number): string {
+    return (this.rows[row] as FakeMember).name;
+  }
+  incarnationAt(row: number): number {
+    return (this.rows[row] as FakeMember).incarnation;
+  }
+  stateAt(row: number): SwimState {
+    return (this.rows[row] as FakeMember).state;
+  }
+  members(): readonly Member[] {
+    return [];
+  }
+}
+
+export class FakeMachine implements SimMachine {
+  readonly view = new FakeView();
+  readonly spec: MachineSpec;
+  /** What came in: own time in ms, and the input. */
+  readonly inputs: { readonly nowMs: number; readonly input: PoolInput | { readonly kind: "wake" } }[] = [];
+  /** Called on each input; appends effects. */
+  react: (input: PoolInput, effect: (effect: PoolEffect) => void) => void = () => {};
+  closed = false;
+  wakeAtMs: number;
+  readonly #random: Random;
+  readonly #intervalMs: number;
+  readonly #nodes: number;
+
+  constructor(spec: MachineSpec, nodes: number, intervalMs: number) {
+    this.spec = spec;
+    this.#random = spec.random;
+    this.#nodes = nodes;
+    this.#intervalMs = intervalMs;
+    this.wakeAtMs = spec.nowMs + intervalMs;
+  }
+
+  step(_pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): void {
+    this.inputs.push({ nowMs, input });
+    this.react(input, (effect) => out.push({ pool: POOL_NAME, effect }));
+  }
+
+  wake(nowMs: number, out: NodeEffect[]): void {
+    this.inputs.push({ nowMs, input: { kind: "wake" } });
+    this.wakeAtMs = nowMs + this.#intervalMs;
+    const bytes = new Uint8Array([8, this.#random.below(256), this.#random.below(256)]);
+    out.push({ pool: POOL_NAME, effect: { kind: "packet", to: [endpointOf(this.#random.below(this.#nodes))], messages: [bytes, bytes.subarray(1)], crc: false } });
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+export interface FakeCluster {
+  readonly sim: Simulation;
+  /** Machines by host, the newest run of each. */
+  readonly machines: FakeMachine[];
+}
+
+/** `nodes` chattering machines, all started; `intervalMs` of Infinity keeps them silent. */
+export function fakeCluster(nodes: number, intervalMs: number, change: Partial<SimulationOptions> = {}): FakeCluster {
+  const machines: FakeMachine[] = [];
+  const sim = new Simulation({
+    seed: 1,
+    nodes,
+    network: { delayUsMin: 1_000, delayUsMax: 1_000, tailPpm: 0, tailUs: 0, lossPpm: 0, duplicatePpm: 0, bandwidthBytesPerSecond: 0 },
+    factory: (spec) => (machines[spec.index] = new FakeMachine(spec, nodes, intervalMs)),
+    codec: null,
+    codecMode: "off",
+    acceptTimeoutMs: 10_000,
+    clockDriftPpmMax: 0,
+    readSnapshot: () => ({ alive: [], clock: 0, eventClock: 0, queryClock: 0, fileBytes: 0, unknownLines: [] }),
+    trace: null,
+    ...change,
+  });
+  for (const host of sim.hosts) sim.start(host, true);
+  return { sim, machines };
+}
