@@ -59,6 +59,10 @@ export interface RestoredSnapshot {
   readonly clock: number;
   readonly eventClock: number;
   readonly queryClock: number;
+  /** Size of the file, from which the next compaction is reckoned. */
+  readonly fileBytes: number;
+  /** Some of the lines that were not understood; the pool warns about them. */
+  readonly unknownLines: readonly string[];
 }
 
 export type MemberStatus = "none" | "alive" | "leaving" | "left" | "failed";
@@ -107,6 +111,10 @@ export interface QueryParams {
 
 export type KeyOperation = "install" | "use" | "remove" | "list";
 
+/**
+ * `request` is the caller's, not negative (the pool numbers its own requests to SWIM downwards from -1). A command that is refused as a
+ * whole (a join after a leave, an event that is too long) is answered with value `none` and one error.
+ */
 export type PoolInput =
   | Exclude<SwimInput, { readonly kind: "join" | "leave" | "updateMeta" }>
   /** `errors`: failures met while resolving the addresses; they are listed with those of the core. */
@@ -125,7 +133,9 @@ export type PoolInput =
   | { readonly kind: "setTags"; readonly request: RequestId; readonly tags: ReadonlyMap<string, string> }
   | { readonly kind: "keys"; readonly request: RequestId; readonly operation: KeyOperation; readonly key: string }
   /** Answer to a `keyring` effect: the ring of every lane and the keyring file are as asked, or `error` says why not. */
-  | { readonly kind: "keyringDone"; readonly token: number; readonly error: string; readonly keys: readonly string[] };
+  | { readonly kind: "keyringDone"; readonly token: number; readonly error: string; readonly keys: readonly string[] }
+  /** The driver is about to stop this pool: what is held back comes out, snapshot lines with `flush`. Later commands are refused. */
+  | { readonly kind: "shutdown" };
 
 export type PoolEffect =
   | Exclude<SwimEffect, { readonly kind: "reply" }>

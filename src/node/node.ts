@@ -1,0 +1,73 @@
+/** A cluster node: any number of gossip pools as one machine. Pools come and go at run time; each has its own config, keys and sockets. */
+import { assert } from "../base/assert.ts";
+import type { Random } from "../base/random.ts";
+import { MemberRecords } from "../swim/member-records.ts";
+import { Pool } from "../serf/pool.ts";
+import type { PoolConfig, PoolEffect, PoolInput } from "../serf/types.ts";
+import type { Matcher } from "../wire/matcher.ts";
+import type { NodeEffect, NodeMachine, PoolName } from "./types.ts";
+
+export class ClusterNode implements NodeMachine {
+  readonly #random: Random;
+  readonly #matcher: Matcher;
+  readonly #records: MemberRecords;
+  readonly #pools = new Map<PoolName, Pool>();
+  readonly #effects: PoolEffect[] = [];
+
+  /** `records` may be shared by the nodes of one process: what members announce is then kept once. */
+  constructor(random: Random, matcher: Matcher, records: MemberRecords = new MemberRecords()) {
+    this.#random = random;
+    this.#matcher = matcher;
+    this.#records = records;
+  }
+
+  /** Starts a pool under a new name: it enters itself and, with a snapshot, tries to rejoin. */
+  addPool(name: PoolName, config: PoolConfig, nowMs: number, out: NodeEffect[]): Pool {
+    assert(!this.#pools.has(name), `pool ${name} exists`);
+    const pool = new Pool(config, this.#random, this.#matcher, nowMs, this.#effects, this.#records);
+    this.#pools.set(name, pool);
+    this.#hand(name, out);
+    return pool;
+  }
+
+  /** Drops a pool; nothing is said to its peers (the command `leave` does that). */
+  removePool(name: PoolName): void {
+    this.#pools.get(name)?.close();
+    this.#pools.delete(name);
+  }
+
+  get poolNames(): readonly PoolName[] {
+    return [...this.#pools.keys()];
+  }
+
+  pool(name: PoolName): Pool | null {
+    return this.#pools.get(name) ?? null;
+  }
+
+  get wakeAtMs(): number {
+    let earliest = Infinity;
+    for (const pool of this.#pools.values()) earliest = Math.min(earliest, pool.wakeAtMs);
+    return earliest;
+  }
+
+  /** Input for a pool that is gone (a datagram that was under way) is dropped. */
+  step(name: PoolName, input: PoolInput, nowMs: number, out: NodeEffect[]): void {
+    const pool = this.#pools.get(name);
+    if (pool === undefined) return;
+    pool.step(input, nowMs, this.#effects);
+    this.#hand(name, out);
+  }
+
+  wake(nowMs: number, out: NodeEffect[]): void {
+    for (const [name, pool] of this.#pools) {
+      if (pool.wakeAtMs > nowMs) continue;
+      pool.step({ kind: "wake" }, nowMs, this.#effects);
+      this.#hand(name, out);
+    }
+  }
+
+  #hand(pool: PoolName, out: NodeEffect[]): void {
+    for (const effect of this.#effects) out.push({ pool, effect });
+    this.#effects.length = 0;
+  }
+}

@@ -1,0 +1,65 @@
+/** The network coordinates of one pool: ours, learnt from probes, and the last one each probed member told (reference: serf-protocol §8.12). */
+import type { Random } from "../base/random.ts";
+import { decodeCoordinate, encodeCoordinate } from "../wire/serf-codec.ts";
+import { CoordinateClient } from "./coordinate-client.ts";
+import type { Reporter } from "./reporter.ts";
+import type { PoolEffect } from "./types.ts";
+import type { Coordinate } from "./vivaldi.ts";
+
+const COORDINATE_VERSION = 1;
+const NS_PER_MS = 1_000_000;
+
+export class Coordinates {
+  readonly #self: string;
+  readonly #client: CoordinateClient;
+  readonly #report: Reporter;
+  readonly #known = new Map<string, Coordinate>();
+  #payload: Uint8Array | null = null;
+
+  constructor(self: string, random: Random, report: Reporter) {
+    this.#self = self;
+    this.#client = new CoordinateClient(random);
+    this.#report = report;
+  }
+
+  get resets(): number {
+    return this.#client.resets;
+  }
+
+  get(name: string): Coordinate | null {
+    return name === this.#self ? this.#client.coordinate : (this.#known.get(name) ?? null);
+  }
+
+  forget(name: string): void {
+    this.#known.delete(name);
+    this.#client.forget(name);
+  }
+
+  /** What our acks carry. */
+  ackPayload(): Uint8Array {
+    this.#payload ??= encodeCoordinate(this.#client.coordinate);
+    return this.#payload;
+  }
+
+  /** A direct probe of `name` took `rttMs` and its ack brought `payload`. */
+  measured(name: string, rttMs: number, payload: Uint8Array | null, out: PoolEffect[]): void {
+    if (payload === null || payload.length === 0) return;
+    if (payload[0] !== COORDINATE_VERSION) {
+      this.#report.log("err", `serf: Unsupported ping version: ${payload[0]}`, out);
+      return;
+    }
+    const decoded = decodeCoordinate(payload);
+    if (!decoded.ok) {
+      this.#report.log("err", `serf: Failed to decode coordinate from ping: ${decoded.error}`, out);
+      return;
+    }
+    const updated = this.#client.update(name, decoded.value, Math.round(rttMs * NS_PER_MS));
+    if (!updated.ok) {
+      this.#report.count("serf.coordinate.rejected", out);
+      this.#report.log("trace", `serf: Rejected coordinate from ${name}: ${updated.error}`, out);
+      return;
+    }
+    this.#known.set(name, decoded.value);
+    this.#payload = null;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The last user events by Lamport time (reference: serf-protocol §8.8): decides whether a received event is new, and is what a
+ * push/pull sends. Slot = Lamport time mod ring size.
+ *
+ * Guarantee: `witness` accepts one (time, name, payload) at most once, whatever the order and number of repeats; when a bound is
+ * hit the event is refused, never forgotten.
+ */
+import { EMPTY_BYTES, equalBytes } from "../base/bytes.ts";
+import { utf8Length } from "../base/utf8.ts";
+import type { EventSlot } from "../wire/serf-messages.ts";
+import type { LamportClock } from "./lamport-clock.ts";
+
+/** Most distinct events of one Lamport time: that many nodes can fire at the same moment. */
+export const EVENTS_PER_SLOT_MAX = 4096;
+/** Most events in the whole ring; our own decoder takes twice as many from a push/pull. */
+export const EVENT_RING_COUNT_MAX = 32_768;
+/** Most bytes of names and payloads in the whole ring; well below the 20 MiB that peers accept as push/pull state. */
+export const EVENT_RING_BYTES_MAX = 8 * 1024 * 1024;
+
+/** `new`: deliver and pass on. The rest: drop. `old`: older than the ring, worth a warning. */
+export type EventVerdict = "new" | "known" | "old" | "ignored" | "full";
+
+interface RememberedEvent {
+  readonly name: string;
+  readonly payload: Uint8Array | null;
+}
+
+interface Slot extends EventSlot {
+  readonly lamportTime: number;
+  readonly events: RememberedEvent[];
+  /** Hash of each event, compared before the bytes are. */
+  readonly hashes: number[];
+  bytes: number;
+}
+
+export class EventRing {
+  readonly #slots: (Slot | null)[];
+  #bytes = 0;
+  #count = 0;
+  #minTime = 0;
+
+  constructor(size: number) {
+    this.#slots = new Array<Slot | null>(size).fill(null);
+  }
+
+  get size(): number {
+    return this.#slots.length;
+  }
+
+  /** Events before this Lamport time are not wanted: they precede our joining (or our last run). */
+  get minTime(): number {
+    return this.#minTime;
+  }
+
+  raiseMinTime(lamportTime: number): void {
+    if (lamportTime > this.#minTime) this.#minTime = lamportTime;
+  }
+
+  /** Slots in ring order, as a push/pull carries them. */
+  get slots(): readonly (EventSlot | null)[] {
+    return this.#slots;
+  }
+
+  /** Whether an event of that time is held. */
+  holds(lamportTime: number): boolean {
+    return this.#slots[lamportTime % this.#slots.length]?.lamportTime === lamportTime;
+  }
+
+  /** Judges one received event. `clock` has its time witnessed here, before any other check. */
+  witness(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null): EventVerdict {
+    clock.witness(lamportTime);
+    if (lamportTime < this.#minTime) return "ignored";
+    if (isOlderThanRing(clock.time, lamportTime, this.#slots.length)) return "old";
+
+    const index = lamportTime % this.#slots.length;
+    const hash = hashEvent(name, payload);
+    let slot = this.#slots[index] ?? null;
+    if (slot === null || slot.lamportTime !== lamportTime) {
+      this.#bytes -= slot?.bytes ?? 0;
+      this.#count -= slot?.events.length ?? 0;
+      slot = { lamportTime, events: [], hashes: [], bytes: 0 };
+      this.#slots[index] = slot;
+    } else if (contains(slot, hash, name, payload)) return "known";
+
+    const bytes = utf8Length(name) + (payload?.length ?? 0);
+    if (slot.events.length >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) return "full";
+    slot.events.push({ name, payload });
+    slot.hashes.push(hash);
+    slot.bytes += bytes;
+    this.#bytes += bytes;
+    this.#count += 1;
+    return "new";
+  }
+}
+
+/** Events and queries from further back than their ring reaches cannot be told from repeats. */
+export function isOlderThanRing(currentTime: number, lamportTime: number, ringSize: number): boolean {
+  return currentTime > ringSize && lamportTime < currentTime - ringSize;
+}
+
+function contains(slot: Slot, hash: number, name: string, payload: Uint8Array | null): boolean {
+  for (let i = slot.hashes.indexOf(hash); i >= 0; i = slot.hashes.indexOf(hash, i + 1)) {
+    const event = slot.events[i];
+    // An absent and an empty payload are the same to the original.
+    if (event?.name === name && equalBytes(event.payload ?? EMPTY_BYTES, payload ?? EMPTY_BYTES)) return true;
+  }
+  return false;
+}
+
+/** FNV-1a over name and payload; only narrows the comparison. */
+function hashEvent(name: string, payload: Uint8Array | null): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  if (payload !== null) for (const byte of payload) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash;
+}

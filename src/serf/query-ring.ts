@@ -1,0 +1,36 @@
+/** Which queries were seen, by Lamport time and id (reference: serf-protocol §8.9). Slot = Lamport time mod ring size. */
+import { isOlderThanRing } from "./event-ring.ts";
+import type { LamportClock } from "./lamport-clock.ts";
+
+/** Most distinct queries of one Lamport time; further ones are refused. */
+export const QUERIES_PER_SLOT_MAX = 4096;
+
+export type QueryVerdict = "new" | "known" | "old" | "ignored" | "full";
+
+export class QueryRing {
+  readonly #slots: ({ readonly lamportTime: number; readonly ids: Set<number> } | null)[];
+  /** Queries before this Lamport time were answered (or missed) in an earlier run. */
+  readonly #minTime: number;
+
+  constructor(size: number, minTime: number) {
+    this.#slots = new Array<null>(size).fill(null);
+    this.#minTime = minTime;
+  }
+
+  /** Judges one received query. `clock` has its time witnessed here, before any other check. */
+  witness(clock: LamportClock, lamportTime: number, id: number): QueryVerdict {
+    clock.witness(lamportTime);
+    if (lamportTime < this.#minTime) return "ignored";
+    if (isOlderThanRing(clock.time, lamportTime, this.#slots.length)) return "old";
+    const index = lamportTime % this.#slots.length;
+    const slot = this.#slots[index] ?? null;
+    if (slot === null || slot.lamportTime !== lamportTime) {
+      this.#slots[index] = { lamportTime, ids: new Set([id]) };
+      return "new";
+    }
+    if (slot.ids.has(id)) return "known";
+    if (slot.ids.size >= QUERIES_PER_SLOT_MAX) return "full";
+    slot.ids.add(id);
+    return "new";
+  }
+}

@@ -1,0 +1,63 @@
+/** Serf's three broadcast queues: filled into packets behind SWIM's own messages, intents first, then queries, then events (serf-protocol §8.4). */
+import { BroadcastQueue } from "../swim/broadcast-queue.ts";
+import type { Reporter } from "./reporter.ts";
+import type { PoolEffect } from "./types.ts";
+
+/** Most bytes waiting in one queue. The depth alone (4096 messages of up to 9 KiB) would allow 36 MiB. */
+export const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
+/** A queue beyond its bytes is cut to this share of its messages, so that not each further message cuts again. */
+const PRUNE_KEEP_RATIO = 0.9;
+
+export interface SerfQueuesConfig {
+  readonly retransmitMult: number;
+  readonly depthWarning: number;
+  readonly depthMax: number;
+}
+
+export class SerfQueues {
+  readonly intents: BroadcastQueue;
+  readonly queries: BroadcastQueue;
+  readonly events: BroadcastQueue;
+  readonly #config: SerfQueuesConfig;
+  readonly #report: Reporter;
+
+  constructor(config: SerfQueuesConfig, memberCount: () => number, report: Reporter) {
+    this.#config = config;
+    this.#report = report;
+    this.intents = new BroadcastQueue(config.retransmitMult, memberCount);
+    this.queries = new BroadcastQueue(config.retransmitMult, memberCount);
+    this.events = new BroadcastQueue(config.retransmitMult, memberCount);
+  }
+
+  get isEmpty(): boolean {
+    return this.intents.length + this.queries.length + this.events.length === 0;
+  }
+
+  /** Queues a Serf message. `token` comes back in `queue.finished`, unless 0. */
+  add(queue: BroadcastQueue, message: Uint8Array, out: PoolEffect[], token = 0): void {
+    queue.queue(null, message, token);
+    if (queue.bytes <= QUEUE_BYTES_MAX) return;
+    this.#report.count("serf.queue.bytes_exceeded", out);
+    queue.prune(Math.floor(queue.length * PRUNE_KEEP_RATIO));
+  }
+
+  /** Messages for one packet: each costs `overhead` more than its length, together at most `limit` bytes. */
+  take(overhead: number, limit: number, targets: number): Uint8Array[] {
+    const messages: Uint8Array[] = [];
+    let used = 0;
+    for (const queue of [this.intents, this.queries, this.events]) used += queue.take(overhead, limit - used, targets, messages);
+    return messages;
+  }
+
+  /** The periodic look at the depths: a warning first, then the most transmitted messages go. */
+  check(out: PoolEffect[]): void {
+    const queues = [["Intent", this.intents], ["Event", this.events], ["Query", this.queries]] as const;
+    for (const [name, queue] of queues) {
+      if (queue.length >= this.#config.depthWarning) this.#report.log("warn", `serf: ${name} queue depth: ${queue.length}`, out);
+      if (queue.length <= this.#config.depthMax) continue;
+      this.#report.log("warn", `serf: ${name} queue depth (${queue.length}) exceeds limit (${this.#config.depthMax}), dropping messages!`, out);
+      this.#report.count("serf.queue.pruned", out);
+      queue.prune(this.#config.depthMax);
+    }
+  }
+}

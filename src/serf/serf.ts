@@ -1,0 +1,405 @@
+/**
+ * The Serf layer of one pool (reference: serf-protocol §7, §8): what it does with each message and each change of membership. It sits on
+ * SWIM as its delegate and sends through it; commands and timers are in `pool.ts`.
+ */
+import { EMPTY_BYTES } from "../base/bytes.ts";
+import type { Endpoint } from "../base/endpoint.ts";
+import { ipFromBytes, ipToBytes } from "../base/endpoint.ts";
+import type { Random } from "../base/random.ts";
+import { encodeUtf8, utf8Length } from "../base/utf8.ts";
+import { queryTimeoutNs } from "../swim/timing.ts";
+import type { SwimDelegate, SwimMember } from "../swim/types.ts";
+import type { Matcher } from "../wire/matcher.ts";
+import {
+  decodeSerfMessage,
+  decodeSerfPushPull,
+  encodeFilter,
+  encodeJoin,
+  encodeQuery,
+  encodeSerfPushPull,
+  encodeUserEvent,
+  queryConcerns,
+} from "../wire/serf-codec.ts";
+import { QueryFlag, SerfMessageType, type QueryMessage, type Relay, type SerfPushPull, type UserEventMessage } from "../wire/serf-messages.ts";
+import { CoalescerChain } from "./coalescer.ts";
+import { Coordinates } from "./coordinates.ts";
+import { EventRing } from "./event-ring.ts";
+import { INTERNAL_PREFIX, InternalQueries } from "./internal-queries.ts";
+import { LAMPORT_TIME_MAX, LamportClock } from "./lamport-clock.ts";
+import { Membership, type MembershipHost } from "./membership.ts";
+import { NameVote } from "./name-conflict.ts";
+import { QueryResponder, sendUser, type AnswerableQuery } from "./query-responder.ts";
+import { QueryRing } from "./query-ring.ts";
+import { QueryTracker, type QuerySink } from "./query-tracker.ts";
+import { Reporter } from "./reporter.ts";
+import { SerfQueues } from "./serf-queues.ts";
+import { SNAPSHOT_COMPACT_MIN_BYTES, SnapshotWriter } from "./snapshot.ts";
+import type { Member, MemberEventType, PoolConfig, PoolEffect, QueryParams, SerfEvent } from "./types.ts";
+
+/** Queries exist from this Serf protocol on. */
+const QUERY_PROTOCOL_MIN = 4;
+const QUERY_IDS = 2 ** 31;
+const RELAY_FACTOR_MAX = 255;
+const NS_PER_MS = 1_000_000;
+
+export const DEFAULT_QUERY_PARAMS: QueryParams = { filterNodes: [], filterTags: new Map(), requestAck: false, relayFactor: 0, timeoutMs: 0 };
+
+/** What the Serf layer needs of the pool around it. */
+export interface SerfHost {
+  isRunning(): boolean;
+  /** Members that SWIM holds for alive or suspect, ourselves included. */
+  aliveCount(): number;
+  prune(name: string, atMs: number): void;
+  /** A join that does not want old events is under way. */
+  isIgnoringOldEvents(): boolean;
+  /** The vote about our name is lost: the node must stop. */
+  nameLost(nowMs: number, out: PoolEffect[]): void;
+}
+
+/** What became of a query of ours. */
+export type QueryStart =
+  | { readonly ok: true; readonly lamportTime: number; readonly id: number; readonly timeoutMs: number }
+  | { readonly ok: false; readonly error: string };
+
+export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
+  readonly report: Reporter;
+  readonly membership: Membership;
+  readonly eventClock = new LamportClock();
+  readonly queryClock = new LamportClock();
+  readonly events: EventRing;
+  readonly queues: SerfQueues;
+  readonly tracker: QueryTracker;
+  readonly responder: QueryResponder;
+  readonly internal: InternalQueries;
+  readonly coordinates: Coordinates | null;
+  readonly coalescers: CoalescerChain;
+  readonly snapshot: SnapshotWriter | null;
+  tags: ReadonlyMap<string, string>;
+  readonly #config: PoolConfig;
+  readonly #random: Random;
+  readonly #matcher: Matcher;
+  readonly #host: SerfHost;
+  readonly #queries: QueryRing;
+  #voting = false;
+
+  constructor(config: PoolConfig, random: Random, matcher: Matcher, host: SerfHost) {
+    this.#config = config;
+    this.#random = random;
+    this.#matcher = matcher;
+    this.#host = host;
+    this.tags = config.tags;
+    this.report = new Reporter(config.logLevel);
+    const { name, queryResponseSizeMax: responseSizeMax, encrypted, restored } = config;
+    this.membership = new Membership({ ...config, pruneDelayMs: config.broadcastTimeoutMs + config.leavePropagateDelayMs }, this, this.report);
+    this.events = new EventRing(config.eventBufferSize);
+    this.#queries = new QueryRing(config.queryBufferSize, restored === null ? 0 : restored.queryClock + 1);
+    this.queues = new SerfQueues(
+      { retransmitMult: config.profile.retransmitMult, depthWarning: config.queueDepthWarning, depthMax: config.queueDepthMax },
+      () => this.membership.table.size,
+      this.report,
+    );
+    this.tracker = new QueryTracker(this.report);
+    this.responder = new QueryResponder({ name, responseSizeMax }, this.membership, random, this.report);
+    this.internal = new InternalQueries({ name, encrypted, responseSizeMax }, this.membership, this.responder, this.report);
+    this.coordinates = config.coordinates ? new Coordinates(name, random, this.report) : null;
+    this.coalescers = new CoalescerChain(config.coalesceMembers, config.coalesceUserEvents);
+    const writerConfig = { rejoinAfterLeave: config.rejoinAfterLeave, compactMinBytes: SNAPSHOT_COMPACT_MIN_BYTES };
+    this.snapshot = config.snapshot ? new SnapshotWriter(writerConfig, restored) : null;
+    // Incremented first: a message stamped 0 could not be told from none.
+    this.membership.clock.increment();
+    this.eventClock.increment();
+    this.queryClock.increment();
+    if (restored === null) return;
+    this.membership.clock.witness(restored.clock);
+    this.eventClock.witness(restored.eventClock);
+    this.queryClock.witness(restored.queryClock);
+    this.events.raiseMinTime(restored.eventClock + 1);
+  }
+
+  // Membership, as SWIM sees it.
+
+  memberJoined(member: SwimMember, nowMs: number, out: PoolEffect[]): void {
+    this.membership.joined(member, nowMs, out);
+  }
+
+  memberLeft(member: SwimMember, nowMs: number, out: PoolEffect[]): void {
+    this.membership.gone(member.name, nowMs, out);
+  }
+
+  memberUpdated(member: SwimMember, nowMs: number, out: PoolEffect[]): void {
+    this.membership.updated(member, nowMs, out);
+  }
+
+  memberConflict(existing: SwimMember, other: SwimMember, nowMs: number, out: PoolEffect[]): void {
+    const { name, resolveConflicts } = this.#config;
+    if (existing.name !== name) {
+      const claimants = `both ${existing.ip}:${existing.port} and ${other.ip}:${other.port} are claiming`;
+      this.report.log("warn", `serf: Name conflict for '${existing.name}' ${claimants}`, out);
+      return;
+    }
+    const where = `${other.ip}:${other.port}. Names must be unique! (Resolution enabled: ${resolveConflicts})`;
+    this.report.log("err", `serf: Node name conflicts with another node at ${where}`, out);
+    if (resolveConflicts && !this.#voting) this.#startVote(existing, nowMs, out);
+  }
+
+  #startVote(self: SwimMember, nowMs: number, out: PoolEffect[]): void {
+    const vote = new NameVote(self, this.report, (won, endMs, endOut) => {
+      this.#voting = false;
+      if (!won) this.#host.nameLost(endMs, endOut);
+    });
+    const payload = encodeUtf8(this.#config.name);
+    const started = this.startQuery(`${INTERNAL_PREFIX}conflict`, payload, DEFAULT_QUERY_PARAMS, vote, nowMs, out);
+    if (started.ok) this.#voting = true;
+    else this.report.log("err", `serf: Failed to start name resolution query: ${started.error}`, out);
+  }
+
+  vetoMerge(): string | null {
+    return null;
+  }
+
+  ackPayload(): Uint8Array | null {
+    return this.coordinates?.ackPayload() ?? null;
+  }
+
+  pingCompleted(member: SwimMember, rttMs: number, payload: Uint8Array | null, _nowMs: number, out: PoolEffect[]): void {
+    this.coordinates?.measured(member.name, rttMs, payload, out);
+  }
+
+  takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[] {
+    return this.queues.take(overhead, limit, targets);
+  }
+
+  hasBroadcasts(): boolean {
+    return !this.queues.isEmpty;
+  }
+
+  // Host of membership.
+
+  memberEvent(type: MemberEventType, member: Member, nowMs: number, out: PoolEffect[]): void {
+    this.#emit({ kind: "members", type, members: [member] }, nowMs, out);
+  }
+
+  isRunning(): boolean {
+    return this.#host.isRunning();
+  }
+
+  broadcastJoin(lamportTime: number, out: PoolEffect[]): void {
+    this.queues.add(this.queues.intents, encodeJoin({ lamportTime, node: this.#config.name }), out);
+  }
+
+  forgotten(name: string): void {
+    this.coordinates?.forget(name);
+  }
+
+  prune(name: string, atMs: number): void {
+    this.#host.prune(name, atMs);
+  }
+
+  // Messages.
+
+  userMessage(message: Uint8Array, _from: Endpoint | null, nowMs: number, out: PoolEffect[]): void {
+    const decoded = decodeSerfMessage(message);
+    if (!decoded.ok) {
+      const known = message.length > 0 && (message[0] as number) <= SerfMessageType.relay;
+      this.report.log("warn", known ? `serf: Failed to decode message of type ${message[0]}: ${decoded.error}` : `serf: Received message of unknown type: ${message[0]}`, out);
+      this.report.count("serf.msg.malformed", out);
+      return;
+    }
+    const { intents, queries, events } = this.queues;
+    const { value } = decoded;
+    switch (value.kind) {
+      case "leave":
+        if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, out);
+        return;
+      case "join":
+        if (this.membership.joinIntent(value.lamportTime, value.node, nowMs)) this.#passOn(intents, message, out);
+        return;
+      case "userEvent":
+        if (this.#userEvent(value, nowMs, out)) this.#passOn(events, message, out);
+        return;
+      case "query":
+        if (this.#query(value, nowMs, out)) this.#passOn(queries, message, out);
+        return;
+      case "queryResponse":
+        this.tracker.received(value, nowMs, out);
+        return;
+      case "relay":
+        this.#relay(value, out);
+    }
+  }
+
+  /** The received bytes go on unchanged. Copied, because they may be a view of a whole packet. */
+  #passOn(queue: SerfQueues["intents"], message: Uint8Array, out: PoolEffect[]): void {
+    this.queues.add(queue, message.slice(), out);
+  }
+
+  #relay({ destAddr, destPort, message }: Relay, out: PoolEffect[]): void {
+    const ip = ipFromBytes(destAddr);
+    if (ip === "" || destPort === 0 || message.length === 0) {
+      this.report.count("serf.relay.bad_destination", out);
+      return;
+    }
+    if (this.report.wants("debug")) this.report.log("debug", `serf: Relaying response to addr: ${ip}:${destPort}`, out);
+    sendUser({ ip, port: destPort }, message.slice(), out);
+  }
+
+  // User events.
+
+  /** Fires a user event of ours; "" or why not. */
+  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, nowMs: number, out: PoolEffect[]): string {
+    const limit = this.#config.userEventSizeMax;
+    if (utf8Length(name) + (payload?.length ?? 0) > limit) return `user event exceeds configured limit of ${limit} bytes before encoding`;
+    const event: UserEventMessage = { kind: "userEvent", lamportTime: this.eventClock.time, name, payload, coalesce };
+    const message = encodeUserEvent(event);
+    if (message.length > limit) return `encoded user event exceeds configured limit of ${limit} bytes after encoding`;
+    this.eventClock.increment();
+    this.#userEvent(event, nowMs, out);
+    this.queues.add(this.queues.events, message, out);
+    return "";
+  }
+
+  /** True when the event was new and its bytes should be passed on. */
+  #userEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">, nowMs: number, out: PoolEffect[]): boolean {
+    const verdict = this.events.witness(this.eventClock, lamportTime, name, payload);
+    if (verdict === "old") {
+      this.report.log("warn", `serf: received old event ${name} from time ${lamportTime} (current: ${this.eventClock.time})`, out);
+    } else if (verdict === "full") this.report.count("serf.events.refused", out);
+    if (verdict !== "new") return false;
+    this.report.count("serf.events", out);
+    this.#emit({ kind: "user", lamportTime, name, payload, coalesce }, nowMs, out);
+    return true;
+  }
+
+  #emit(event: SerfEvent, nowMs: number, out: PoolEffect[]): void {
+    this.snapshot?.event(event, this.membership.clock.time);
+    this.coalescers.add(event, nowMs, (shown) => out.push({ kind: "event", event: shown }));
+  }
+
+  // Queries.
+
+  /** Default time a query runs: grows with the logarithm of the cluster, as gossip does. */
+  defaultQueryTimeoutMs(): number {
+    const { profile, queryTimeoutMult } = this.#config;
+    return queryTimeoutNs(profile.gossipIntervalMs * NS_PER_MS, queryTimeoutMult, this.#host.aliveCount()) / NS_PER_MS;
+  }
+
+  startQuery(name: string, payload: Uint8Array | null, params: QueryParams, sink: QuerySink, nowMs: number, out: PoolEffect[]): QueryStart {
+    const { advertise, name: sourceNode, protocol, querySizeMax } = this.#config;
+    if (protocol < QUERY_PROTOCOL_MIN) return { ok: false, error: "Feature not supported" };
+    const lamportTime = this.queryClock.time;
+    const query: QueryMessage = {
+      kind: "query",
+      lamportTime,
+      id: this.#random.below(QUERY_IDS),
+      addr: ipToBytes(advertise.ip) ?? EMPTY_BYTES,
+      port: advertise.port,
+      sourceNode,
+      filters: encodeFilters(params),
+      flags: params.requestAck ? QueryFlag.ack : 0,
+      relayFactor: Math.max(0, Math.min(RELAY_FACTOR_MAX, Math.trunc(params.relayFactor))),
+      timeoutMs: params.timeoutMs === 0 ? this.defaultQueryTimeoutMs() : params.timeoutMs,
+      name,
+      payload,
+    };
+    const message = encodeQuery(query);
+    if (message.length > querySizeMax) return { ok: false, error: `query exceeds limit of ${querySizeMax} bytes` };
+    if (this.tracker.isFull) return { ok: false, error: "too many queries are running" };
+    const { id, timeoutMs } = query;
+    const alive = this.#host.aliveCount();
+    this.tracker.start({ lamportTime, id, wantsAcks: params.requestAck, alive, deadlineMs: nowMs + timeoutMs }, sink);
+    this.#query(query, nowMs, out);
+    this.queues.add(this.queues.queries, message, out);
+    return { ok: true, lamportTime, id, timeoutMs };
+  }
+
+  /** True when the query was new and its bytes should be passed on. */
+  #query(query: QueryMessage, nowMs: number, out: PoolEffect[]): boolean {
+    const { lamportTime, id, name, payload, sourceNode, flags } = query;
+    const verdict = this.#queries.witness(this.queryClock, lamportTime, id);
+    if (verdict === "old") {
+      this.report.log("warn", `serf: received old query ${name} from time ${lamportTime} (current: ${this.queryClock.time})`, out);
+    } else if (verdict === "full") this.report.count("serf.queries.refused", out);
+    if (verdict !== "new") return false;
+    this.report.count("serf.queries", out);
+    const isPassedOn = (flags & QueryFlag.noBroadcast) === 0;
+    if (!queryConcerns(query.filters, this.#config.name, this.tags, this.#matcher)) return isPassedOn;
+
+    const answerable: AnswerableQuery = { query: originOf(query), deadlineMs: nowMs + query.timeoutMs, answered: false };
+    if ((flags & QueryFlag.ack) !== 0) this.responder.ack(answerable, out);
+    this.snapshot?.query(lamportTime);
+    if (name.startsWith(INTERNAL_PREFIX)) this.internal.handle(name, payload, answerable, nowMs, out);
+    else {
+      const token = this.responder.remember(answerable);
+      this.#emit({ kind: "query", token, lamportTime, name, payload, sourceNode, deadlineMs: answerable.deadlineMs }, nowMs, out);
+    }
+    return isPassedOn;
+  }
+
+  // Push/pull.
+
+  localState(): Uint8Array {
+    const { table } = this.membership;
+    const statusTimes = new Map<string, number>();
+    for (const row of table.rows()) statusTimes.set(table.info(row).name, table.statusTime(row));
+    return encodeSerfPushPull({
+      lamportTime: this.membership.clock.time,
+      statusTimes,
+      leftMembers: this.membership.leftNames(),
+      eventTime: this.eventClock.time,
+      events: this.events.slots,
+      queryTime: this.queryClock.time,
+    });
+  }
+
+  mergeRemoteState(state: Uint8Array, join: boolean, nowMs: number, out: PoolEffect[]): void {
+    if (state.length === 0) {
+      this.report.log("err", "serf: Remote state is zero bytes", out);
+      return;
+    }
+    if (state[0] !== SerfMessageType.pushPull) {
+      this.report.log("err", `serf: Remote state has bad type prefix: ${state[0]}`, out);
+      return;
+    }
+    const decoded = decodeSerfPushPull(state);
+    if (!decoded.ok) {
+      this.report.log("err", `serf: Failed to decode push/pull message: ${decoded.error}`, out);
+      return;
+    }
+    this.#merge(decoded.value, join, nowMs, out);
+  }
+
+  #merge(remote: SerfPushPull, join: boolean, nowMs: number, out: PoolEffect[]): void {
+    // One less: no message with the clock's current time has been sent yet.
+    if (remote.lamportTime > 0) this.membership.clock.witness(remote.lamportTime - 1);
+    if (remote.eventTime > 0) this.eventClock.witness(remote.eventTime - 1);
+    if (remote.queryTime > 0) this.queryClock.witness(remote.queryTime - 1);
+
+    const left = new Set(remote.leftMembers);
+    for (const name of left) {
+      // One more, because the time on record is that of the intent itself; but not for a member that we too hold for left: else two nodes
+      // would push each other's times up for ever, until they outrun the join with which the member comes back.
+      const isNews = this.membership.status(name) !== "left";
+      const lamportTime = Math.min((remote.statusTimes.get(name) ?? 0) + (isNews ? 1 : 0), LAMPORT_TIME_MAX);
+      this.membership.leaveIntent(lamportTime, name, false, nowMs, out);
+    }
+    for (const [name, lamportTime] of remote.statusTimes) if (!left.has(name)) this.membership.joinIntent(lamportTime, name, nowMs);
+
+    if (join && this.#host.isIgnoringOldEvents()) this.events.raiseMinTime(remote.eventTime);
+    for (const slot of remote.events) {
+      if (slot === null) continue;
+      const { lamportTime } = slot;
+      for (const { name, payload } of slot.events) this.#userEvent({ lamportTime, name, payload, coalesce: false }, nowMs, out);
+    }
+  }
+}
+
+function originOf({ lamportTime, id, addr, port, sourceNode, relayFactor }: QueryMessage): AnswerableQuery["query"] {
+  return { lamportTime, id, addr, port, sourceNode, relayFactor };
+}
+
+function encodeFilters({ filterNodes, filterTags }: QueryParams): Uint8Array[] | null {
+  const filters: Uint8Array[] = [];
+  if (filterNodes.length > 0) filters.push(encodeFilter({ kind: "nodes", nodes: filterNodes }));
+  for (const [tag, expr] of filterTags) filters.push(encodeFilter({ kind: "tag", tag, expr }));
+  return filters.length === 0 ? null : filters;
+}
