@@ -8,6 +8,13 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** Takes the same time wherever the two differ: for secrets. Only the lengths show. */
+export function equalBytesConstantTime(given: Uint8Array, secret: Uint8Array): boolean {
+  let difference = given.length ^ secret.length;
+  for (let i = 0; i < given.length; i += 1) difference |= (given[i] as number) ^ (secret[i % Math.max(1, secret.length)] ?? 0);
+  return difference === 0;
+}
+
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;

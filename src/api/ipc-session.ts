@@ -1,0 +1,314 @@
+/**
+ * One RPC connection of the agent as a machine: no socket, no clock, no promise (reference: serf-protocol §9). Requests are taken strictly one
+ * after another: while a call is under way, or the client does not read, the next request waits in the buffer. What a client sends
+ * wrong ends in an error answer or in `close`, never in a throw.
+ */
+import { EMPTY_BYTES, equalBytesConstantTime } from "../base/bytes.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
+import { parseEventFilters } from "./event-filter.ts";
+import type { MembersAnswer } from "./ipc-members.ts";
+import { IpcStreams, QUERIES_MAX, STREAMS_MAX } from "./ipc-streams.ts";
+import type { IpcAnswer, IpcCall, IpcConfig, IpcEffect, IpcInput, IpcView } from "./ipc-types.ts";
+import { IPC_VERSION, IpcError, type IpcSeq, type QueryRequest, type RequestHeader, type TagsRequest } from "../wire/ipc-messages.ts";
+import { decodeRequestBody, decodeRequestHeader, hasBody, isCommand, type CommandWithBody, type IpcRequest } from "../wire/ipc-requests.ts";
+import { encodeCoordinate, encodeJoin, encodeKeys, encodeResponseHeader, encodeStats } from "../wire/ipc-responses.ts";
+import type { Reader } from "../wire/msgpack.ts";
+import { ObjectBuffer } from "../wire/object-buffer.ts";
+
+/** Longest header or body taken. */
+export const REQUEST_BYTES_MAX = 1_048_576;
+/** The same before handshake and authentication are done: strangers get little memory. */
+export const UNTRUSTED_REQUEST_BYTES_MAX = 4096;
+/** Requests of one connection served in one turn, so that a client that pipelines thousands cannot hold up gossip. */
+export const STEP_REQUESTS_MAX = 64;
+/** Bytes sent in one step before the driver has its say. */
+export const STEP_BYTES_MAX = 262_144;
+/** The driver stops reading the socket above this much input that waits. */
+export const READ_AHEAD_BYTES = 65_536;
+
+const LOG_LEVELS: readonly string[] = ["TRACE", "DEBUG", "INFO", "WARN", "ERR"];
+const INTERNAL_PREFIX = "_serf_";
+
+/** A call under way, and how its answer is encoded. */
+interface Pending {
+  readonly seq: IpcSeq;
+  readonly call: IpcCall;
+}
+
+export class IpcSession {
+  readonly #config: IpcConfig;
+  readonly #view: IpcView;
+  readonly #members: MembersAnswer;
+  readonly #buffer = new ObjectBuffer();
+  readonly #streams = new IpcStreams();
+  /** Never cleared between requests: what a header leaves out keeps its last value, as with the original. */
+  readonly #header: RequestHeader = { command: "", seq: 0 };
+  /** The command whose body comes next. */
+  #awaited: CommandWithBody | null = null;
+  #shookHands = false;
+  #authenticated: boolean;
+  #pending: Pending | null = null;
+  #queryCount = 0;
+  #blocked = false;
+  #closed = false;
+  #more = false;
+  #sent = 0; // Bytes in this step.
+
+  /** `members` is shared by all sessions of an agent. */
+  constructor(config: IpcConfig, view: IpcView, members: MembersAnswer) {
+    this.#config = config;
+    this.#view = view;
+    this.#members = members;
+    this.#authenticated = config.authKey === "";
+  }
+
+  /** There is work left that was cut off to keep the step short: step with `resume` in a later turn. */
+  get more(): boolean {
+    return this.#more && !this.#blocked && !this.#closed;
+  }
+
+  /** False while input should stay in the socket. */
+  get reading(): boolean {
+    return this.#buffer.size < READ_AHEAD_BYTES || (this.#awaitsInput && !this.#closed);
+  }
+
+  /** Nothing but more input can bring it forward. */
+  get #awaitsInput(): boolean {
+    return this.#pending === null && !this.#blocked && !this.#more;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Applies one input; effects are appended to `out` in the order to run them. `nowMs` is the clock of query deadlines. */
+  step(input: IpcInput, nowMs: number, out: IpcEffect[]): void {
+    if (this.#closed) return;
+    this.#sent = 0;
+    switch (input.kind) {
+      case "data":
+        this.#buffer.append(input.bytes);
+        break;
+      case "answer":
+        this.#answer(input.answer, out);
+        break;
+      case "event":
+        this.#streams.event(input.event);
+        break;
+      case "log":
+        this.#streams.log(input.line);
+        break;
+      case "queryRecord":
+        this.#streams.queryRecord(input.query, input.record);
+        break;
+      case "blocked":
+        this.#blocked = true;
+        return;
+      case "resume":
+        this.#blocked = false;
+        break;
+    }
+    if (this.#blocked) return;
+    this.#sent += this.#streams.flush(STEP_BYTES_MAX - this.#sent, out);
+    this.#serve(nowMs, out);
+    this.#more = !this.#closed && (this.#more || this.#streams.waiting);
+  }
+
+  /** Takes requests until one needs the agent, the input is used up, or this step has done enough. */
+  #serve(nowMs: number, out: IpcEffect[]): void {
+    this.#more = false;
+    for (let count = 0; this.#pending === null && !this.#closed; count += 1) {
+      // A header and a body count as one each.
+      if (count >= 2 * STEP_REQUESTS_MAX || this.#sent >= STEP_BYTES_MAX) {
+        this.#more = this.#buffer.size > 0;
+        return;
+      }
+      const reader = this.#buffer.next(this.#shookHands && this.#authenticated ? REQUEST_BYTES_MAX : UNTRUSTED_REQUEST_BYTES_MAX);
+      if (reader === "short") return;
+      if (typeof reader === "string") return this.#close(this.#awaited !== null ? `decode failed: ${reader} request` : "", reader, out);
+      if (this.#awaited !== null) this.#takeBody(this.#awaited, reader, nowMs, out);
+      else this.#takeHeader(reader, nowMs, out);
+    }
+  }
+
+  #takeHeader(reader: Reader, nowMs: number, out: IpcEffect[]): void {
+    decodeRequestHeader(reader, this.#header);
+    if (reader.failed) return this.#close("", "malformed", out);
+    const { command } = this.#header;
+    if (command !== "handshake" && !this.#shookHands) return this.#refuse(IpcError.handshakeRequired, IpcError.handshakeRequired, out);
+    if (command !== "handshake" && command !== "auth" && !this.#authenticated) {
+      out.push({ kind: "logLine", level: "warn", text: "agent.ipc: Client sending commands before auth" });
+      // The body, if there is one, stays where it is and is read as the next header: clients know the original by this.
+      return this.#respond(IpcError.authRequired, null, out);
+    }
+    if (!isCommand(command)) return this.#refuse(IpcError.unsupportedCommand, `command '${command}' not recognized`, out);
+    if (hasBody(command)) this.#awaited = command;
+    else this.#run({ command }, nowMs, out);
+  }
+
+  #takeBody(command: CommandWithBody, reader: Reader, nowMs: number, out: IpcEffect[]): void {
+    this.#awaited = null;
+    const body = decodeRequestBody(command, reader);
+    if (body === null) return this.#close("decode failed: malformed request body", "malformed", out);
+    this.#run(body, nowMs, out);
+  }
+
+  #run(request: IpcRequest, nowMs: number, out: IpcEffect[]): void {
+    switch (request.command) {
+      case "handshake":
+        return this.#handshake(request.version, out);
+      case "auth":
+        return this.#authenticate(request.authKey, out);
+      case "members":
+        return this.#respond("", this.#members.all(this.#view.members()), out);
+      case "members-filtered": {
+        const answer = this.#members.filtered(this.#view, request);
+        if (answer instanceof Uint8Array) return this.#respond("", answer, out);
+        return this.#close(`Failed to compile regex: ${answer.error}`, "malformed", out);
+      }
+      case "stats":
+        return this.#respond("", encodeStats(this.#view.stats()), out);
+      case "get-coordinate":
+        return this.#respond("", encodeCoordinate(this.#view.coordinate(request.node)), out);
+      case "event":
+        return this.#call({ kind: "event", name: request.name, payload: request.payload, coalesce: request.coalesce }, out);
+      case "force-leave":
+        return this.#call({ kind: "forceLeave", node: request.node, prune: request.prune }, out);
+      case "join":
+        return this.#call({ kind: "join", addresses: request.existing ?? [], replay: request.replay }, out);
+      case "tags":
+        return this.#call({ kind: "setTags", tags: mergeTags(this.#view.tags(), request) }, out);
+      case "install-key":
+        return this.#call({ kind: "keys", operation: "install", key: request.key }, out);
+      case "use-key":
+        return this.#call({ kind: "keys", operation: "use", key: request.key }, out);
+      case "remove-key":
+        return this.#call({ kind: "keys", operation: "remove", key: request.key }, out);
+      case "list-keys":
+        return this.#call({ kind: "keys", operation: "list", key: "" }, out);
+      case "stream":
+        return this.#startStream(request.type, out);
+      case "monitor":
+        return this.#startMonitor(request.logLevel.toUpperCase(), out);
+      case "stop":
+        this.#streams.stop(request.stop, out);
+        return this.#respond("", null, out);
+      case "query":
+        return this.#startQuery(request, out);
+      case "respond": {
+        const token = this.#streams.pendingToken(request.id, nowMs);
+        if (token === null) return this.#respond(IpcError.invalidQueryId, null, out);
+        return this.#call({ kind: "respond", token, payload: request.payload ?? EMPTY_BYTES }, out);
+      }
+      case "leave":
+        out.push({ kind: "logLine", level: "info", text: "agent.ipc: Graceful leave triggered" });
+        return this.#call({ kind: "leave" }, out);
+    }
+  }
+
+  #handshake(version: number, out: IpcEffect[]): void {
+    if (this.#shookHands) return this.#respond(IpcError.duplicateHandshake, null, out);
+    if (version !== IPC_VERSION) return this.#respond(IpcError.unsupportedVersion, null, out);
+    this.#shookHands = true;
+    this.#respond("", null, out);
+  }
+
+  #authenticate(key: string, out: IpcEffect[]): void {
+    if (!equalBytesConstantTime(encodeUtf8(key), encodeUtf8(this.#config.authKey))) return this.#respond(IpcError.invalidAuthToken, null, out);
+    this.#authenticated = true;
+    this.#respond("", null, out);
+  }
+
+  #startStream(type: string, out: IpcEffect[]): void {
+    const { seq } = this.#header;
+    const filters = parseEventFilters(type);
+    if (this.#streams.hasStream(seq)) return this.#respond(IpcError.streamExists, null, out);
+    if (filters === null) return this.#respond(IpcError.invalidFilter, null, out);
+    if (this.#streams.streamCount >= STREAMS_MAX) return this.#respond(`Too many streams: at most ${STREAMS_MAX} per connection`, null, out);
+    this.#respond("", null, out);
+    this.#streams.addStream(seq, filters, out);
+  }
+
+  #startMonitor(level: string, out: IpcEffect[]): void {
+    if (!LOG_LEVELS.includes(level)) return this.#respond(`Unknown log level: ${level}`, null, out);
+    if (this.#streams.monitoring) return this.#respond(IpcError.monitorExists, null, out);
+    this.#respond("", null, out);
+    this.#streams.addMonitor(this.#header.seq, level, out);
+  }
+
+  #startQuery(request: QueryRequest, out: IpcEffect[]): void {
+    const { filterNodes, filterTags, requestAck, relayFactor, timeoutMs, name, payload } = request;
+    const isPing = name === `${INTERNAL_PREFIX}ping` && payload === null;
+    if (name.startsWith(INTERNAL_PREFIX) && !isPing) return this.#respond(`Queries cannot contain the '${INTERNAL_PREFIX}' prefix`, null, out);
+    if (this.#streams.queryCount >= QUERIES_MAX) return this.#respond(`Too many queries: at most ${QUERIES_MAX} at once per connection`, null, out);
+    this.#queryCount += 1;
+    this.#streams.addQuery(this.#queryCount, this.#header.seq);
+    const filters = { filterNodes: filterNodes ?? [], filterTags: filterTags ?? new Map<string, string>() };
+    this.#call({ kind: "query", query: this.#queryCount, name, payload, ...filters, requestAck, relayFactor, timeoutMs }, out);
+  }
+
+  #call(call: IpcCall, out: IpcEffect[]): void {
+    this.#pending = { seq: this.#header.seq, call };
+    out.push({ kind: "call", call });
+  }
+
+  #answer({ error, nodes, result }: IpcAnswer, out: IpcEffect[]): void {
+    const pending = this.#pending;
+    if (pending === null) return;
+    this.#pending = null;
+    const { call, seq } = pending;
+    switch (call.kind) {
+      case "join":
+        return this.#send(seq, error, encodeJoin(nodes ?? 0), out);
+      case "keys":
+        return this.#send(seq, error, encodeKeys(result ?? NO_KEYS, call.operation === "list"), out);
+      case "query":
+        this.#send(seq, error, null, out);
+        return this.#streams.openQuery(call.query, error === "");
+      case "leave":
+        this.#send(seq, error, null, out);
+        out.push({ kind: "shutdown" });
+        return;
+      case "event":
+      case "forceLeave":
+      case "setTags":
+      case "respond":
+        return this.#send(seq, error, null, out);
+    }
+  }
+
+  /** Answers the request whose header is the current one. */
+  #respond(error: string, body: Uint8Array | null, out: IpcEffect[]): void {
+    this.#send(this.#header.seq, error, body, out);
+  }
+
+  #send(seq: IpcSeq, error: string, body: Uint8Array | null, out: IpcEffect[]): void {
+    const header = encodeResponseHeader(seq, error);
+    out.push({ kind: "send", bytes: header });
+    if (body !== null) out.push({ kind: "send", bytes: body });
+    this.#sent += header.length + (body?.length ?? 0);
+  }
+
+  /** Answers with an error that ends the connection. */
+  #refuse(error: string, reason: string, out: IpcEffect[]): void {
+    this.#respond(error, null, out);
+    this.#close(reason, "malformed", out);
+  }
+
+  /** `reason` "": a header could not be read. */
+  #close(reason: string, problem: "malformed" | "large", out: IpcEffect[]): void {
+    const text = reason === "" ? `failed to decode request header: ${problem === "large" ? "too long" : "malformed"}` : `Failed to evaluate request: ${reason}`;
+    out.push({ kind: "logLine", level: "err", text: `agent.ipc: ${text}` }, { kind: "close" });
+    this.#closed = true;
+  }
+}
+
+const NO_KEYS = { nodes: 0, responses: 0, failures: 0, messages: new Map<string, string>(), keys: new Map<string, number>() };
+
+/** Removal comes first, so that a tag named in both lists stays. */
+function mergeTags(present: ReadonlyMap<string, string>, { tags, deleteTags }: TagsRequest): ReadonlyMap<string, string> {
+  const merged = new Map(present);
+  for (const tag of deleteTags ?? []) merged.delete(tag);
+  for (const [tag, value] of tags ?? []) merged.set(tag, value);
+  return merged;
+}

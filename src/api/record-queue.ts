@@ -1,0 +1,52 @@
+/** A bounded first-in-first-out queue that drops what does not fit and counts it: one slow reader must cost neither memory nor others' time. */
+export class RecordQueue<T> {
+  readonly #itemsMax: number;
+  readonly #bytesMax: number;
+  #items: { readonly item: T; readonly bytes: number }[] = [];
+  #head = 0;
+  #bytes = 0;
+  #dropped = 0;
+
+  /** At most `itemsMax` items of at most `bytesMax` bytes in sum; a single larger item still fits when it is alone. */
+  constructor(itemsMax: number, bytesMax: number) {
+    this.#itemsMax = itemsMax;
+    this.#bytesMax = bytesMax;
+  }
+
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  /** Items refused since the beginning. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Appends, or drops and counts; true when appended. */
+  push(item: T, bytes: number): boolean {
+    if (this.size >= this.#itemsMax || (this.size > 0 && this.#bytes + bytes > this.#bytesMax)) {
+      this.#dropped += 1;
+      return false;
+    }
+    this.#items.push({ item, bytes });
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** Removes and returns the oldest; undefined when empty. */
+  shift(): T | undefined {
+    const oldest = this.#items[this.#head];
+    if (oldest === undefined) return undefined;
+    this.#head += 1;
+    this.#bytes -= oldest.bytes;
+    // Taken items are let go in batches, so that a shift costs the same at any length.
+    if (this.#head > 64 && 2 * this.#head >= this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    } else if (this.#head === this.#items.length) {
+      this.#items = [];
+      this.#head = 0;
+    }
+    return oldest.item;
+  }
+}

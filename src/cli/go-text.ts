@@ -1,0 +1,91 @@
+/** Text as Go's standard library prints and reads it; the Serf commands are compared with the original word for word. */
+
+/** A duration that Go's `time.ParseDuration` accepts, in ms; null when it is refused. "0", "900ms", "1m30s", "-1.5h". */
+export function parseGoDuration(text: string): number | null {
+  const negative = text.startsWith("-");
+  const body = negative || text.startsWith("+") ? text.slice(1) : text;
+  if (body === "0") return 0;
+  if (body === "") return null;
+  const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+  let total = 0;
+  while (part.lastIndex < body.length) {
+    const match = part.exec(body);
+    if (match === null) return null;
+    total += Number(match[1]) * (MS_PER_UNIT[match[2] as string] as number);
+  }
+  // Go keeps nanoseconds in 64 bits.
+  if (total > 2 ** 63 / 1e6) return null;
+  return negative ? -total : total;
+}
+
+const MS_PER_UNIT: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
+
+/** An integer that Go's `strconv.ParseInt(text, 0, 64)` accepts; null when it is refused. */
+export function parseGoInt(text: string): number | null {
+  const match = /^([+-]?)(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|0[0-7_]*|[1-9][0-9_]*)$/.exec(text);
+  if (match === null) return null;
+  const digits = match[2] as string;
+  // An underscore may only stand between digits, and only where the base is written.
+  if (digits.includes("_") && (!digits.startsWith("0") || /__|_$/.test(digits))) return null;
+  const plain = digits.replaceAll("_", "");
+  const value = Number(/^0[0-7]+$/.test(plain) ? `0o${plain.slice(1)}` : plain);
+  return match[1] === "-" ? -value : value;
+}
+
+/** A truth value that Go's `strconv.ParseBool` accepts; null when it is refused. */
+export function parseGoBool(text: string): boolean | null {
+  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
+  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
+  return null;
+}
+
+const SHORT_ESCAPES: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  "\\": "\\\\",
+  "\x07": "\\a",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\v": "\\v",
+};
+
+/** `%q` of a string: `strconv.Quote`. A lone surrogate U+DC00+b stands for the byte b (see `base/utf8.ts`) and is printed as `\xbb`. */
+export function goQuote(text: string): string {
+  let quoted = '"';
+  for (const char of text) {
+    const short = SHORT_ESCAPES[char];
+    const point = char.codePointAt(0) as number;
+    if (short !== undefined) quoted += short;
+    else if (point >= 0xdc80 && point <= 0xdcff) quoted += `\\x${(point - 0xdc00).toString(16)}`;
+    else if (point < 0x20 || point === 0x7f) quoted += `\\x${point.toString(16).padStart(2, "0")}`;
+    else if (isPrintable(char)) quoted += char;
+    else if (point < 0x10000) quoted += `\\u${point.toString(16).padStart(4, "0")}`;
+    else quoted += `\\U${point.toString(16).padStart(8, "0")}`;
+  }
+  return `${quoted}"`;
+}
+
+/** Letters, marks, numbers, punctuation, symbols and the ASCII space: what Go's `strconv.IsPrint` lets through. */
+function isPrintable(char: string): boolean {
+  return /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u.test(char);
+}
+
+/**
+ * `json.MarshalIndent(value, "", "  ")`: differs from `JSON.stringify` in escaping HTML and in the short escapes; bytes that are no UTF-8
+ * become U+FFFD. The caller sorts the keys of what is a map in Go.
+ */
+export function goJson(value: unknown): string {
+  return JSON.stringify(value, null, 2)
+    .replace(/\\ud[89a-f][0-9a-f]{2}/g, "\\ufffd")
+    .replace(/\\b|\\f|\\\\/g, (escape) => (escape === "\\b" ? "\\u0008" : escape === "\\f" ? "\\u000c" : escape))
+    .replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** An object whose keys are in byte order, as Go prints maps. */
+export function sortedObject<T>(entries: Iterable<readonly [string, T]>): Record<string, T> {
+  const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  // No prototype, so that a tag named "__proto__" is a key like any other.
+  return Object.assign(Object.create(null) as Record<string, T>, Object.fromEntries(sorted));
+}

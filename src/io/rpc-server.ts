@@ -1,0 +1,307 @@
+/** The agent's RPC port: drives one `IpcSession` per connection with a socket, the agent, and the log. */
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { RE2JS } from "re2js";
+import { IpcSession } from "../api/ipc-session.ts";
+import { MembersAnswer } from "../api/ipc-members.ts";
+import type { IpcAnswer, IpcCall, IpcEffect, IpcInput, IpcView } from "../api/ipc-types.ts";
+import { AssertionError } from "../base/assert.ts";
+import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
+import { monotonicMs } from "./clock.ts";
+import { listenErrorText } from "./go-errors.ts";
+import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
+import { Re2Matcher } from "./matcher.ts";
+import type { MetricSink, SerfAgentApi, Unsubscribe } from "./serf-agent-api.ts";
+
+/** Connections at once; more are closed at once and counted. */
+export const RPC_CONNECTIONS_MAX = 1024;
+/** Bytes that may wait in a socket's buffer before its session is told to stop sending. */
+export const RPC_SOCKET_BUFFER_BYTES = 262_144;
+/** After the last answer, how long a client may take to close its side. */
+const CLOSE_GRACE_MS = 1000;
+
+export interface RpcServerOptions {
+  readonly agent: SerfAgentApi;
+  readonly listen: Endpoint;
+  /** "" for none. */
+  readonly authKey: string;
+  readonly logs: LogHub;
+  /** What `stats` answers; default: the agent's. */
+  readonly stats?: () => ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** Runs after `leave` was answered; default: `agent.shutdown()`. */
+  readonly onLeave?: () => void;
+  readonly metrics?: MetricSink;
+}
+
+export interface RpcServer {
+  /** Where it listens; the port is the real one when 0 was asked for. */
+  readonly address: Endpoint;
+  readonly connectionCount: number;
+  /** Closes the port and all connections. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Rejects with Go's text (`listen tcp 127.0.0.1:7373: bind: address already in use`) when the port cannot be had. */
+export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
+  const connections = new Set<Connection>();
+  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options) };
+  const server = createServer({ highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true }, (socket) => {
+    if (connections.size >= RPC_CONNECTIONS_MAX) {
+      options.metrics?.count("agent.ipc.refused", 1);
+      socket.destroy();
+      return;
+    }
+    options.metrics?.count("agent.ipc.accept", 1);
+    const from = formatEndpoint({ ip: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 });
+    options.logs.write("info", `agent.ipc: Accepted client: ${from}`);
+    const connection = new Connection(socket, shared, () => connections.delete(connection));
+    connections.add(connection);
+  });
+  await listen(server, options.listen);
+  // Such as EMFILE while accepting: the port stays open for when there is room again.
+  server.on("error", (error) => options.logs.write("err", `agent.ipc: Failed to accept client: ${error.message}`));
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    address: { ip: address, port },
+    get connectionCount() {
+      return connections.size;
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const connection of connections) connection.close();
+      }),
+  };
+}
+
+function listen(server: Server, endpoint: Endpoint): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(new Error(listenErrorText("tcp", formatEndpoint(endpoint), error), { cause: error })));
+    server.listen(endpoint.port, endpoint.ip, () => {
+      server.removeAllListeners("error");
+      resolve();
+    });
+  });
+}
+
+function viewOf({ agent, stats }: RpcServerOptions): IpcView {
+  const matcher = new Re2Matcher();
+  return {
+    members: () => agent.members(),
+    tags: () => agent.self().tags,
+    stats: stats ?? (() => agent.stats()),
+    coordinate: (node) => agent.coordinate(node),
+    compile: (expr) => matcher.compile(expr) ?? { error: syntaxError(expr) },
+  };
+}
+
+/** Why an expression was refused, in the words of Go's regexp package. */
+function syntaxError(expr: string): string {
+  try {
+    RE2JS.compile(expr);
+  } catch (error) {
+    if (error instanceof Error) return error.message;
+  }
+  return "error parsing regexp: expression too long";
+}
+
+/** What all connections of a server share. */
+interface Shared {
+  readonly options: RpcServerOptions;
+  readonly members: MembersAnswer;
+  readonly view: IpcView;
+}
+
+class Connection {
+  readonly #socket: Socket;
+  readonly #options: RpcServerOptions;
+  readonly #session: IpcSession;
+  readonly #onClosed: () => void;
+  readonly #queries = new Map<number, Unsubscribe>();
+  #events: Unsubscribe | null = null;
+  #logs: LogSubscription | null = null;
+  #output: Uint8Array[] = [];
+  #depth = 0; // Steps inside steps: a log line that an effect writes may come back to our own monitor.
+  #scheduled = false;
+  #closed = false;
+
+  constructor(socket: Socket, { options, members, view }: Shared, onClosed: () => void) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#onClosed = onClosed;
+    this.#session = new IpcSession({ authKey: options.authKey }, view, members);
+    socket.on("data", (bytes) => this.#step({ kind: "data", bytes }));
+    socket.on("drain", () => this.#step({ kind: "resume" }));
+    socket.on("error", () => undefined); // "close" follows; a client that vanished is nobody's error.
+    socket.on("close", () => this.#release());
+  }
+
+  close(): void {
+    this.#socket.end(() => this.#socket.destroy());
+    setTimeout(() => this.#socket.destroy(), CLOSE_GRACE_MS).unref();
+  }
+
+  #step(input: IpcInput): void {
+    if (this.#closed) return;
+    const effects: IpcEffect[] = [];
+    this.#depth += 1;
+    this.#session.step(input, monotonicMs(), effects);
+    for (const effect of effects) this.#run(effect);
+    this.#depth -= 1;
+    if (this.#depth === 0) this.#afterStep();
+  }
+
+  /** Writes what has gathered, then tells the session how the socket stands. */
+  #afterStep(): void {
+    const open = this.#write();
+    if (this.#session.closed) {
+      this.#release();
+      this.close();
+      return;
+    }
+    if (!open) this.#session.step({ kind: "blocked" }, 0, []);
+    else if (this.#session.more && !this.#scheduled) {
+      this.#scheduled = true;
+      // Other sockets get their turn between two parts of a long pipeline.
+      setImmediate(() => {
+        this.#scheduled = false;
+        this.#step({ kind: "resume" });
+      });
+    }
+    if (this.#session.reading === this.#socket.isPaused()) {
+      if (this.#session.reading) this.#socket.resume();
+      else this.#socket.pause();
+    }
+  }
+
+  /** False when the socket's buffer is full. */
+  #write(): boolean {
+    const output = this.#output;
+    if (output.length === 0) return !this.#socket.writableNeedDrain;
+    this.#output = [];
+    if (output.length === 1) return this.#socket.write(output[0] as Uint8Array);
+    let open = true;
+    this.#socket.cork();
+    for (const bytes of gather(output)) open = this.#socket.write(bytes);
+    this.#socket.uncork();
+    return open;
+  }
+
+  #run(effect: IpcEffect): void {
+    switch (effect.kind) {
+      case "send":
+        this.#output.push(effect.bytes);
+        return;
+      case "call":
+        this.#options.metrics?.count("agent.ipc.command", 1);
+        void this.#answer(effect.call);
+        return;
+      case "watchEvents":
+        this.#events?.();
+        this.#events = effect.on ? this.#options.agent.subscribe((event) => this.#step({ kind: "event", event })) : null;
+        return;
+      case "watchLogs":
+        return this.#watchLogs(effect.level);
+      case "logLine":
+        this.#options.logs.write(effect.level, effect.text);
+        return;
+      case "dropped":
+        this.#options.metrics?.count("agent.ipc.dropped", effect.count);
+        this.#options.logs.write("warn", `agent.ipc: Dropped ${effect.count} records of ${effect.stream} ${effect.seq}: the client reads too slowly`);
+        return;
+      case "shutdown":
+        (this.#options.onLeave ?? (() => void this.#options.agent.shutdown()))();
+        return;
+      case "close":
+        return; // Done after the output is written.
+    }
+  }
+
+  #watchLogs(level: string | null): void {
+    this.#logs?.close();
+    this.#logs = null;
+    const parsed = level === null ? null : parseLogLevel(level);
+    if (parsed !== null) this.#logs = this.#options.logs.subscribe(parsed, (line) => this.#step({ kind: "log", line }), { replay: true });
+  }
+
+  async #answer(call: IpcCall): Promise<void> {
+    let answer: IpcAnswer;
+    try {
+      answer = await this.#call(call);
+    } catch (error) {
+      if (error instanceof AssertionError) throw error; // A bug of ours must end the process, not one request.
+      answer = { error: error instanceof Error ? error.message : String(error) };
+    }
+    this.#step({ kind: "answer", answer });
+  }
+
+  async #call(call: IpcCall): Promise<IpcAnswer> {
+    const { agent } = this.#options;
+    switch (call.kind) {
+      case "event":
+        await agent.userEvent(call.name, call.payload, call.coalesce);
+        break;
+      case "forceLeave":
+        await agent.forceLeave(call.node, call.prune);
+        break;
+      case "join":
+        return agent.join(call.addresses, call.replay);
+      case "setTags":
+        await agent.setTags(call.tags);
+        break;
+      case "query": {
+        let done = false;
+        const cancel = await agent.query(call.name, call.payload, call, (record) => {
+          done ||= record.kind === "done";
+          if (done) this.#queries.delete(call.query);
+          this.#step({ kind: "queryRecord", query: call.query, record });
+        });
+        if (this.#closed) cancel();
+        else if (!done) this.#queries.set(call.query, cancel);
+        break;
+      }
+      case "respond":
+        await agent.respond(call.token, call.payload);
+        break;
+      case "keys":
+        return agent.keys(call.operation, call.key);
+      case "leave":
+        await agent.leave();
+        break;
+    }
+    return { error: "" };
+  }
+
+  /** Ends everything that could call us again. */
+  #release(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#events?.();
+    this.#logs?.close();
+    for (const cancel of this.#queries.values()) cancel();
+    this.#queries.clear();
+    this.#onClosed();
+    this.#socket.resume(); // So that the end of the other side is noticed; what still arrives is ignored.
+  }
+}
+
+/** Pieces below this size are joined, which costs less than a system call's vector of many. */
+const JOIN_BELOW_BYTES = 4096;
+
+/** The same bytes in fewer pieces; large ones are passed on as they are, shared with other connections. */
+function gather(pieces: readonly Uint8Array[]): Uint8Array[] {
+  const joined: Uint8Array[] = [];
+  let small: Uint8Array[] = [];
+  const flush = (): void => {
+    if (small.length > 0) joined.push(small.length === 1 ? (small[0] as Uint8Array) : Buffer.concat(small));
+    small = [];
+  };
+  for (const piece of pieces) {
+    if (piece.length < JOIN_BELOW_BYTES) small.push(piece);
+    else {
+      flush();
+      joined.push(piece);
+    }
+  }
+  flush();
+  return joined;
+}

@@ -1,0 +1,61 @@
+/** Bytes of a connection, cut into whole msgpack objects. Memory is bounded by the limit the caller gives and one read. */
+import { EMPTY_BYTES } from "../base/bytes.ts";
+import { BoundaryScanner } from "./msgpack-boundary.ts";
+import { Reader } from "./msgpack.ts";
+
+export class ObjectBuffer {
+  readonly #scanner = new BoundaryScanner();
+  readonly #reader = new Reader();
+  #object: Uint8Array = EMPTY_BYTES;
+  #bytes: Uint8Array = EMPTY_BYTES;
+  #start = 0;
+  #end = 0;
+  #owned = false; // We may write behind `#end`; a chunk of the caller is only read.
+
+  /** Bytes not yet taken. */
+  get size(): number {
+    return this.#end - this.#start;
+  }
+
+  /** Adds what was read. The chunk is kept until it is used up and must not change. */
+  append(chunk: Uint8Array): void {
+    if (this.size === 0) {
+      this.#bytes = chunk;
+      this.#start = 0;
+      this.#end = chunk.length;
+      this.#owned = false;
+      return;
+    }
+    const needed = this.size + chunk.length;
+    if (!this.#owned || this.#start + needed > this.#bytes.length) {
+      // Doubling keeps the cost linear when an object trickles in.
+      const grown = new Uint8Array(Math.max(2 * needed, 4096));
+      grown.set(this.#bytes.subarray(this.#start, this.#end));
+      this.#bytes = grown;
+      this.#end -= this.#start;
+      this.#start = 0;
+      this.#owned = true;
+    }
+    this.#bytes.set(chunk, this.#end);
+    this.#end += chunk.length;
+  }
+
+  /** Bytes of the object last taken; a view, valid until the next `append`. */
+  get object(): Uint8Array {
+    return this.#object;
+  }
+
+  /**
+   * A reader over the next whole object, which counts as taken; it is valid until the next call. Otherwise why there is none: "short"
+   * means wait for more bytes, "malformed" and "large" (longer than `limit`) that nothing good can follow.
+   */
+  next(limit: number): Reader | "short" | "malformed" | "large" {
+    const boundary = this.#scanner.scan(this.#bytes, this.#start, this.#end, limit);
+    if (boundary.kind !== "end") return boundary.kind;
+    this.#scanner.reset();
+    this.#object = this.#bytes.subarray(this.#start, boundary.at);
+    this.#reader.reset(this.#object);
+    this.#start = boundary.at;
+    return this.#reader;
+  }
+}
