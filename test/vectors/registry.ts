@@ -5,11 +5,15 @@
  */
 
 import { checkEventFilters } from "./event-filters.ts";
+import { checkAddress, checkBroadcastQueue, checkTiming } from "./swim-checks.ts";
 
 /** Called once per case: `error` is null for a passed case, else the difference in words. */
 export type Report = (caseName: string, error: string | null) => void;
 export type Checker = (data: unknown, report: Report) => void | Promise<void>;
 
 export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
+  ["address", checkAddress],
+  ["broadcast-queue", checkBroadcastQueue],
   ["event-filters", checkEventFilters],
+  ["timing", checkTiming],
 ]);
