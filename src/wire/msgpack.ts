@@ -88,6 +88,7 @@ export class Reader {
   #end = 0;
   #failed = false;
   #short = false;
+  #failedAt = 0;
 
   constructor(bytes: Uint8Array = EMPTY_BYTES, at = 0) {
     this.reset(bytes, at);
@@ -112,6 +113,11 @@ export class Reader {
     return this.#short;
   }
 
+  /** How far reading came before it failed: a measure of the work that reading again will take. */
+  get failedAt(): number {
+    return this.#failedAt;
+  }
+
   /** Offset of the next byte. */
   get at(): number {
     return this.#at;
@@ -124,7 +130,9 @@ export class Reader {
 
   /** Marks the input as malformed: for callers that check what they read. */
   fail(): void {
+    if (this.#failed) return;
     this.#failed = true;
+    this.#failedAt = this.#at;
     this.#at = this.#end;
   }
 
@@ -162,7 +170,7 @@ export class Reader {
   }
 
   #malformed(): number {
-    if (!this.#failed) this.fail();
+    this.fail();
     return 0;
   }
 
@@ -284,12 +292,20 @@ export class Reader {
       return null;
     }
     const first = this.#bytes[this.#at] as number;
-    if (first === 0xdc || first === 0xdd || (first & 0xf0) === 0x90) return this.#byteArray();
+    if (isArray(first)) return this.#byteArray();
     const length = this.#binLength(first);
     if (length === 0) return null;
     const at = this.#at;
     this.#at = at + length;
     return copyBytes(this.#bytes, at, length);
+  }
+
+  /** As `bytes`, but a view of the input: for large fields which the caller uses at once. */
+  bytesView(): Uint8Array | null {
+    const first = this.#at < this.#end ? (this.#bytes[this.#at] as number) : 0xc1;
+    if (this.#at >= this.#end || isArray(first)) return this.bytes();
+    const length = this.#binLength(first);
+    return length === 0 ? null : this.raw(length);
   }
 
   #binLength(first: number): number {
@@ -455,10 +471,14 @@ export function structLength(head: number): number {
 /** A mark in `PAYLOAD_BYTES`: no such descriptor. */
 const UNUSED = 99;
 /** For descriptors c0…df: bytes after the descriptor; negative -(16 × extra + width): a length of `width` bytes, then length + extra bytes. */
-const PAYLOAD_BYTES = [
-  ...[0, UNUSED, 0, 0, -1, -2, -4, -17, -18, -20, 4, 8, 1, 2, 4, 8],
-  ...[1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -2, -4, UNUSED, UNUSED, UNUSED, UNUSED],
-];
+const PAYLOAD_BYTES = [0, UNUSED, 0, 0, -1, -2, -4, -17, -18, -20, 4, 8, 1, 2, 4, 8].concat(
+  [1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -2, -4, UNUSED, UNUSED, UNUSED, UNUSED],
+);
+
+/** The descriptor of an array. */
+function isArray(first: number): boolean {
+  return (first & 0xf0) === 0x90 || first === 0xdc || first === 0xdd;
+}
 
 function copyBytes(bytes: Uint8Array, at: number, length: number): Uint8Array {
   const copy = new Uint8Array(length);

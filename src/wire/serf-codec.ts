@@ -56,9 +56,9 @@ const responseSchema = new Schema("LTime", "ID", "From", "Flags", "Payload");
 const relaySchema = new Schema("DestAddr", "DestName");
 const addressSchema = new Schema("IP", "Port", "Zone");
 const tagFilterSchema = new Schema("Tag", "Expr");
-const memberSchema = new Schema(
-  ...["Name", "Addr", "Port", "Tags", "Status", "ProtocolMin", "ProtocolMax", "ProtocolCur", "DelegateMin", "DelegateMax", "DelegateCur"],
-);
+// The six versions are the last fields: `decodeConflictMember` counts on it.
+const memberVersions = ["ProtocolMin", "ProtocolMax", "ProtocolCur", "DelegateMin", "DelegateMax", "DelegateCur"];
+const memberSchema = new Schema("Name", "Addr", "Port", "Tags", "Status", ...memberVersions);
 const keyRequestSchema = new Schema("Key");
 const keyResponseSchema = new Schema("Result", "Message", "Keys", "PrimaryKey");
 const coordinateSchema = new Schema("Vec", "Error", "Adjustment", "Height");

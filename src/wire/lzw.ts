@@ -1,0 +1,205 @@
+/**
+ * LZW as Go's compress/lzw writes it: least significant bit first, 8-bit literals, code widths of 9 to 12 bits (reference:
+ * serf-protocol §2.2). The encoder is byte-exact; the decoder stops as soon as the output would pass the caller's bound.
+ * The tables are made once and reused: calls never nest.
+ */
+import { fail, ok, type Result } from "../base/result.ts";
+
+const CLEAR = 256;
+const EOF = 257;
+const WIDTH_MIN = 9;
+const WIDTH_MAX = 12;
+/** The encoder clears its dictionary when this code would come next; it never writes it. */
+const CODE_MAX = 4095;
+const INVALID = -1;
+
+/** Scratch output larger than this is dropped after use. */
+const KEEP_BYTES = 65_536;
+
+/**
+ * Encoder dictionary: open addressing over (epoch, prefix code, next byte). Entries of an older epoch count as free, so a clear is
+ * one increment; every 2,047 epochs the table is really emptied (31 bits: 11 of epoch, 12 of code, 8 of byte).
+ */
+const DICTIONARY_SIZE = 8192;
+const EPOCH_MAX = 0x7ff;
+const dictionaryKeys = new Int32Array(DICTIONARY_SIZE);
+const dictionaryCodes = new Uint16Array(DICTIONARY_SIZE);
+let epoch = 0;
+
+let output = new Uint8Array(4096);
+
+function nextEpoch(): number {
+  if (epoch === EPOCH_MAX) {
+    dictionaryKeys.fill(0);
+    epoch = 0;
+  }
+  epoch += 1;
+  return epoch << 20;
+}
+
+/** Room for `needed` bytes in the scratch output; its content is not kept. */
+function reserve(needed: number): void {
+  if (output.length < needed) output = new Uint8Array(needed);
+}
+
+/** A copy of the first `length` bytes of the scratch output. */
+function takeOutput(length: number): Uint8Array {
+  const taken = output.slice(0, length);
+  if (output.length > KEEP_BYTES) output = new Uint8Array(4096);
+  return taken;
+}
+
+/** The compressed form of `plain`. */
+export function compressLzw(plain: Uint8Array): Uint8Array {
+  // One code of at most 12 bits for each byte, a clear for each dictionary, and first clear, EOF and padding.
+  reserve(Math.ceil(plain.length * 1.51) + 16);
+  return takeOutput(encodeInto(output, plain));
+}
+
+function encodeInto(target: Uint8Array, plain: Uint8Array): number {
+  const keys = dictionaryKeys;
+  const codes = dictionaryCodes;
+  let stamp = nextEpoch();
+  let hi = EOF;
+  let width = WIDTH_MIN;
+  let overflow = 512;
+  let at = 0;
+  let bits = CLEAR; // Every stream begins with a clear.
+  let bitCount = WIDTH_MIN;
+  let match = plain.length === 0 ? INVALID : (plain[0] as number);
+
+  for (let i = 1; i <= plain.length; i += 1) {
+    const atEnd = i === plain.length;
+    const byte = atEnd ? 0 : (plain[i] as number);
+    const key = stamp | (match << 8) | byte;
+    let slot = (Math.imul(key, 0x9e3779b1) >>> 19) & (DICTIONARY_SIZE - 1);
+    if (!atEnd) {
+      let found = keys[slot] as number;
+      while (found !== key && found >= stamp) {
+        slot = (slot + 1) & (DICTIONARY_SIZE - 1);
+        found = keys[slot] as number;
+      }
+      if (found === key) {
+        match = codes[slot] as number;
+        continue;
+      }
+    }
+
+    bits |= match << bitCount;
+    bitCount += width;
+    while (bitCount >= 8) {
+      target[at++] = bits;
+      bits >>>= 8;
+      bitCount -= 8;
+    }
+    hi += 1;
+    if (hi === overflow) {
+      width += 1;
+      overflow <<= 1;
+    }
+    if (hi === CODE_MAX) {
+      bits |= CLEAR << bitCount;
+      bitCount += width;
+      while (bitCount >= 8) {
+        target[at++] = bits;
+        bits >>>= 8;
+        bitCount -= 8;
+      }
+      stamp = nextEpoch();
+      hi = EOF;
+      width = WIDTH_MIN;
+      overflow = 512;
+    } else if (!atEnd) {
+      keys[slot] = key;
+      codes[slot] = hi;
+    }
+    match = byte;
+  }
+
+  bits |= EOF << bitCount;
+  bitCount += width;
+  while (bitCount > 0) {
+    target[at++] = bits;
+    bits >>>= 8;
+    bitCount -= 8;
+  }
+  return at;
+}
+
+/** Where in the output a code's string stands, and its length. */
+const entryStart = new Int32Array(CODE_MAX + 1);
+const entryLength = new Int32Array(CODE_MAX + 1);
+
+export const LZW_TOO_LARGE = "decompressed data is larger than allowed";
+
+/** The plain bytes of `compressed`, at most `plainBytesMax`. The error is Go's, or `LZW_TOO_LARGE`. */
+export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Result<Uint8Array> {
+  reserve(Math.min(plainBytesMax, 4 * compressed.length) + 1);
+  let target = output;
+  let at = 0; // End of the output.
+  let width = WIDTH_MIN;
+  let overflow = 512;
+  let hi = EOF;
+  let last = 0; // Start and length of the previous code's string; length 0 right after a clear and while the table is full.
+  let lastLength = 0;
+  let bits = 0;
+  let bitCount = 0;
+  let next = 0;
+
+  for (;;) {
+    while (bitCount < width) {
+      if (next >= compressed.length) return drop("unexpected EOF");
+      bits |= (compressed[next++] as number) << bitCount;
+      bitCount += 8;
+    }
+    const code = bits & ((1 << width) - 1);
+    bits >>>= width;
+    bitCount -= width;
+
+    if (code === CLEAR) {
+      width = WIDTH_MIN;
+      overflow = 512;
+      hi = EOF;
+      lastLength = 0;
+      continue;
+    }
+    if (code === EOF) return ok(takeOutput(at));
+    if (code > hi) return drop("lzw: invalid code");
+    // The new entry is the previous string and the byte after it, which is the first byte of the string now written:
+    // both stand side by side in the output, even when the code is the new entry itself.
+    if (lastLength > 0) {
+      entryStart[hi] = last;
+      entryLength[hi] = lastLength + 1;
+    }
+    const length = code < CLEAR ? 1 : (entryLength[code] as number);
+    if (at + length > plainBytesMax) return drop(LZW_TOO_LARGE);
+    if (at + length > target.length) {
+      output = new Uint8Array(Math.min(Math.max(2 * target.length, at + length), plainBytesMax));
+      output.set(target.subarray(0, at));
+      target = output;
+    }
+    if (code < CLEAR) target[at] = code;
+    else {
+      const start = entryStart[code] as number;
+      for (let i = 0; i < length; i += 1) target[at + i] = target[start + i] as number;
+    }
+    last = at;
+    lastLength = length;
+    at += length;
+
+    hi += 1;
+    if (hi < overflow) continue;
+    if (width < WIDTH_MAX) {
+      width += 1;
+      overflow <<= 1;
+    } else {
+      hi -= 1; // The table is full and stays as it is until a clear.
+      lastLength = 0;
+    }
+  }
+}
+
+function drop(error: string): Result<Uint8Array> {
+  takeOutput(0);
+  return fail(error);
+}

@@ -1,0 +1,253 @@
+/**
+ * Datagrams: from messages to packets and back (reference: serf-protocol §2.1–2.6). On the way out: compound, compress if smaller,
+ * CRC, encryption, label. On the way in: label, decryption, CRC, and then compounds and compressed parts are flattened.
+ *
+ * A gossip round shares its plaintext: `packPlain` once, `sealPacket` once per target.
+ */
+import { equalBytes } from "../base/bytes.ts";
+import { assert } from "../base/assert.ts";
+import { fail, ok, type Result } from "../base/result.ts";
+import { decodeCompress, encodeCompress } from "./compress.ts";
+import { MessageType } from "./gossip-messages.ts";
+import { addLabel, removeLabel } from "./label.ts";
+import { LZW_TOO_LARGE } from "./lzw.ts";
+import type { Sealer } from "./sealer.ts";
+
+/** Largest datagram that is looked at; UDP cannot carry more. */
+export const PACKET_BYTES_MAX = 65_536;
+/** Parts of one compound that we send: memberlist before 0.2.4 computes twice the count in 8 bits. */
+export const COMPOUND_PARTS_MAX = 127;
+/** All compressed parts of one packet together inflate to at most this. */
+export const PACKET_INFLATED_BYTES_MAX = 1024 * 1024;
+/** Compounds and compressions inside each other. The originals make two: a compound inside a compress message. */
+export const PACKET_NESTING_MAX = 8;
+/** Messages taken from one packet; a full 64 KiB packet of the smallest real messages holds fewer. */
+export const PACKET_MESSAGES_MAX = 4096;
+
+const CRC_BYTES = 5;
+const PART_BYTES_MAX = 0xffff;
+
+export interface SealOptions {
+  /** Put a CRC header in front: only towards peers that understand it. */
+  readonly crc: boolean;
+  /** The pool's label; empty for none. */
+  readonly label: Uint8Array;
+  readonly sealer: Sealer;
+  readonly encryptionVersion: 0 | 1;
+  /** False leaves packets in the clear although there are keys: for migrations. */
+  readonly verifyOutgoing: boolean;
+}
+
+export interface PackOptions extends SealOptions {
+  readonly compress: boolean;
+}
+
+/** The packets that carry `messages`: one, or more when there are more than 127 messages. */
+export function packPacket(messages: readonly Uint8Array[], options: PackOptions): Uint8Array[] {
+  return packPlain(messages, options.compress).map((plain) => sealPacket(plain, options));
+}
+
+/**
+ * The plaintexts that carry `messages`, still without CRC, encryption and label. A single message stays bare; several become one
+ * compound; more than 127 become several compounds, each for a packet of its own (as memberlist does from 0.3.2 on).
+ */
+export function packPlain(messages: readonly Uint8Array[], compress: boolean): Uint8Array[] {
+  const plains: Uint8Array[] = [];
+  for (let start = 0; start < messages.length; start += COMPOUND_PARTS_MAX) {
+    const group = messages.slice(start, start + COMPOUND_PARTS_MAX);
+    const plain = group.length === 1 ? (group[0] as Uint8Array) : encodeCompound(group);
+    plains.push(compress ? compressIfSmaller(plain) : plain);
+  }
+  return plains;
+}
+
+function compressIfSmaller(plain: Uint8Array): Uint8Array {
+  const compressed = encodeCompress(plain);
+  return compressed.length < plain.length ? compressed : plain;
+}
+
+/** A compound message of at most 127 parts, each below 64 KiB. */
+export function encodeCompound(parts: readonly Uint8Array[]): Uint8Array {
+  assert(parts.length <= COMPOUND_PARTS_MAX, "too many parts for one compound");
+  let length = 2 + 2 * parts.length;
+  for (const part of parts) length += part.length;
+  const message = new Uint8Array(length);
+  message[0] = MessageType.compound;
+  message[1] = parts.length;
+  let head = 2;
+  let body = 2 + 2 * parts.length;
+  for (const part of parts) {
+    assert(part.length <= PART_BYTES_MAX, "a compound's part is too long");
+    message[head++] = part.length >> 8;
+    message[head++] = part.length;
+    message.set(part, body);
+    body += part.length;
+  }
+  return message;
+}
+
+export interface Compound {
+  /** The complete parts, views of the message. */
+  readonly parts: readonly Uint8Array[];
+  /** Parts announced but cut off by the end of the message; bytes behind the last part are ignored. */
+  readonly truncated: number;
+}
+
+/** The parts of a compound message, type byte first. */
+export function decodeCompound(message: Uint8Array): Result<Compound> {
+  const count = message[1];
+  if (count === undefined) return fail("missing compound length byte");
+  let body = 2 + 2 * count;
+  if (message.length < body) return fail("truncated len slice");
+  const parts: Uint8Array[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const length = ((message[2 + 2 * i] as number) << 8) | (message[3 + 2 * i] as number);
+    if (body + length > message.length) return ok({ parts, truncated: count - i });
+    parts.push(message.subarray(body, body + length));
+    body += length;
+  }
+  return ok({ parts, truncated: 0 });
+}
+
+/** CRC, encryption and label on a plaintext of `packPlain`. Give the result to one target only: a nonce must not be seen twice. */
+export function sealPacket(plain: Uint8Array, { crc, label, sealer, encryptionVersion, verifyOutgoing }: SealOptions): Uint8Array {
+  let packet = crc ? addCrc(plain, sealer) : plain;
+  if (sealer.encrypts && verifyOutgoing) packet = sealer.seal(packet, label, encryptionVersion);
+  return addLabel(label, packet);
+}
+
+/** `message` behind a CRC header: type, CRC-32 (IEEE) big-endian. */
+export function addCrc(message: Uint8Array, sealer: Sealer): Uint8Array {
+  const packet = new Uint8Array(CRC_BYTES + message.length);
+  const crc = sealer.crc32(message);
+  packet[0] = MessageType.hasCrc;
+  packet[1] = crc >>> 24;
+  packet[2] = crc >>> 16;
+  packet[3] = crc >>> 8;
+  packet[4] = crc;
+  packet.set(message, CRC_BYTES);
+  return packet;
+}
+
+/** Why a packet, or a part of it, was dropped. Names for counters. */
+export type PacketDrop =
+  | "oversized"
+  | "label"
+  | "decrypt"
+  | "crc"
+  | "empty"
+  | "compound"
+  | "truncated"
+  | "compress"
+  | "inflatedTooLarge"
+  | "nestedTooDeep"
+  | "tooManyMessages";
+
+export interface OpenOptions {
+  readonly sealer: Sealer;
+  /** The pool's label; a packet with another one, or none, is dropped. Empty for no label. */
+  readonly label: Uint8Array;
+  /** False accepts packets in the clear although there are keys: for migrations. */
+  readonly verifyIncoming: boolean;
+}
+
+export interface OpenedPacket {
+  /** Plain messages in their order, views of the packet or of what was decrypted or inflated. Their types are not checked. */
+  readonly messages: readonly Uint8Array[];
+  /** What was dropped; a packet can yield messages and drops. */
+  readonly drops: readonly PacketDrop[];
+}
+
+const NO_DROPS: readonly PacketDrop[] = [];
+
+/** Takes a received datagram apart. Never throws; what does not fit is dropped and named, what came before it is kept. */
+export function openPacket(packet: Uint8Array, { sealer, label, verifyIncoming }: OpenOptions): OpenedPacket {
+  if (packet.length > PACKET_BYTES_MAX) return dropped("oversized");
+  const labelled = removeLabel(packet);
+  if (!labelled.ok || !equalBytes(labelled.value.label, label)) return dropped("label");
+  let plain = labelled.value.rest;
+  if (sealer.encrypts) {
+    const opened = sealer.open(plain, label);
+    if (opened.ok) plain = opened.value;
+    else if (verifyIncoming) return dropped("decrypt");
+  }
+  if (plain.length >= CRC_BYTES && plain[0] === MessageType.hasCrc) {
+    const rest = plain.subarray(CRC_BYTES);
+    if (sealer.crc32(rest) !== readCrc(plain)) return dropped("crc");
+    plain = rest;
+  }
+  const type = plain[0];
+  if (type !== undefined && type !== MessageType.compound && type !== MessageType.compress) return { messages: [plain], drops: NO_DROPS };
+  const flattener = new Flattener();
+  flattener.add(plain, 0);
+  return flattener;
+}
+
+function dropped(reason: PacketDrop): OpenedPacket {
+  return { messages: [], drops: [reason] };
+}
+
+function readCrc(packet: Uint8Array): number {
+  return (((packet[1] as number) << 24) | ((packet[2] as number) << 16) | ((packet[3] as number) << 8) | (packet[4] as number)) >>> 0;
+}
+
+/** Takes compounds and compressed parts apart, depth first, within the bounds of one packet. */
+class Flattener implements OpenedPacket {
+  readonly messages: Uint8Array[] = [];
+  readonly drops: PacketDrop[] = [];
+  #inflatable = PACKET_INFLATED_BYTES_MAX;
+  #full = false;
+
+  add(message: Uint8Array, depth: number): void {
+    if (this.#full) return;
+    switch (message[0]) {
+      case undefined:
+        this.drops.push("empty");
+        return;
+      case MessageType.compound:
+      case MessageType.compress:
+        if (depth >= PACKET_NESTING_MAX) this.drops.push("nestedTooDeep");
+        else if (message[0] === MessageType.compound) this.#addCompound(message, depth + 1);
+        else this.#addCompressed(message, depth + 1);
+        return;
+      default:
+        if (this.messages.length < PACKET_MESSAGES_MAX) this.messages.push(message);
+        else this.#stop("tooManyMessages");
+    }
+  }
+
+  #addCompound(message: Uint8Array, depth: number): void {
+    const compound = decodeCompound(message);
+    if (!compound.ok) {
+      this.drops.push("compound");
+      return;
+    }
+    for (const part of compound.value.parts) this.add(part, depth);
+    if (compound.value.truncated > 0) this.drops.push("truncated");
+    // Each part can add one drop: a packet of empty parts must not make a long list.
+    if (this.drops.length > DROPS_MAX) this.#stop("tooManyMessages");
+  }
+
+  #addCompressed(message: Uint8Array, depth: number): void {
+    const plain = decodeCompress(message, this.#inflatable);
+    if (plain.ok) {
+      this.#inflatable -= plain.value.length;
+      this.add(plain.value, depth);
+    } else if (plain.error === LZW_TOO_LARGE) this.#stop("inflatedTooLarge");
+    else {
+      this.drops.push("compress");
+      this.#inflatable = Math.max(0, this.#inflatable - FAILED_INFLATE_BYTES);
+    }
+  }
+
+  #stop(reason: PacketDrop): void {
+    this.#full = true;
+    this.drops.push(reason);
+  }
+}
+
+/** What a broken compressed part is charged: it may have inflated far before it broke, so a packet gets eight of them. */
+const FAILED_INFLATE_BYTES = PACKET_INFLATED_BYTES_MAX / 8;
+
+/** Drops noted of one packet before the rest of it is ignored. */
+const DROPS_MAX = 1024;
