@@ -1,6 +1,7 @@
 /** Keeps our own network coordinate up to date from the round trips of probes (reference: serf-protocol §8.12). */
 import { fail, ok, type Result } from "../base/result.ts";
 import type { Random } from "../base/random.ts";
+import { formatDuration } from "./go-duration.ts";
 import { distance, gravityStep, isValidCoordinate, originCoordinate, rawDistance, vivaldiStep, type Coordinate } from "./vivaldi.ts";
 
 const ADJUSTMENT_WINDOW = 20;
@@ -44,7 +45,8 @@ export class CoordinateClient {
     if (other.vec.length !== this.#coordinate.vec.length) return fail("dimensions aren't compatible");
     if (!isValidCoordinate(other)) return fail("coordinate is invalid");
     if (!(rttNs >= 0 && rttNs <= RTT_MAX_NS)) {
-      return fail(`round trip time not in valid range, duration ${rttNs} ns is not a positive value less than 10s`);
+      // The space at the end is the original's.
+      return fail(`round trip time not in valid range, duration ${formatDuration(rttNs)} is not a positive value less than 10s `);
     }
     const rtt = this.#filterLatency(node, toSeconds(rttNs));
     this.#coordinate = vivaldiStep(this.#coordinate, other, rtt, this.#random);

@@ -232,7 +232,7 @@ export class Membership {
   }
 
   #reapList(rows: ReadonlySet<Row>, timeoutMs: number, nowMs: number, out: PoolEffect[]): void {
-    for (const row of [...rows]) {
+    for (const row of rows) {
       if (nowMs - this.table.leaveTimeMs(row) <= timeoutMs) continue;
       if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberReap: ${this.table.info(row).name}`, out);
       this.#erase(row, nowMs, out);

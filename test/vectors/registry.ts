@@ -4,8 +4,12 @@
  * Whoever adds a line here adds the recording to `data/` in the same commit.
  */
 
+import { checkCoalesce } from "./coalesce.ts";
 import { checkEventFilters } from "./event-filters.ts";
 import { checkAddress, checkBroadcastQueue, checkTiming } from "./swim-checks.ts";
+import { checkSerfState } from "./serf-state.ts";
+import { checkSnapshotReplay, checkSnapshotsAgent, checkSnapshotWrite } from "./snapshots.ts";
+import { checkVivaldi } from "./vivaldi.ts";
 
 /** Called once per case: `error` is null for a passed case, else the difference in words. */
 export type Report = (caseName: string, error: string | null) => void;
@@ -14,6 +18,12 @@ export type Checker = (data: unknown, report: Report) => void | Promise<void>;
 export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["address", checkAddress],
   ["broadcast-queue", checkBroadcastQueue],
+  ["coalesce", checkCoalesce],
   ["event-filters", checkEventFilters],
+  ["serf-state", checkSerfState],
+  ["snapshot-replay", checkSnapshotReplay],
+  ["snapshot-write", checkSnapshotWrite],
+  ["snapshots-agent", checkSnapshotsAgent],
   ["timing", checkTiming],
+  ["vivaldi", checkVivaldi],
 ]);
