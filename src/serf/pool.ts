@@ -16,6 +16,7 @@ import type { JoinTarget, RequestId } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { encodeKeyRequest, encodeLeave, encodeTags, tagsError } from "../wire/serf-codec.ts";
 import { decodeBase64 } from "./go-base64.ts";
+import { PoolGauges } from "./gauges.ts";
 import { keyQueryName } from "./internal-queries.ts";
 import { EMPTY_KEY_RESULT, KeyCollector } from "./key-collector.ts";
 import { DEFAULT_QUERY_PARAMS, Serf } from "./serf.ts";
@@ -43,6 +44,8 @@ export class Pool {
   readonly #random: Random;
   readonly #serf: Serf;
   readonly #swim: Swim<PoolEffect>;
+  /** Readings without allocation. */
+  readonly gauges: PoolGauges;
   readonly #timers = new Deadlines<Timer>();
   readonly #swimRequests = new Map<RequestId, SwimDone>();
   #lastSwimRequest = 0;
@@ -68,6 +71,7 @@ export class Pool {
     });
     const versions = Uint8Array.of(...MEMBERLIST_VERSIONS, SERF_PROTOCOL_MIN, SERF_PROTOCOL_MAX, config.protocol);
     this.#swim = new Swim({ ...config, versions, meta }, random, this.#serf, nowMs, out, records);
+    this.gauges = new PoolGauges(this.#swim, this.#serf);
     this.#timers.set("reap", nowMs + config.reapIntervalMs);
     this.#timers.set("reconnect", nowMs + config.reconnectIntervalMs);
     this.#timers.set("queueCheck", nowMs + config.queueCheckIntervalMs);

@@ -12,17 +12,17 @@ export class Datagram {
   readonly from: Host;
   readonly messages: readonly Uint8Array[];
   /** The encoded form, when this one goes through the codec. */
-  readonly packet: Uint8Array | null;
+  readonly packets: readonly Uint8Array[] | null;
   /** Bytes of the uncompressed, unsealed datagram: the same in every codec mode, so that the mode never changes a run. */
   readonly size: number;
   #hashA = 0;
   #hashB = 0;
   #hashed = false;
 
-  constructor(from: Host, messages: readonly Uint8Array[], packet: Uint8Array | null) {
+  constructor(from: Host, messages: readonly Uint8Array[], packets: readonly Uint8Array[] | null) {
     this.from = from;
     this.messages = messages;
-    this.packet = packet;
+    this.packets = packets;
     let size = 0;
     for (const message of messages) size += message.length;
     this.size = messages.length > 1 ? size + COMPOUND_HEADER_BYTES + COMPOUND_PART_BYTES * messages.length : size;

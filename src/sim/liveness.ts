@@ -4,7 +4,6 @@
  */
 import type { Host } from "./host.ts";
 import type { Ledger, SentEvent } from "./ledger.ts";
-import type { PoolView } from "./sim-machine.ts";
 import type { Simulation } from "./simulation.ts";
 
 /** A list of problems is for a person: the first few say enough. */
@@ -37,7 +36,7 @@ export class LivenessChecker {
     for (const viewer of this.#sim.hosts) {
       if (viewer.machine === null || viewer.leaving) continue;
       state.fill("absent");
-      const { table } = viewer.machine.view;
+      const { table } = viewer.machine.view.gauges;
       for (let row = 0; row < table.size; row += 1) state[indexOf.get(table.nameAt(row)) as number] = table.stateAt(row);
       for (const member of this.#sim.hosts) {
         const problem = this.#judge(member, state[member.index] as string);
@@ -87,9 +86,9 @@ export class LivenessChecker {
 
   /** The node was a running member when the event was sent and still is the same run, and does not ignore events of that time. */
   isOwed(event: SentEvent, host: Host): boolean {
-    const view: PoolView | undefined = host.machine?.view;
-    if (view === undefined || host.leaving || host.joinedAtUs < 0) return false;
-    return host.joinedAtUs < event.atUs && event.lamportTime >= view.eventTimeMin;
+    const gauges = host.machine?.view.gauges;
+    if (gauges === undefined || host.leaving || host.joinedAtUs < 0) return false;
+    return host.joinedAtUs < event.atUs && event.lamportTime >= gauges.eventTimeMin;
   }
 
   /** Nothing is left to gossip anywhere (serf#606: a set of messages that feeds itself would never end). */
@@ -97,7 +96,7 @@ export class LivenessChecker {
     const problems: string[] = [];
     for (const { name, machine } of this.#sim.hosts) {
       if (machine === null) continue;
-      const { swimQueued, intentsQueued, eventsQueued, queriesQueued } = machine.view;
+      const { swimQueued, intentsQueued, eventsQueued, queriesQueued } = machine.view.gauges;
       if (swimQueued + intentsQueued + eventsQueued + queriesQueued === 0) continue;
       problems.push(`${name} still has ${swimQueued} SWIM broadcasts, ${intentsQueued} intents, ${eventsQueued} events, ${queriesQueued} queries queued`);
       if (problems.length >= PROBLEMS_MAX) break;

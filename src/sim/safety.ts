@@ -16,7 +16,7 @@ import type { NodeEffect } from "../node/types.ts";
 import type { SerfEvent } from "../serf/types.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
-import type { PoolView } from "./sim-machine.ts";
+import type { Readings } from "./sim-machine.ts";
 import type { Simulation, SimObserver } from "./simulation.ts";
 
 export interface SafetyLimits {
@@ -86,20 +86,20 @@ export class SafetyChecker implements SimObserver {
 
   stepped(host: Host, effects: readonly NodeEffect[]): void {
     const memory = this.#memories[host.index];
-    const view = host.machine?.view;
-    if (memory === null || memory === undefined || view === undefined) return;
-    this.#checkClocks(host, memory, view);
-    this.#checkQueues(host, view);
-    const { revision } = view.table;
+    const gauges = host.machine?.view.gauges;
+    if (memory === null || memory === undefined || gauges === undefined) return;
+    this.#checkClocks(host, memory, gauges);
+    this.#checkQueues(host, gauges);
+    const { revision } = gauges.table;
     if (revision !== memory.revision) {
       memory.revision = revision;
-      this.#checkTable(host, memory, view);
+      this.#checkTable(host, memory, gauges);
     }
     for (const { effect } of effects) if (effect.kind === "event") this.#checkEvent(host, memory, effect.event);
   }
 
-  #checkClocks(host: Host, memory: Memory, view: PoolView): void {
-    const { memberClock, eventClock, queryClock } = view;
+  #checkClocks(host: Host, memory: Memory, gauges: Readings): void {
+    const { memberClock, eventClock, queryClock } = gauges;
     if (memberClock < memory.memberClock) this.#sim.violate("lamport", `${host.name}: member clock ${memory.memberClock} → ${memberClock}`);
     if (eventClock < memory.eventClock) this.#sim.violate("lamport", `${host.name}: event clock ${memory.eventClock} → ${eventClock}`);
     if (queryClock < memory.queryClock) this.#sim.violate("lamport", `${host.name}: query clock ${memory.queryClock} → ${queryClock}`);
@@ -108,16 +108,16 @@ export class SafetyChecker implements SimObserver {
     memory.queryClock = queryClock;
   }
 
-  #checkQueues(host: Host, view: PoolView): void {
+  #checkQueues(host: Host, gauges: Readings): void {
     const { serfQueueMax } = this.#limits;
     const swimMax = this.#sim.hosts.length + SWIM_QUEUE_SPARE;
-    if (view.swimQueued > swimMax) this.#sim.violate("bounded", `${host.name}: ${view.swimQueued} SWIM broadcasts queued`);
-    const serfQueued = Math.max(view.intentsQueued, view.eventsQueued, view.queriesQueued);
+    if (gauges.swimQueued > swimMax) this.#sim.violate("bounded", `${host.name}: ${gauges.swimQueued} SWIM broadcasts queued`);
+    const serfQueued = Math.max(gauges.intentsQueued, gauges.eventsQueued, gauges.queriesQueued);
     if (serfQueued > serfQueueMax) this.#sim.violate("bounded", `${host.name}: ${serfQueued} Serf broadcasts in one queue`);
   }
 
-  #checkTable(host: Host, memory: Memory, view: PoolView): void {
-    const { table } = view;
+  #checkTable(host: Host, memory: Memory, gauges: Readings): void {
+    const { table } = gauges;
     const before = memory.scan;
     memory.scan += 1;
     for (let row = 0; row < table.size; row += 1) {

@@ -120,7 +120,7 @@ export class ScenarioRun {
   /** Processes that came back with their snapshot join by themselves: they count as members once they know others. */
   #noteRejoins(): void {
     for (const host of this.sim.hosts) {
-      if (host.joinedAtUs < 0 && host.machine !== null && host.machine.view.table.size > 1) host.joinedAtUs = this.sim.nowUs;
+      if (host.joinedAtUs < 0 && host.machine !== null && host.machine.view.gauges.table.size > 1) host.joinedAtUs = this.sim.nowUs;
     }
   }
 

@@ -6,8 +6,8 @@ import { equalBytes } from "../base/bytes.ts";
 
 /** The production codec as the simulation needs it; made by `wire-codec.ts`, or a fake in tests of the kernel. */
 export interface SimCodec {
-  /** One datagram of these messages, as it would go over the wire. */
-  encodePacket(messages: readonly Uint8Array[], crc: boolean): Uint8Array;
+  /** The datagrams that carry these messages over the wire: one, save for absurd numbers of messages. */
+  encodePacket(messages: readonly Uint8Array[], crc: boolean): readonly Uint8Array[];
   /** The messages of a datagram; null when it cannot be opened. */
   openPacket(packet: Uint8Array): readonly Uint8Array[] | null;
   encodeStream(message: Uint8Array): Uint8Array;
@@ -33,15 +33,15 @@ export class CodecCheck {
   }
 
   /** The datagram in its encoded form, or null when it travels by reference this time. */
-  encodePacket(messages: readonly Uint8Array[], crc: boolean): Uint8Array | null {
+  encodePacket(messages: readonly Uint8Array[], crc: boolean): readonly Uint8Array[] | null {
     if (!this.#takesTurn() || this.#codec === null) return null;
     return this.#codec.encodePacket(messages, crc);
   }
 
-  /** Opens a datagram and compares; null when what came out is not what went in. */
-  openPacket(packet: Uint8Array, sent: readonly Uint8Array[]): readonly Uint8Array[] | null {
-    const opened = this.#codec?.openPacket(packet) ?? null;
-    if (opened === null || opened.length !== sent.length) return null;
+  /** Opens what one sending encoded and compares; null when what came out is not what went in. */
+  openPacket(packets: readonly Uint8Array[], sent: readonly Uint8Array[]): readonly Uint8Array[] | null {
+    const opened = packets.flatMap((packet) => this.#codec?.openPacket(packet) ?? []);
+    if (opened.length !== sent.length) return null;
     return opened.every((message, i) => equalBytes(message, sent[i] as Uint8Array)) ? opened : null;
   }
 

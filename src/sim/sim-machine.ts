@@ -4,25 +4,18 @@
  */
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
-import type { NodeMachine } from "../node/types.ts";
+import type { NodeEffect, NodeMachine } from "../node/types.ts";
+import type { PoolGauges } from "../serf/gauges.ts";
 import type { Member, RestoredSnapshot } from "../serf/types.ts";
-import type { MemberTableView } from "../swim/types.ts";
 
-/** The simulation's view into one pool; reading must not change anything nor allocate (except `members`). */
+/** The simulation's view into one pool; reading changes nothing, and the gauges do not allocate. */
 export interface PoolView {
-  readonly table: MemberTableView;
-  readonly memberClock: number;
-  readonly eventClock: number;
-  readonly queryClock: number;
-  /** User events below this Lamport time are ignored by this node (restored snapshot, join without replay). */
-  readonly eventTimeMin: number;
-  /** Messages waiting to be gossiped: SWIM's own and the three queues of Serf. */
-  readonly swimQueued: number;
-  readonly intentsQueued: number;
-  readonly eventsQueued: number;
-  readonly queriesQueued: number;
+  readonly gauges: Readings;
   members(): readonly Member[];
 }
+
+/** The readings of `PoolGauges`, as an interface: tests of the checkers bring their own. */
+export type Readings = Pick<PoolGauges, keyof PoolGauges>;
 
 export interface SimMachine extends NodeMachine {
   readonly view: PoolView;
@@ -43,7 +36,8 @@ export interface MachineSpec {
   readonly nowMs: number;
 }
 
-export type MachineFactory = (spec: MachineSpec) => SimMachine;
+/** Starts a process; what it wants done at once goes to `out`. */
+export type MachineFactory = (spec: MachineSpec, out: NodeEffect[]) => SimMachine;
 
 /** All simulated nodes have one pool, of this name. */
 export const POOL_NAME = "lan";

@@ -68,6 +68,7 @@ export interface SimStats {
 
 const EventKind = { wake: 0, datagram: 1, call: 2, stream: 3, command: 4, stallEnd: 5 } as const;
 
+const HASHED_START = 15;
 /** Input kinds as they enter the trace hash; they begin above the event kinds. */
 const HASHED_STREAM: Readonly<Record<string, number>> = { streamOpened: 16, streamMessage: 17, streamFailed: 18 };
 
@@ -155,8 +156,11 @@ export class Simulation implements StreamWorld {
     const restored = snapshot && host.disk.text !== "" ? this.options.readSnapshot(host.disk.text) : null;
     const { index, name, endpoint, tags } = host;
     const random = host.random.fork();
-    host.machine = this.options.factory({ index, name, advertise: endpoint, tags, restored, snapshot, random, nowMs });
+    this.#record(host, HASHED_START);
+    this.#effects.length = 0;
+    host.machine = this.options.factory({ index, name, advertise: endpoint, tags, restored, snapshot, random, nowMs }, this.#effects);
     for (const observer of this.#observers) observer.started?.(host);
+    this.#afterStep(host);
     this.#scheduleWake(host);
   }
 
@@ -270,8 +274,8 @@ export class Simulation implements StreamWorld {
 
   #receive(host: Host, datagram: Datagram): void {
     let { messages } = datagram;
-    if (datagram.packet !== null) {
-      const opened = this.codec.openPacket(datagram.packet, messages);
+    if (datagram.packets !== null) {
+      const opened = this.codec.openPacket(datagram.packets, messages);
       if (opened === null) return this.violate("codec", `a datagram from ${datagram.from.name} to ${host.name} did not survive the codec`);
       messages = opened;
     }
@@ -378,8 +382,7 @@ export class Simulation implements StreamWorld {
   }
 
   #sendDatagram(host: Host, effect: Extract<PoolEffect, { readonly kind: "packet" }>): void {
-    const packet = this.codec.encodePacket(effect.messages, effect.crc);
-    const datagram = new Datagram(host, effect.messages, packet);
+    const datagram = new Datagram(host, effect.messages, this.codec.encodePacket(effect.messages, effect.crc));
     const { stats, network } = this;
     for (const to of effect.to) {
       stats.datagrams += 1;

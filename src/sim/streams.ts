@@ -95,7 +95,7 @@ export class StreamNet {
 
   /** The process is gone. With power the kernel resets its connections, without it the others hear nothing. */
   abandon(host: Host): void {
-    for (const end of [...host.streams.values()]) {
+    for (const end of host.streams.values()) {
       this.#forget(end);
       end.queue.length = 0;
       if (host.powered) this.#send(end, { kind: "reset", bytes: null, error: "connection reset by peer" });

@@ -3,7 +3,7 @@ import type { Random } from "../../src/base/random.ts";
 import type { Member, PoolEffect, PoolInput } from "../../src/serf/types.ts";
 import type { NodeEffect } from "../../src/node/types.ts";
 import { endpointOf } from "../../src/sim/network.ts";
-import { POOL_NAME, type MachineSpec, type PoolView, type SimMachine } from "../../src/sim/sim-machine.ts";
+import { POOL_NAME, type MachineSpec, type PoolView, type Readings, type SimMachine } from "../../src/sim/sim-machine.ts";
 import { Simulation, type SimulationOptions } from "../../src/sim/simulation.ts";
 import type { MemberTableView, SwimState } from "../../src/swim/types.ts";
 
@@ -14,7 +14,7 @@ export interface FakeMember {
 }
 
 /** A member table and the rest of a view, settable by a test. */
-export class FakeView implements PoolView, MemberTableView {
+export class FakeView implements PoolView, Readings, MemberTableView {
   rows: FakeMember[] = [];
   revision = 0;
   memberClock = 1;
@@ -26,6 +26,9 @@ export class FakeView implements PoolView, MemberTableView {
   eventsQueued = 0;
   queriesQueued = 0;
 
+  get gauges(): Readings {
+    return this;
+  }
   get table(): MemberTableView {
     return this;
   }

@@ -216,7 +216,7 @@ test("a disk keeps what was flushed; the rest may be cut, also within a line", (
 
 /** Length-prefixed messages behind one byte that stands for a seal. */
 const FAKE_CODEC: SimCodec = {
-  encodePacket: (messages) => new Uint8Array([0x55, ...messages.flatMap((message) => [message.length, ...message])]),
+  encodePacket: (messages) => [new Uint8Array([0x55, ...messages.flatMap((message) => [message.length, ...message])])],
   openPacket: (packet) => {
     const messages: Uint8Array[] = [];
     for (let at = 1; at < packet.length; at += 1 + (packet[at] as number)) messages.push(packet.slice(at + 1, at + 1 + (packet[at] as number)));

@@ -1,0 +1,90 @@
+/** The production node, dressed for the simulation. */
+import { ClusterNode } from "../node/node.ts";
+import type { NodeEffect } from "../node/types.ts";
+import type { PoolConfig, PoolInput } from "../serf/types.ts";
+import { MemberRecords } from "../swim/member-records.ts";
+import type { SwimProfile } from "../swim/types.ts";
+import type { Matcher } from "../wire/matcher.ts";
+import { SIM_PORT } from "./network.ts";
+import { POOL_NAME, type MachineFactory, type MachineSpec, type PoolView, type SimMachine } from "./sim-machine.ts";
+
+/** What a scenario chooses about the nodes; the rest is the agent's configuration by default. */
+export interface ClusterSettings {
+  readonly profile: SwimProfile;
+  readonly matcher: Matcher;
+  /** Bytes that sealing adds to each datagram. */
+  readonly packetOverheadBytes: number;
+  readonly overrides: Partial<PoolConfig>;
+}
+
+/** A factory of nodes that share what members announce about themselves. */
+export function clusterFactory(settings: ClusterSettings): MachineFactory {
+  const records = new MemberRecords();
+  return (spec, out) => new ClusterMachine(spec, settings, records, out);
+}
+
+/** The agent's defaults (serf-protocol §6, §10.1), with coalescing off: it would hide deliveries from the checkers for seconds. */
+function poolConfig({ name, advertise, tags, restored, snapshot }: MachineSpec, { profile, packetOverheadBytes, overrides }: ClusterSettings): PoolConfig {
+  return {
+    name,
+    advertise,
+    bindPort: SIM_PORT,
+    protocol: 5,
+    tags,
+    profile,
+    packetOverheadBytes: () => packetOverheadBytes,
+    encrypted: () => false,
+    logLevel: "err",
+    broadcastTimeoutMs: 5_000,
+    leavePropagateDelayMs: 1_000,
+    reapIntervalMs: 15_000,
+    reconnectIntervalMs: 30_000,
+    reconnectTimeoutMs: 24 * 3_600_000,
+    tombstoneTimeoutMs: 24 * 3_600_000,
+    recentIntentTimeoutMs: 300_000,
+    queueCheckIntervalMs: 30_000,
+    queueDepthWarning: 128,
+    queueDepthMax: 4_096,
+    eventBufferSize: 512,
+    queryBufferSize: 512,
+    queryTimeoutMult: 16,
+    queryResponseSizeMax: 1_024,
+    querySizeMax: 1_024,
+    userEventSizeMax: 512,
+    coordinates: true,
+    resolveConflicts: true,
+    coalesceMembers: null,
+    coalesceUserEvents: null,
+    restored,
+    snapshot,
+    rejoinAfterLeave: false,
+    ...overrides,
+  };
+}
+
+class ClusterMachine implements SimMachine {
+  readonly view: PoolView;
+  readonly #node: ClusterNode;
+
+  constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, out: NodeEffect[]) {
+    this.#node = new ClusterNode(spec.random, settings.matcher, records);
+    const pool = this.#node.addPool(POOL_NAME, poolConfig(spec, settings), spec.nowMs, out);
+    this.view = { gauges: pool.gauges, members: () => pool.members() };
+  }
+
+  get wakeAtMs(): number {
+    return this.#node.wakeAtMs;
+  }
+
+  step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): void {
+    this.#node.step(pool, input, nowMs, out);
+  }
+
+  wake(nowMs: number, out: NodeEffect[]): void {
+    this.#node.wake(nowMs, out);
+  }
+
+  close(): void {
+    this.#node.removePool(POOL_NAME);
+  }
+}
