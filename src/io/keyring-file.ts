@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { fail, ok, type Result } from "../base/result.ts";
 import { nodeFileSystem, replaceFile, type FileSystem } from "./durable-file.ts";
 import { errorCode, fileErrorText } from "./go-errors.ts";
-import { decodeGoBase64 } from "./go-base64.ts";
+import { decodeBase64 } from "../serf/go-base64.ts";
 import { goJsonError } from "./go-json.ts";
 import { newKeyring, type KeyList } from "./keyring.ts";
 
@@ -39,7 +39,7 @@ function parseKeyList(text: string): Result<Uint8Array[]> {
   const keys: Uint8Array[] = [];
   for (const item of value as unknown[]) {
     if (typeof item !== "string") return fail(`Failed to decode keyring file: json: cannot unmarshal ${jsonKind(item)} into Go value of type string`);
-    const key = decodeGoBase64(item);
+    const key = decodeBase64(item);
     if (!key.ok) return fail(`Failed to decode key from keyring: ${key.error}`);
     keys.push(key.value);
   }

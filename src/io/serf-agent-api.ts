@@ -35,6 +35,10 @@ export interface SerfAgentOptions {
   readonly querySizeMax: number;
   readonly queryResponseSizeMax: number;
   readonly userEventSizeMax: number;
+  /** Label of the gossip pool (memberlist from 0.3 on); absent or "": none, as the Serf agent. */
+  readonly label?: string;
+  /** Addresses that may talk to us, as CIDR; absent or null: all; empty: none (S-030). */
+  readonly allowedCidrs?: readonly string[] | null;
   /** Where log lines go: `line` is complete ("2006/01/02 15:04:05 [INFO] serf: …"). */
   readonly log: LogSink;
   /** Where counters go (the cores' `count` effects, sockets, RPC); absent: nobody counts. */

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { replaceFile, type FileSystem } from "../../src/io/durable-file.ts";
-import { decodeGoBase64 } from "../../src/io/go-base64.ts";
 import { loadKeyringFile, saveKeyringFile } from "../../src/io/keyring-file.ts";
 import { readSnapshotFile, SNAPSHOT_RETRY_MS, SnapshotFile } from "../../src/io/snapshot-file.ts";
 import { loadTagsFile, saveTagsFile } from "../../src/io/tags-file.ts";
@@ -80,13 +79,6 @@ test("keyring file: what cannot be used is refused with the original's words", a
   assert.equal(await refusal("[x]"), "Failed to decode keyring file: invalid character 'x' looking for beginning of value");
   assert.deepEqual(await loadKeyringFile(join(dir, "none")), { ok: false, error: `stat ${join(dir, "none")}: no such file or directory` });
   assert.deepEqual(await loadKeyringFile(dir), { ok: false, error: `Failed to read keyring file: read ${dir}: is a directory` });
-});
-
-test("base64: Go's errors", () => {
-  const cases: readonly (readonly [string, number])[] = [["%%%", 0], ["YWJ", 0], ["YWJjZ", 4], ["YW=j", 2], ["YWJj=", 4], ["YWI=x", 4], ["Y===", 1]];
-  for (const [input, at] of cases) assert.deepEqual(decodeGoBase64(input), { ok: false, error: `illegal base64 data at input byte ${at}` }, input);
-  assert.deepEqual(decodeGoBase64("YW\nI="), { ok: true, value: Uint8Array.of(97, 98) });
-  assert.deepEqual(decodeGoBase64(""), { ok: true, value: new Uint8Array(0) });
 });
 
 test("tags file", async () => {

@@ -1,0 +1,230 @@
+/**
+ * Drives a `NodeMachine` in real time: inputs go in one after another, effects come out and are handed to their pool, one timer wakes the
+ * machine. Re-entrant calls are queued, so a core always runs to completion. Work that arrives faster than it can be done is sliced:
+ * the loop is given back after `SLICE_MS`, probes and commands overtake gossip, and what exceeds the queue is dropped and counted.
+ */
+import type { Endpoint } from "../base/endpoint.ts";
+import type { NodeEffect, NodeMachine, PoolName } from "../node/types.ts";
+import type { PoolEffect, PoolInput, PoolReplyValue } from "../serf/types.ts";
+import type { RequestId } from "../swim/types.ts";
+import { MessageType } from "../wire/gossip-messages.ts";
+
+/** Longest stretch on the main thread before other work gets its turn; DESIGN.md §2. */
+export const SLICE_MS = 2;
+/** The clock is read once per so many messages (a message takes a few µs). */
+const MESSAGES_PER_CLOCK_READ = 16;
+/** Gossip messages waiting to be applied. Beyond it new ones are dropped: gossip repeats itself. */
+export const GOSSIP_QUEUE_MAX = 16_384;
+/** Pings, acks and commands waiting. Only a flood of pings can fill it. */
+export const URGENT_QUEUE_MAX = 16_384;
+/** Longest delay of a timer. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** What one pool does with the effects meant for it. Called in their order, after the step that made them. */
+export interface PoolPort {
+  apply(effect: Exclude<PoolEffect, { readonly kind: "reply" }>): void;
+  /** The effects of a turn have all been applied: gathered packets may go. */
+  flush(): void;
+}
+
+export interface Reply {
+  readonly value: PoolReplyValue;
+  readonly errors: readonly string[];
+}
+
+interface Work {
+  readonly pool: PoolName;
+  readonly input: PoolInput;
+}
+
+export interface PlainMessage {
+  readonly from: Endpoint;
+  /** One plain message, type byte first; the core may keep it. */
+  readonly bytes: Uint8Array;
+}
+
+export interface RuntimeHooks {
+  readonly now: () => number;
+  /** Gossip was dropped because the queue is full. */
+  readonly dropped: (messages: number) => void;
+}
+
+export class NodeRuntime {
+  readonly #machine: NodeMachine;
+  readonly #hooks: RuntimeHooks;
+  readonly #ports = new Map<PoolName, PoolPort>();
+  readonly #requests = new Map<RequestId, (reply: Reply) => void>();
+  readonly #urgent = new Fifo<Work>();
+  readonly #gossip = new Fifo<Work>();
+  readonly #out: NodeEffect[] = [];
+  #nextRequest = 0;
+  #running = false;
+  #stopped = false;
+  #continuing = false; // A further slice is scheduled.
+  #timer: NodeJS.Timeout | null = null;
+  #timerAtMs = Infinity;
+
+  constructor(machine: NodeMachine, hooks: RuntimeHooks) {
+    this.#machine = machine;
+    this.#hooks = hooks;
+  }
+
+  attach(pool: PoolName, port: PoolPort): void {
+    this.#ports.set(pool, port);
+  }
+
+  /** Runs `start` (which may append the effects of booting a pool) and everything that follows from it. */
+  boot(start: (nowMs: number, out: NodeEffect[]) => void): void {
+    this.#turn(() => start(this.#hooks.now(), this.#out));
+  }
+
+  /** Applies one input now, or right after the one being applied. */
+  submit(pool: PoolName, input: PoolInput): void {
+    if (this.#stopped) return;
+    this.#urgent.push({ pool, input });
+    this.#turn(null);
+  }
+
+  /** Applies a command and resolves with its reply. Never settles when the runtime is stopped first: callers race with the stop. */
+  request(pool: PoolName, make: (request: RequestId) => PoolInput): Promise<Reply> {
+    this.#nextRequest += 1;
+    const request = this.#nextRequest;
+    return new Promise((resolve) => {
+      this.#requests.set(request, resolve);
+      this.submit(pool, make(request));
+    });
+  }
+
+  /** Queues the messages of a batch. Probes go ahead of gossip: a node busy with events must not look dead. */
+  deliver(pool: PoolName, messages: readonly PlainMessage[]): void {
+    if (this.#stopped) return;
+    let dropped = 0;
+    for (const { from, bytes } of messages) {
+      const urgent = isProbe(bytes[0]);
+      const queue = urgent ? this.#urgent : this.#gossip;
+      if (queue.size >= (urgent ? URGENT_QUEUE_MAX : GOSSIP_QUEUE_MAX)) dropped += 1;
+      else queue.push({ pool, input: { kind: "message", from, bytes } });
+    }
+    if (dropped > 0) this.#hooks.dropped(dropped);
+    this.#turn(null);
+  }
+
+  /** No input is applied and no effect carried out any more. */
+  stop(): void {
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#urgent.clear();
+    this.#gossip.clear();
+    this.#requests.clear();
+  }
+
+  #turn(first: (() => void) | null): void {
+    if (this.#running) return; // The running turn takes what has been queued.
+    this.#running = true;
+    try {
+      first?.();
+      this.#dispatch();
+      this.#slice();
+    } finally {
+      this.#running = false;
+    }
+    for (const port of this.#ports.values()) port.flush();
+    if (this.#stopped) return;
+    if (this.#urgent.size + this.#gossip.size > 0) this.#continueLater();
+    this.#arm();
+  }
+
+  #slice(): void {
+    let nowMs = this.#hooks.now();
+    const untilMs = nowMs + SLICE_MS;
+    if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
+    for (let count = 1; !this.#stopped; count += 1) {
+      const work = this.#urgent.shift() ?? this.#gossip.shift();
+      if (work === undefined) return;
+      this.#machine.step(work.pool, work.input, nowMs, this.#out);
+      this.#dispatch();
+      if (count % MESSAGES_PER_CLOCK_READ !== 0) continue;
+      nowMs = this.#hooks.now();
+      if (nowMs >= untilMs) return;
+      if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
+    }
+  }
+
+  #wake(nowMs: number): void {
+    this.#machine.wake(nowMs, this.#out);
+    this.#dispatch();
+  }
+
+  #dispatch(): void {
+    const out = this.#out;
+    // The list does not grow meanwhile: whatever an effect causes is queued.
+    for (const { pool, effect } of out) {
+      if (effect.kind === "reply") {
+        const settle = this.#requests.get(effect.request);
+        this.#requests.delete(effect.request);
+        settle?.({ value: effect.value, errors: effect.errors });
+      } else this.#ports.get(pool)?.apply(effect);
+    }
+    out.length = 0;
+  }
+
+  #continueLater(): void {
+    if (this.#continuing) return;
+    this.#continuing = true;
+    setImmediate(() => {
+      this.#continuing = false;
+      if (!this.#stopped) this.#turn(null);
+    });
+  }
+
+  /** One timer. It is moved only to an earlier time: a wake that comes too early finds nothing due and costs less than moving it at each step. */
+  #arm(): void {
+    const atMs = this.#machine.wakeAtMs;
+    if (atMs >= this.#timerAtMs) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerAtMs = atMs;
+    // Timers count whole milliseconds, and one that fires a fraction early would have to be set again.
+    const delayMs = Math.min(Math.max(Math.ceil(atMs - this.#hooks.now()), 0), TIMER_MS_MAX);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#timerAtMs = Infinity;
+      this.#turn(null);
+    }, delayMs);
+  }
+}
+
+function isProbe(type: number | undefined): boolean {
+  return type === MessageType.ping || type === MessageType.indirectPing || type === MessageType.ack || type === MessageType.nack;
+}
+
+/** A queue whose `shift` is cheap at any length. */
+class Fifo<T> {
+  #items: T[] = [];
+  #head = 0;
+
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): T | undefined {
+    if (this.#head === this.#items.length) return undefined;
+    const item = this.#items[this.#head];
+    this.#head += 1;
+    if (this.#head === this.#items.length) this.clear();
+    else if (this.#head === 1024) {
+      this.#items = this.#items.slice(this.#head); // Frees what has been taken.
+      this.#head = 0;
+    }
+    return item;
+  }
+
+  clear(): void {
+    this.#items.length = 0;
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * The sockets, files and keys of one pool: carries out its effects and turns what arrives into its inputs. A pool's socket is its own, so
+ * a node with two pools has two of these.
+ */
+import type { Endpoint } from "../base/endpoint.ts";
+import { formatEndpoint } from "../base/endpoint.ts";
+import { encodeUtf8, utf8Length } from "../base/utf8.ts";
+import type { PoolName } from "../node/types.ts";
+import type { KeyOperation, PoolEffect, SerfEvent } from "../serf/types.ts";
+import { encodeStream, StreamReader } from "../wire/stream.ts";
+import { errnoText, listenErrorText } from "./go-errors.ts";
+import { installKey, removeKey, useKey, type KeyList } from "./keyring.ts";
+import { saveKeyringFile } from "./keyring-file.ts";
+import { InlineLane } from "./lanes/inline-lane.ts";
+import type { OpenedBatch, OutgoingPacket, PacketLane } from "./lanes/packet-lane.ts";
+import type { AllowList } from "./network.ts";
+import { NodeSealer, SEAL_OVERHEAD_BYTES } from "./node-sealer.ts";
+import type { NodeRuntime, PoolPort } from "./node-runtime.ts";
+import type { LogSink, MetricSink } from "./serf-agent-api.ts";
+import type { SnapshotFile } from "./snapshot-file.ts";
+import { Streams } from "./streams.ts";
+import { RECEIVE_BUFFER_BYTES, UdpSocket } from "./udp-socket.ts";
+
+export interface PoolIoOptions {
+  readonly pool: PoolName;
+  /** Port 0: any free one. */
+  readonly bind: Endpoint;
+  readonly keys: KeyList;
+  readonly keyringFile: string;
+  readonly compress: boolean;
+  /** "" for none. */
+  readonly label: string;
+  readonly verifyIncoming: boolean;
+  readonly verifyOutgoing: boolean;
+  readonly tcpTimeoutMs: number;
+  readonly allow: AllowList;
+  readonly log: LogSink;
+  readonly metrics: MetricSink;
+}
+
+/** What a pool tells besides the network: the agent listens. */
+export interface PoolListener {
+  event(event: SerfEvent): void;
+  queryRecord(effect: Extract<PoolEffect, { readonly kind: "queryAck" | "queryResponse" | "queryDone" }>): void;
+  /** The node must stop. */
+  stop(reason: string): void;
+}
+
+/** A lane that must shed says so at most this often. */
+const SHED_LOG_INTERVAL_MS = 1000;
+
+export class PoolIo implements PoolPort {
+  readonly #options: PoolIoOptions;
+  readonly #sealer: NodeSealer;
+  readonly #lane: PacketLane;
+  readonly #streams: Streams;
+  readonly #label: Uint8Array;
+  #udp: UdpSocket | null = null;
+  #runtime: NodeRuntime | null = null;
+  #listener: PoolListener | null = null;
+  #snapshot: SnapshotFile | null = null;
+  #outgoing: OutgoingPacket[] = [];
+  /** Keyring operations run one after the other: each sees the ring the last one left. */
+  #keyringBusy: Promise<void> = Promise.resolve();
+  #shedLoggedAt = -Infinity;
+  #closed = false;
+
+  constructor(options: PoolIoOptions) {
+    this.#options = options;
+    this.#label = encodeUtf8(options.label);
+    this.#sealer = new NodeSealer(options.keys);
+    const { compress, verifyIncoming, verifyOutgoing } = options;
+    const label = this.#label;
+    this.#lane = new InlineLane(this.#sealer, { compress, label, verifyIncoming, verifyOutgoing }, (packets) => this.#shed(packets, "packets"));
+    const sealer = this.#sealer;
+    this.#streams = new Streams(
+      {
+        decoder: (initiated) => new StreamReader({ sealer, label, acceptor: !initiated, verifyIncoming }),
+        encode: (message, initiated) => encodeStream(message, { compress, sealer, label, initiator: initiated, encryptionVersion: 1, verifyOutgoing }),
+      },
+      { timeoutMs: options.tcpTimeoutMs, allow: options.allow },
+      {
+        opened: (stream) => this.#submit({ kind: "streamOpened", stream }),
+        message: (stream, from, bytes) => this.#submit({ kind: "streamMessage", stream, from, bytes }),
+        failed: (stream, error) => this.#submit({ kind: "streamFailed", stream, error }),
+        log: (level, text) => options.log.write(level, text),
+        count: (name, delta) => options.metrics.count(name, delta),
+      },
+    );
+  }
+
+  /** Binds TCP, then UDP on the same port. Rejects with an `Error` in the original's wording; nothing stays open then. */
+  async listen(): Promise<Endpoint> {
+    const { bind, allow, metrics } = this.#options;
+    const refused = (network: "tcp" | "udp", port: number, error: unknown): Error => {
+      const listener = `Failed to start ${network.toUpperCase()} listener on "${bind.ip}" port ${port}`;
+      const reason = listenErrorText(network, formatEndpoint({ ip: bind.ip, port }), error);
+      return new Error(`Could not set up network transport: failed to obtain an address: ${listener}: ${reason}`, { cause: error });
+    };
+    let port: number;
+    try {
+      port = await this.#streams.listen(bind);
+    } catch (error) {
+      throw refused("tcp", bind.port, error);
+    }
+    try {
+      this.#udp = await UdpSocket.bind({ ip: bind.ip, port }, allow, {
+        packets: (batch) => {
+          metrics.count("memberlist.udp.received", batch.reduce((bytes, packet) => bytes + packet.bytes.length, 0));
+          this.#lane.open(batch, (opened) => this.#opened(opened));
+        },
+        count: (name, delta) => metrics.count(name, delta),
+      });
+    } catch (error) {
+      await this.#streams.shutdown();
+      throw refused("udp", port, error);
+    }
+    this.#warnOfClippedBuffer(this.#udp.receiveBufferBytes);
+    return { ip: bind.ip, port };
+  }
+
+  /** Connects the pool: from now on effects are carried out and arrivals become inputs. */
+  start(runtime: NodeRuntime, listener: PoolListener, snapshot: SnapshotFile | null): void {
+    this.#runtime = runtime;
+    this.#listener = listener;
+    this.#snapshot = snapshot;
+    runtime.attach(this.#options.pool, this);
+  }
+
+  get keys(): KeyList {
+    return this.#sealer.keys;
+  }
+
+  /** Bytes that encryption and label add to each datagram. */
+  packetOverheadBytes(): number {
+    const { label, verifyOutgoing } = this.#options;
+    return (this.#sealer.encrypts && verifyOutgoing ? SEAL_OVERHEAD_BYTES : 0) + (label === "" ? 0 : 2 + utf8Length(label));
+  }
+
+  apply(effect: Parameters<PoolPort["apply"]>[0]): void {
+    switch (effect.kind) {
+      case "packet":
+        this.#outgoing.push(effect);
+        return;
+      case "dial":
+        this.#streams.dial(effect.stream, effect.to, effect.timeoutMs);
+        return;
+      case "streamSend":
+        this.#streams.send(effect.stream, effect.bytes);
+        return;
+      case "streamClose":
+        this.#streams.close(effect.stream);
+        return;
+      case "log":
+        this.#options.log.write(effect.level, effect.text);
+        return;
+      case "count":
+        this.#options.metrics.count(effect.name, effect.delta);
+        return;
+      case "event":
+        this.#listener?.event(effect.event);
+        return;
+      case "queryAck":
+      case "queryResponse":
+      case "queryDone":
+        this.#listener?.queryRecord(effect);
+        return;
+      case "snapshot":
+        this.#snapshot?.append(effect.lines, effect.flush);
+        return;
+      case "snapshotCompact":
+        this.#snapshot?.compact(effect.lines);
+        return;
+      case "keyring":
+        this.#keyringBusy = this.#keyringBusy.then(() => this.#changeKeyring(effect.token, effect.operation, effect.key));
+        return;
+      case "stop":
+        this.#listener?.stop(effect.reason);
+    }
+  }
+
+  flush(): void {
+    if (this.#outgoing.length === 0) return;
+    const batch = this.#outgoing;
+    this.#outgoing = [];
+    this.#lane.pack(batch, (sealed) => {
+      let bytes = 0;
+      for (const packet of sealed) {
+        bytes += packet.bytes.length;
+        this.#udp?.send(packet.bytes, packet.to);
+      }
+      this.#options.metrics.count("memberlist.udp.sent", bytes);
+    });
+  }
+
+  /** Closes sockets and lane, then writes the snapshot through. Never rejects. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.all([this.#streams.shutdown(), this.#udp?.close(), this.#lane.stop()]);
+    await this.#keyringBusy;
+    await this.#snapshot?.close();
+  }
+
+  #submit(input: Parameters<NodeRuntime["submit"]>[1]): void {
+    this.#runtime?.submit(this.#options.pool, input);
+  }
+
+  #opened({ messages, drops }: OpenedBatch): void {
+    for (const [reason, packets] of drops) this.#options.metrics.count(`memberlist.udp.dropped.${reason}`, packets);
+    if (messages.length > 0) this.#runtime?.deliver(this.#options.pool, messages);
+  }
+
+  /** Told by the runtime and the lane: something was dropped because more came than could be done. */
+  shedMessages(messages: number): void {
+    this.#shed(messages, "messages");
+  }
+
+  #shed(count: number, what: "packets" | "messages"): void {
+    const { log, metrics } = this.#options;
+    metrics.count(`memberlist.queue.dropped_${what}`, count);
+    const nowMs = performance.now();
+    if (nowMs - this.#shedLoggedAt < SHED_LOG_INTERVAL_MS) return;
+    this.#shedLoggedAt = nowMs;
+    log.write("warn", `memberlist: handler queue full, dropping ${what} (${count} now; further drops within a second are only counted)`);
+  }
+
+  /** The next ring is checked and written to the file first; only then it is put in force, and only then the cluster is answered. */
+  async #changeKeyring(token: number, operation: KeyOperation, key: Uint8Array): Promise<void> {
+    const { keyringFile } = this.#options;
+    const ring = this.keys;
+    const done = (error: string): void => {
+      const keys = this.keys.map((installed) => Buffer.from(installed).toString("base64"));
+      this.#submit({ kind: "keyringDone", token, error, keys });
+    };
+    if (operation === "list") return done("");
+    const next = operation === "install" ? installKey(ring, key) : operation === "use" ? useKey(ring, key) : removeKey(ring, key);
+    if (!next.ok) return done(next.error);
+    if (keyringFile !== "") {
+      try {
+        await saveKeyringFile(keyringFile, next.value);
+      } catch (error) {
+        return done(`Failed to write keyring file: ${errnoText(error)}`);
+      }
+    }
+    await this.#lane.setKeys(next.value);
+    done("");
+  }
+
+  #warnOfClippedBuffer(granted: number): void {
+    if (granted >= RECEIVE_BUFFER_BYTES || process.platform !== "linux") return;
+    const why = `the kernel granted ${granted} bytes of UDP receive buffer instead of ${RECEIVE_BUFFER_BYTES}`;
+    this.#options.log.write("warn", `agent: ${why}: bursts may be lost; raise the sysctl net.core.rmem_max`);
+  }
+}
+

@@ -1,0 +1,364 @@
+/** The Serf agent: one pool on real sockets behind `SerfAgentApi`. Used by the agent command, the RPC server and embedding programs. */
+import { availableParallelism, cpus } from "node:os";
+import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
+import { ClusterNode } from "../node/node.ts";
+import type { Pool } from "../serf/pool.ts";
+import { replaySnapshot } from "../serf/snapshot.ts";
+import type { KeyOperation, KeyResult, Member, PoolEffect, PoolInput, QueryParams, RestoredSnapshot, SerfEvent } from "../serf/types.ts";
+import { PROFILES } from "../swim/profiles.ts";
+import type { RequestId } from "../swim/types.ts";
+import { encodeTags, tagsError, } from "../wire/serf-codec.ts";
+import type { WireCoordinate } from "../wire/serf-messages.ts";
+import { assert } from "../base/assert.ts";
+import { monotonicMs } from "./clock.ts";
+import { SystemRandom } from "./entropy.ts";
+import { errnoText, fileErrorText } from "./go-errors.ts";
+import { Re2Matcher } from "./matcher.ts";
+import { Metrics } from "./metrics.ts";
+import { AllowList, isLoopback, isWildcard, privateAddress } from "./network.ts";
+import { NodeRuntime, type Reply } from "./node-runtime.ts";
+import { PoolIo, type PoolListener } from "./pool-io.ts";
+import { resolveJoinAddresses } from "./resolver.ts";
+import { SerfError, type LogSink, type QueryRecord, type SerfAgentApi, type SerfAgentOptions, type Unsubscribe } from "./serf-agent-api.ts";
+import { advertisedEndpoint, optionsError, poolConfig } from "./serf-agent-config.ts";
+import { readSnapshotFile, SnapshotFile } from "./snapshot-file.ts";
+import { saveTagsFile } from "./tags-file.ts";
+
+const POOL = "lan";
+const INTERNAL_QUERY_PREFIX = "_serf_";
+
+type StopReason = "leave" | "shutdown" | "conflict";
+type QueryEffect = Extract<PoolEffect, { readonly kind: "queryAck" | "queryResponse" | "queryDone" }>;
+
+export class SerfAgent implements SerfAgentApi, PoolListener {
+  readonly name: string;
+  readonly bind: Endpoint;
+  readonly advertise: Endpoint;
+  readonly stopped: Promise<{ readonly reason: StopReason }>;
+  readonly #options: SerfAgentOptions;
+  readonly #log: LogSink;
+  readonly #runtime: NodeRuntime;
+  readonly #io: PoolIo;
+  readonly #pool: Pool;
+  readonly #listeners = new Set<(event: SerfEvent) => void>();
+  readonly #queries = new Map<RequestId, (record: QueryRecord) => void>();
+  /** Rejected when the agent stops: commands that wait for the core must not wait for ever. */
+  readonly #aborted: Promise<never>;
+  #abort: (error: SerfError) => void = () => undefined;
+  #settleStopped: (outcome: { readonly reason: StopReason }) => void = () => undefined;
+  #stopping: Promise<void> | null = null;
+  #hasLeft = false;
+
+  private constructor(options: SerfAgentOptions, io: PoolIo, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
+    this.name = options.name;
+    this.bind = bound;
+    this.advertise = advertise;
+    this.#options = options;
+    this.#log = options.log;
+    this.#io = io;
+    this.stopped = new Promise((resolve) => (this.#settleStopped = resolve));
+    this.#aborted = new Promise((_, reject) => (this.#abort = reject));
+    this.#aborted.catch(() => undefined); // Nobody may be waiting.
+    const node = new ClusterNode(new SystemRandom(), new Re2Matcher());
+    this.#runtime = new NodeRuntime(node, { now: monotonicMs, dropped: (messages) => io.shedMessages(messages) });
+    io.start(this.#runtime, this, snapshot?.file ?? null);
+    const config = poolConfig(options, {
+      advertise,
+      bindPort: bound.port,
+      restored: snapshot?.restored ?? null,
+      packetOverheadBytes: () => io.packetOverheadBytes(),
+      encrypted: () => io.keys.length > 0,
+    });
+    let pool: Pool | null = null;
+    this.#runtime.boot((nowMs, out) => {
+      pool = node.addPool(POOL, config, nowMs, out);
+    });
+    assert(pool !== null);
+    this.#pool = pool;
+  }
+
+  /** Binds, restores, boots. Rejects with a `SerfError` in the original's wording; nothing stays open then. */
+  static async start(options: SerfAgentOptions): Promise<SerfAgent> {
+    const { log, bind, advertise: asked } = options;
+    const refuse = (reason: string, cause?: unknown): SerfError => new SerfError(`Error creating Serf: ${reason}`, { cause });
+    log.write("info", "agent: Serf agent starting");
+    const invalid = optionsError(options);
+    if (invalid !== null) throw refuse(invalid);
+    const snapshot = await openSnapshot(options).catch((error: unknown) => {
+      throw refuse(`Failed to setup snapshot: failed to open snapshot: ${fileErrorText("open", options.snapshotPath, error)}`, error);
+    });
+    const allow = AllowList.parse(options.allowedCidrs ?? null);
+    assert(allow.ok);
+    const io = new PoolIo({
+      pool: POOL,
+      bind,
+      keys: options.keys,
+      keyringFile: options.keyringFile,
+      compress: options.compression,
+      label: options.label ?? "",
+      verifyIncoming: true,
+      verifyOutgoing: true,
+      tcpTimeoutMs: PROFILES[options.profile].tcpTimeoutMs,
+      allow: allow.value,
+      log,
+      metrics: options.metrics ?? new Metrics(),
+    });
+    const failed = async (error: unknown): Promise<never> => {
+      await io.close();
+      throw refuse(`Failed to create memberlist: ${error instanceof Error ? error.message : String(error)}`, error);
+    };
+    const bound = await io.listen().catch(failed);
+    const advertise = advertisedEndpoint(asked, bound, () => privateAddress());
+    if (!advertise.ok) return failed(new Error(advertise.error));
+    if (options.keys.length === 0 && !isLoopback(isWildcard(bound.ip) ? advertise.value.ip : bound.ip)) {
+      log.write("warn", `agent: gossip on ${formatEndpoint(bound)} is not encrypted: whoever reaches this port can forge members; set an encryption key`);
+    }
+    return new SerfAgent(options, io, bound, advertise.value, snapshot);
+  }
+
+  members(): readonly Member[] {
+    return this.#pool.members();
+  }
+
+  self(): Member {
+    const self = this.#pool.member(this.name);
+    assert(self !== null, "a node knows itself");
+    return self;
+  }
+
+  async join(addresses: readonly string[], replay: boolean): Promise<{ readonly nodes: number; readonly error: string }> {
+    this.#log.write("info", `agent: joining: [${addresses.join(" ")}] replay: ${replay}`);
+    const { targets, errors: unresolved } = await resolveJoinAddresses(addresses, this.bind.port);
+    for (const error of unresolved) this.#log.write("warn", `memberlist: ${error}`);
+    const { value, errors } = await this.#command((request) => ({ kind: "join", request, targets, ignoreOld: !replay, errors: unresolved }));
+    const nodes = value.kind === "joined" ? value.nodes : 0;
+    if (nodes > 0) this.#log.write("info", `agent: joined: ${nodes} nodes`);
+    const error = value.kind === "joined" ? multiError(errors) : (errors[0] ?? "");
+    if (error !== "") this.#log.write("warn", `agent: error joining: ${error}`);
+    return { nodes, error };
+  }
+
+  async leave(): Promise<void> {
+    this.#log.write("info", "agent: requesting graceful leave from Serf");
+    await this.#order((request) => ({ kind: "leave", request }));
+    this.#hasLeft = true;
+  }
+
+  shutdown(): Promise<void> {
+    this.#stopping ??= this.#stop(this.#hasLeft ? "leave" : "shutdown");
+    return this.#stopping;
+  }
+
+  async forceLeave(node: string, prune: boolean): Promise<void> {
+    const what = prune ? " (prune)" : "";
+    this.#log.write("info", `agent: Force leaving node${what}: ${node}`);
+    try {
+      await this.#order((request) => ({ kind: "forceLeave", request, node, prune }));
+    } catch (error) {
+      this.#log.write("warn", `agent: failed to remove node${what}: ${errnoText(error)}`);
+      throw error;
+    }
+  }
+
+  async userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void> {
+    this.#log.write("debug", `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quote(payload)}`);
+    try {
+      await this.#order((request) => ({ kind: "userEvent", request, name, payload, coalesce }));
+    } catch (error) {
+      this.#log.write("warn", `agent: failed to send user event: ${errnoText(error)}`);
+      throw error;
+    }
+  }
+
+  async query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe> {
+    this.#log.write("debug", `agent: Requesting query send: ${name}. Payload: ${quote(payload)}`);
+    if (name.startsWith(INTERNAL_QUERY_PREFIX) && !(name === `${INTERNAL_QUERY_PREFIX}ping` && (payload === null || payload.length === 0))) {
+      throw new SerfError(`Queries cannot contain the '${INTERNAL_QUERY_PREFIX}' prefix`);
+    }
+    let id: RequestId = 0;
+    // Our own answer may be there before the caller knows that the query is on its way.
+    let early: QueryRecord[] | null = [];
+    let cancelled = false;
+    const listener = (record: QueryRecord): void => {
+      if (cancelled) return;
+      if (early === null) onRecord(record);
+      else early.push(record);
+    };
+    const reply = await this.#command((request) => {
+      id = request;
+      this.#queries.set(request, listener);
+      return { kind: "query", request, name, payload, params };
+    });
+    if (reply.errors.length > 0) {
+      this.#queries.delete(id);
+      this.#log.write("warn", `agent: failed to start user query: ${reply.errors[0] as string}`);
+      throw new SerfError(reply.errors[0]);
+    }
+    setImmediate(() => {
+      const records = early ?? [];
+      early = null;
+      for (const record of records) listener(record);
+    });
+    return () => {
+      cancelled = true;
+      this.#queries.delete(id);
+    };
+  }
+
+  async respond(token: number, payload: Uint8Array): Promise<void> {
+    await this.#order((request) => ({ kind: "respond", request, token, payload }));
+  }
+
+  /** The tags file is written before the cluster is told, and only with tags that will be accepted. */
+  async setTags(tags: ReadonlyMap<string, string>): Promise<void> {
+    const tooLong = tagsError(encodeTags(tags, this.#options.protocol));
+    if (tooLong !== null) throw new SerfError(tooLong);
+    const { tagsFile } = this.#options;
+    if (tagsFile !== "") {
+      await saveTagsFile(tagsFile, tags).catch((error: unknown) => {
+        const failure = new SerfError(`Failed to write tags file: ${fileErrorText("open", tagsFile, error)}`, { cause: error });
+        this.#log.write("err", `agent: ${failure.message}`);
+        throw failure;
+      });
+    }
+    await this.#order((request) => ({ kind: "setTags", request, tags }));
+  }
+
+  async keys(operation: KeyOperation, key: string): Promise<{ readonly result: KeyResult; readonly error: string }> {
+    const words = { install: "key installation", use: "primary key change", remove: "key removal", list: "key listing" } as const;
+    this.#log.write("info", `agent: Initiating ${words[operation]}`);
+    const { value, errors } = await this.#command((request) => ({ kind: "keys", request, operation, key }));
+    assert(value.kind === "keys", "a key command is answered with its result");
+    return { result: value.result, error: errors[0] ?? "" };
+  }
+
+  stats(): Map<string, Map<string, string>> {
+    const architectures: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" };
+    return new Map([
+      ["agent", new Map([["name", this.name]])],
+      [
+        "runtime",
+        new Map([
+          ["arch", architectures[process.arch] ?? process.arch],
+          ["cpu_count", String(cpus().length)],
+          // The nearest thing to Go's number: what the event loop waits for.
+          ["goroutines", String(process.getActiveResourcesInfo().length)],
+          ["max_procs", String(availableParallelism())],
+          ["os", process.platform],
+          ["version", process.version],
+        ]),
+      ],
+      ["serf", this.#pool.stats()],
+      ["tags", new Map(this.self().tags)],
+    ]);
+  }
+
+  coordinate(node: string): WireCoordinate | null {
+    return this.#pool.coordinate(node);
+  }
+
+  subscribe(listener: (event: SerfEvent) => void): Unsubscribe {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  // What the pool tells (PoolListener).
+
+  event(event: SerfEvent): void {
+    this.#log.write("info", `agent: Received event: ${eventText(event)}`);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // A listener's mistake must not stop the core in the middle of its effects.
+        this.#log.write("err", `agent: event listener failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      }
+    }
+  }
+
+  queryRecord(effect: QueryEffect): void {
+    const listener = this.#queries.get(effect.request);
+    switch (effect.kind) {
+      case "queryAck":
+        return listener?.({ kind: "ack", from: effect.from });
+      case "queryResponse":
+        return listener?.({ kind: "response", from: effect.from, payload: effect.payload });
+      case "queryDone":
+        this.#queries.delete(effect.request);
+        return listener?.({ kind: "done" });
+    }
+  }
+
+  stop(): void {
+    this.#stopping ??= this.#stop("conflict");
+  }
+
+  async #stop(reason: StopReason): Promise<void> {
+    this.#log.write("info", "agent: requesting serf shutdown");
+    this.#runtime.submit(POOL, { kind: "shutdown" });
+    this.#runtime.stop();
+    const listeners = [...this.#queries.values()];
+    this.#queries.clear();
+    for (const listener of listeners) listener({ kind: "done" });
+    this.#abort(new SerfError("Serf agent is shut down"));
+    await this.#io.close();
+    this.#log.write("info", "agent: shutdown complete");
+    this.#settleStopped({ reason });
+  }
+
+  #command(make: (request: RequestId) => PoolInput): Promise<Reply> {
+    if (this.#stopping !== null) return this.#aborted;
+    return Promise.race([this.#runtime.request(POOL, make), this.#aborted]);
+  }
+
+  /** A command that either succeeds or fails with one text. */
+  async #order(make: (request: RequestId) => PoolInput): Promise<void> {
+    const { errors } = await this.#command(make);
+    if (errors[0] !== undefined) throw new SerfError(errors[0]);
+  }
+}
+
+interface Snapshot {
+  readonly file: SnapshotFile;
+  readonly restored: RestoredSnapshot | null;
+}
+
+async function openSnapshot({ snapshotPath, rejoinAfterLeave, log, metrics }: SerfAgentOptions): Promise<Snapshot | null> {
+  if (snapshotPath === "") return null;
+  const { bytes, completeBytes, tornBytes, nulBytes } = await readSnapshotFile(snapshotPath);
+  if (tornBytes > 0) log.write("warn", `serf: snapshot ${snapshotPath} ends in a torn line of ${tornBytes} bytes, ignored`);
+  if (nulBytes > 0) log.write("warn", `serf: snapshot ${snapshotPath} holds ${nulBytes} NUL bytes, as after a power failure; damaged lines are skipped`);
+  const file = new SnapshotFile(snapshotPath, bytes === null ? null : completeBytes, {
+    failed: (error) => {
+      metrics?.count("serf.snapshot.error", 1);
+      log.write("err", `serf: Failed to update snapshot: ${error}`);
+    },
+    recovered: (dropped) => log.write("info", `serf: Snapshot is written again${dropped > 0 ? `, ${dropped} lines were lost` : ""}`),
+  });
+  return { file, restored: bytes === null ? null : replaySnapshot(bytes, rejoinAfterLeave) };
+}
+
+/** Failures as Go's multierror lists them. */
+export function multiError(errors: readonly string[]): string {
+  if (errors.length === 0) return "";
+  const head = errors.length === 1 ? "1 error occurred:" : `${errors.length} errors occurred:`;
+  return `${head}\n${errors.map((error) => `\t* ${error}\n`).join("")}\n`;
+}
+
+/** Name of an event in logs. */
+export function eventText(event: SerfEvent): string {
+  switch (event.kind) {
+    case "members":
+      return event.type;
+    case "user":
+      return `user-event: ${event.name}`;
+    case "query":
+      return `query: ${event.name}`;
+  }
+}
+
+function quote(payload: Uint8Array | null): string {
+  return JSON.stringify(Buffer.from(payload ?? []).toString("latin1"));
+}
