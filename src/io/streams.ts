@@ -138,7 +138,7 @@ export class Streams {
     this.#stopped = true;
     const server = this.#server;
     const closed = server === null ? Promise.resolve() : new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const stream of [...this.#streams.values()]) {
+    for (const stream of this.#streams.values()) {
       stream.received = true;
       // What was said is still delivered: the answer to a push/pull may be on its way.
       if (stream.closing) stream.socket.destroySoon();
