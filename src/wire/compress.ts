@@ -13,8 +13,12 @@ const reader = new Reader();
 
 /** The compress message that holds `message`. It may be larger than the message. */
 export function encodeCompress(message: Uint8Array): Uint8Array {
-  writer.byte(MessageType.compress).mapHead(2).raw(algoKey).int(LZW);
-  return writer.raw(bufKey).bytes(compressLzw(message)).finish();
+  return wrapCompressed(compressLzw(message));
+}
+
+/** A compress message around bytes that are compressed already. */
+export function wrapCompressed(buf: Uint8Array | null): Uint8Array {
+  return writer.byte(MessageType.compress).mapHead(2).raw(algoKey).int(LZW).raw(bufKey).bytes(buf).finish();
 }
 
 /** The message inside a compress message, at most `plainBytesMax` long. */

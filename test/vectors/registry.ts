@@ -5,10 +5,19 @@
  */
 
 import { checkCoalesce } from "./coalesce.ts";
+import { checkEncrypt } from "./encrypt.ts";
 import { checkEventFilters } from "./event-filters.ts";
-import { checkAddress, checkBroadcastQueue, checkTiming } from "./swim-checks.ts";
+import { checkGossipTcp, checkGossipUdp } from "./gossip-recordings.ts";
+import { checkLabel } from "./label.ts";
+import { checkLzw } from "./lzw.ts";
+import { checkMemberlistMessages } from "./memberlist-messages.ts";
+import { checkMsgpackCodec } from "./msgpack-codec.ts";
+import { checkPackets } from "./packets.ts";
+import { checkSerfMessages } from "./serf-messages.ts";
 import { checkSerfState } from "./serf-state.ts";
 import { checkSnapshotReplay, checkSnapshotsAgent, checkSnapshotWrite } from "./snapshots.ts";
+import { checkAddress, checkBroadcastQueue, checkTiming } from "./swim-checks.ts";
+import { checkTags } from "./tags.ts";
 import { checkVivaldi } from "./vivaldi.ts";
 
 /** Called once per case: `error` is null for a passed case, else the difference in words. */
@@ -19,11 +28,21 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["address", checkAddress],
   ["broadcast-queue", checkBroadcastQueue],
   ["coalesce", checkCoalesce],
+  ["encrypt", checkEncrypt],
   ["event-filters", checkEventFilters],
+  ["gossip-tcp", checkGossipTcp],
+  ["gossip-udp", checkGossipUdp],
+  ["label", checkLabel],
+  ["lzw", checkLzw],
+  ["memberlist-messages", checkMemberlistMessages],
+  ["msgpack-codec", checkMsgpackCodec],
+  ["packets", checkPackets],
+  ["serf-messages", checkSerfMessages],
   ["serf-state", checkSerfState],
   ["snapshot-replay", checkSnapshotReplay],
   ["snapshot-write", checkSnapshotWrite],
   ["snapshots-agent", checkSnapshotsAgent],
+  ["tags", checkTags],
   ["timing", checkTiming],
   ["vivaldi", checkVivaldi],
 ]);
