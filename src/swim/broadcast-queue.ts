@@ -19,11 +19,17 @@ interface Item {
 
 /** Corpses a heap may hold before it is rebuilt, beyond the number of its living items. */
 const CORPSES_MAX = 16;
+/** Sends beyond the original's limit use spare room only: above so many queued bytes (16 packets) such messages are dropped. */
+export const CROWDED_BYTES = 16 * 1400;
+
+function noFloor(): number {
+  return 0;
+}
 
 export class BroadcastQueue {
   readonly #retransmitMult: number;
   readonly #nodeCount: () => number;
-  readonly #retransmitMin: number;
+  readonly #floor: (nodes: number) => number;
   readonly #byName = new Map<string, Item>();
   readonly #tiers: Tier[] = []; // Index: transmits so far.
   #lowestTier = 0; // No item has been transmitted less often.
@@ -36,13 +42,14 @@ export class BroadcastQueue {
   readonly finished: number[] = [];
 
   /**
-   * Each message is sent `retransmitLimit(retransmitMult, nodeCount())` times, at least `retransmitMin` times. The limit is taken
-   * anew at each `take`: what a node queued while it knew nobody must not die before it has met the cluster.
+   * Each message is sent `retransmitLimit(retransmitMult, nodeCount())` times, and `floor(nodeCount())` times while there is room
+   * (see `retransmitFloor`). The limit is taken anew at each `take`: what a node queued while it knew nobody must not die before
+   * it has met the cluster.
    */
-  constructor(retransmitMult: number, nodeCount: () => number, retransmitMin = 0) {
+  constructor(retransmitMult: number, nodeCount: () => number, floor: (nodes: number) => number = noFloor) {
     this.#retransmitMult = retransmitMult;
     this.#nodeCount = nodeCount;
-    this.#retransmitMin = retransmitMin;
+    this.#floor = floor;
   }
 
   get length(): number {
@@ -66,6 +73,7 @@ export class BroadcastQueue {
       }
     }
     this.#add(item);
+    if (this.#bytes > CROWDED_BYTES) this.#dropExtras();
   }
 
   /**
@@ -74,7 +82,8 @@ export class BroadcastQueue {
    */
   take(overhead: number, limit: number, targets: number, into: Uint8Array[]): number {
     if (this.#count === 0) return 0;
-    const transmitsMax = Math.max(this.#retransmitMin, retransmitLimit(this.#retransmitMult, this.#nodeCount()));
+    const nodes = this.#nodeCount();
+    const transmitsMax = Math.max(this.#floor(nodes), retransmitLimit(this.#retransmitMult, nodes));
     const tierCount = this.#tiers.length; // What we put back must not be taken twice.
     let used = 0;
     let tier = this.#lowestTier;
@@ -112,6 +121,19 @@ export class BroadcastQueue {
       this.#remove(item);
     }
     this.#dropEmptyTiers();
+  }
+
+  /** Ends messages that have been sent as often as the original would, until the queue is no longer crowded. */
+  #dropExtras(): void {
+    const transmitsMin = Math.max(1, retransmitLimit(this.#retransmitMult, this.#nodeCount()));
+    while (this.#bytes > CROWDED_BYTES) {
+      this.#dropEmptyTiers();
+      if (this.#tiers.length - 1 < transmitsMin) return;
+      const item = this.#tiers.at(-1)?.takeFitting(Infinity);
+      if (item === undefined) return;
+      this.#detach(item);
+      this.#finish(item);
+    }
   }
 
   #finish(item: Item): void {

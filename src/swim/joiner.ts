@@ -1,6 +1,7 @@
 /** The join command: contacts every target by push/pull, a few at once, and reports successes or all errors in target order. */
 import { formatEndpoint } from "../base/endpoint.ts";
 import { log, type Core } from "./core.ts";
+import type { Exchanges } from "./exchanges.ts";
 import { joinError } from "./join-errors.ts";
 import type { JoinTarget, RequestId, SwimEffect } from "./types.ts";
 
@@ -22,18 +23,15 @@ export interface Contact {
   readonly index: number;
 }
 
-/** Starts a push/pull with `target`; its end comes back through `succeeded` or `failed`. */
-export type DialSync = (target: JoinTarget, contact: Contact, nowMs: number, out: SwimEffect[]) => void;
-
 export class Joiner {
   readonly #core: Core;
-  readonly #dial: DialSync;
+  readonly #exchanges: Exchanges;
   readonly #waiting: Request[] = []; // With targets still to contact.
   #open = 0;
 
-  constructor(core: Core, dial: DialSync) {
+  constructor(core: Core, exchanges: Exchanges) {
     this.#core = core;
-    this.#dial = dial;
+    this.#exchanges = exchanges;
   }
 
   start(request: RequestId, targets: readonly JoinTarget[], nowMs: number, out: SwimEffect[]): void {
@@ -76,7 +74,7 @@ export class Joiner {
       join.open += 1;
       this.#open += 1;
       log(this.#core, "debug", `Initiating push/pull sync with: ${target.name} ${formatEndpoint(target.to)}`, out);
-      this.#dial(target, { join, index }, nowMs, out);
+      this.#exchanges.sync(target.to, { join, index }, nowMs, out);
     }
   }
 }

@@ -41,6 +41,7 @@ export class Membership {
   readonly #outbox: Outbox;
   readonly #suspicions: Suspicions;
   #incarnation = 0; // Our own counter.
+  #news = 0;
 
   constructor(core: Core, outbox: Outbox, suspicions: Suspicions) {
     this.#core = core;
@@ -52,6 +53,11 @@ export class Membership {
   nextIncarnation(): number {
     this.#incarnation = Math.min(INCARNATION_MAX, this.#incarnation + 1);
     return this.#incarnation;
+  }
+
+  /** Grows with each change that a claim about another member brought. */
+  get news(): number {
+    return this.#news;
   }
 
   /** Some other member is alive or suspect. */
@@ -114,6 +120,7 @@ export class Membership {
       table.setContent(slot, { addr, port, meta, versions });
     }
     table.setIncarnation(slot, incarnation);
+    if (!aboutUs) this.#news += 1;
     if (oldState !== StateCode.alive) table.setState(slot, StateCode.alive, nowMs);
     count("memberlist.msg.alive", out);
     if (oldState === StateCode.dead || oldState === StateCode.left) core.delegate.memberJoined(table.view(slot), nowMs, out);
@@ -139,6 +146,7 @@ export class Membership {
     }
     this.#broadcast(node, encodeSuspect({ incarnation, node, from }), 0);
     count("memberlist.msg.suspect", out);
+    this.#news += 1;
     table.setIncarnation(slot, incarnation);
     table.setState(slot, StateCode.suspect, nowMs);
     this.#startSuspicion(slot, from, nowMs);
@@ -160,6 +168,7 @@ export class Membership {
     }
     const queued = this.#broadcast(node, encodeDead({ incarnation, node, from }), token);
     count("memberlist.msg.dead", out);
+    this.#news += 1;
     table.setIncarnation(slot, incarnation);
     table.setState(slot, from === node ? StateCode.left : StateCode.dead, nowMs);
     core.delegate.memberLeft(table.view(slot), nowMs, out);

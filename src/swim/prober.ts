@@ -5,12 +5,13 @@
 import { encodeIndirectPing, encodePing, encodeSuspect } from "../wire/gossip-codec.ts";
 import type { Ping, Source } from "../wire/gossip-messages.ts";
 import { count, log, nextSeq, type Core } from "./core.ts";
+import type { Exchanges } from "./exchanges.ts";
 import type { MemberRecord } from "./member-records.ts";
 import { StateCode } from "./member-table.ts";
 import type { Membership } from "./membership.ts";
 import type { Outbox } from "./outbox.ts";
 import { pickMembers } from "./pick.ts";
-import type { StreamId, SwimEffect } from "./types.ts";
+import type { SwimEffect } from "./types.ts";
 
 /** Memberlist protocol versions that understand a nack and a ping over TCP. */
 const NACK_PROTOCOL_MIN = 4;
@@ -37,24 +38,21 @@ interface Probe {
   slept: boolean;
 }
 
-/** Opens the TCP ping of a probe; the answer comes back through `tcpAnswered`. */
-export type DialPing = (seq: number, record: MemberRecord, timeoutMs: number, nowMs: number, out: SwimEffect[]) => StreamId;
-
 export class Prober {
   readonly #core: Core;
   readonly #membership: Membership;
   readonly #outbox: Outbox;
-  readonly #dialPing: DialPing;
+  readonly #exchanges: Exchanges;
   readonly #helpers: number[] = [];
   #probe: Probe | null = null;
   #row = 0; // Next place of the probing order.
   #nextProbeAtMs: number;
 
-  constructor(core: Core, membership: Membership, outbox: Outbox, dialPing: DialPing, nowMs: number) {
+  constructor(core: Core, membership: Membership, outbox: Outbox, exchanges: Exchanges, nowMs: number) {
     this.#core = core;
     this.#membership = membership;
     this.#outbox = outbox;
-    this.#dialPing = dialPing;
+    this.#exchanges = exchanges;
     // Nodes started together must not probe in lockstep.
     this.#nextProbeAtMs = nowMs + 1 + core.random.below(Math.max(1, Math.trunc(core.config.profile.probeIntervalMs)));
   }
@@ -200,7 +198,7 @@ export class Prober {
     }
     if (tcpPings && (record.versions[1] ?? 0) >= TCP_PING_PROTOCOL_MIN) {
       probe.tcp = "open";
-      this.#dialPing(seq, record, Math.max(1, probe.untilMs - nowMs), nowMs, out);
+      this.#exchanges.ping(seq, record, Math.max(1, probe.untilMs - nowMs), nowMs, out);
     }
   }
 

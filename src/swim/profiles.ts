@@ -4,8 +4,9 @@ import type { SwimProfile } from "./types.ts";
 
 export type ProfileName = "lan" | "wan" | "local";
 
-/** Common to all profiles of the original. */
+/** Common to all profiles. */
 const COMMON = {
+  retransmitMargin: 8,
   suspicionMaxTimeoutMult: 6,
   awarenessMaxMultiplier: 8,
   packetSizeBytes: 1400,
@@ -21,6 +22,7 @@ export const PROFILES: Readonly<Record<ProfileName, SwimProfile>> = {
     retransmitMult: 4,
     suspicionMult: 4,
     pushPullIntervalMs: 30_000,
+    earlySyncMs: 400,
     probeTimeoutMs: 500,
     probeIntervalMs: 1000,
     gossipNodes: 3,
@@ -34,6 +36,7 @@ export const PROFILES: Readonly<Record<ProfileName, SwimProfile>> = {
     retransmitMult: 4,
     suspicionMult: 6,
     pushPullIntervalMs: 60_000,
+    earlySyncMs: 2000,
     probeTimeoutMs: 3000,
     probeIntervalMs: 5000,
     gossipNodes: 4,
@@ -47,6 +50,7 @@ export const PROFILES: Readonly<Record<ProfileName, SwimProfile>> = {
     retransmitMult: 2,
     suspicionMult: 3,
     pushPullIntervalMs: 15_000,
+    earlySyncMs: 300,
     probeTimeoutMs: 200,
     probeIntervalMs: 1000,
     gossipNodes: 3,

@@ -8,41 +8,40 @@
  * 3. A pause of our own process moves all verdicts: what waits in the socket is heard first.
  * 4. System and user messages share a crowded packet by budget.
  * 5. The first broadcast after silence goes out at once instead of at the next tick.
- * 6. Members are found for probes and gossip whenever there are eligible ones.
+ * 6. A push/pull that taught much is followed by another soon.
+ * 7. Members are found for probes and gossip whenever there are eligible ones.
  */
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, ipFromBytes, ipToBytes, type Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
-import { decodePacketMessage, decodeStreamMessage, encodeAck, encodePing, encodeUser } from "../wire/gossip-codec.ts";
-import type { Ping, PushPull, StreamMessage } from "../wire/gossip-messages.ts";
+import { decodePacketMessage, encodeAck, encodeUser } from "../wire/gossip-codec.ts";
+import type { Ping } from "../wire/gossip-messages.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import { count, log, type Core } from "./core.ts";
+import { Exchanges, type SyncPurpose } from "./exchanges.ts";
 import { Gossiper } from "./gossiper.ts";
-import { Joiner, type Contact } from "./joiner.ts";
-import { MemberRecords, type MemberRecord } from "./member-records.ts";
+import { Joiner } from "./joiner.ts";
+import { MemberRecords } from "./member-records.ts";
 import { MemberTable, StateCode } from "./member-table.ts";
 import { Membership } from "./membership.ts";
-import { encodeLocalState, mergeRemoteState } from "./merge.ts";
 import { Outbox } from "./outbox.ts";
 import { PendingReplies, replyDone } from "./pending-replies.ts";
 import { pickMembers } from "./pick.ts";
 import { Prober } from "./prober.ts";
 import { Relays } from "./relays.ts";
-import { Streams } from "./streams.ts";
 import { Suspicions } from "./suspicion.ts";
-import { NS_PER_MS, pushPullScaleNs } from "./timing.ts";
-import type { RequestId, StreamId, SwimConfig, SwimDelegate, SwimEffect, SwimInput, SwimMember } from "./types.ts";
+import { SyncSchedule } from "./sync-schedule.ts";
+import { retransmitFloor } from "./timing.ts";
+import type { RequestId, SwimConfig, SwimDelegate, SwimEffect, SwimInput, SwimMember } from "./types.ts";
 
 /** Longest metadata that a member may announce, in bytes. */
 export const META_BYTES_MAX = 512;
 /** A wake this much later than asked for is a pause of our own process, in ms; below it, timers of a busy machine jitter. */
 export const PAUSE_MS_MIN = 100;
 
-/** What a stream we opened is for. */
-type Purpose =
-  | { readonly kind: "ping"; readonly seq: number; readonly message: Uint8Array }
-  | { readonly kind: "sync"; readonly contact: Contact | null; readonly to: Endpoint };
+/** No slot: nobody is left out of a choice. */
+const NOBODY = -1;
 
 export class Swim<Out> {
   readonly #core: Core;
@@ -52,11 +51,11 @@ export class Swim<Out> {
   readonly #prober: Prober;
   readonly #relays: Relays;
   readonly #gossiper: Gossiper;
-  readonly #streams = new Streams<Purpose>();
+  readonly #exchanges: Exchanges;
+  readonly #syncs: SyncSchedule;
   readonly #joiner: Joiner;
   readonly #pending = new PendingReplies();
   readonly #picked: number[] = [];
-  #nextSyncAtMs: number;
   /** When we expected the driver back at the latest. */
   #expectedAtMs = Infinity;
   #leaveRequested = false;
@@ -82,7 +81,11 @@ export class Swim<Out> {
       records,
       table,
       awareness: new Awareness(profile.awarenessMaxMultiplier),
-      broadcasts: new BroadcastQueue(profile.retransmitMult, () => table.size),
+      broadcasts: new BroadcastQueue(
+        profile.retransmitMult,
+        () => table.size,
+        (nodes) => retransmitFloor(nodes, profile.gossipNodes, profile.retransmitMargin),
+      ),
       selfAddr: ipToBytes(config.advertise.ip) ?? EMPTY_BYTES,
       selfSlot: -1,
       left: false,
@@ -91,13 +94,16 @@ export class Swim<Out> {
     const core = this.#core;
     this.#outbox = new Outbox(core);
     this.#membership = new Membership(core, this.#outbox, this.#suspicions);
-    const dialPing = (seq: number, record: MemberRecord, timeoutMs: number, at: number, effects: SwimEffect[]): StreamId =>
-      this.#dialPing(seq, record, timeoutMs, at, effects);
-    this.#prober = new Prober(core, this.#membership, this.#outbox, dialPing, nowMs);
+    this.#exchanges = new Exchanges(core, this.#membership, {
+      pingAnswered: (seq) => this.#prober.tcpAnswered(seq),
+      syncEnded: (purpose, error, learned, at, effects) => this.#syncEnded(purpose, error, learned, at, effects),
+      syncServed: (learned, at) => this.#syncs.served(learned, at),
+    });
+    this.#prober = new Prober(core, this.#membership, this.#outbox, this.#exchanges, nowMs);
     this.#relays = new Relays(core, this.#outbox);
     this.#gossiper = new Gossiper(core, this.#outbox, nowMs);
-    this.#joiner = new Joiner(core, (target, contact, at, effects) => this.#dialSync(target.to, contact, at, effects));
-    this.#nextSyncAtMs = nowMs + 1 + random.below(Math.max(1, Math.trunc(profile.pushPullIntervalMs)));
+    this.#joiner = new Joiner(core, this.#exchanges);
+    this.#syncs = new SyncSchedule(profile, random, () => table.size, nowMs);
     this.#announce(config.meta, 0, nowMs, out as SwimEffect[]);
   }
 
@@ -108,9 +114,9 @@ export class Swim<Out> {
       this.#gossiper.nextAtMs,
       this.#suspicions.nextAtMs,
       this.#relays.nextAtMs,
-      this.#streams.nextAtMs,
+      this.#exchanges.nextAtMs,
       this.#pending.nextAtMs,
-      this.#nextSyncAtMs,
+      this.#syncs.nextAtMs,
     );
   }
 
@@ -126,13 +132,13 @@ export class Swim<Out> {
         this.#receive(input.bytes, input.from, nowMs, effects);
         break;
       case "streamOpened":
-        this.#streamOpened(input.stream, effects);
+        this.#exchanges.opened(input.stream, effects);
         break;
       case "streamMessage":
-        this.#streamMessage(input.stream, input.bytes, input.from, nowMs, effects);
+        this.#exchanges.message(input.stream, input.bytes, input.from, nowMs, effects);
         break;
       case "streamFailed":
-        this.#streamFailed(input.stream, input.error, nowMs, effects);
+        this.#exchanges.failed(input.stream, input.error, nowMs, effects);
         break;
       case "join":
         this.#joiner.start(input.request, input.targets, nowMs, effects);
@@ -202,12 +208,17 @@ export class Swim<Out> {
     this.#outbox.sendBare(to, [encodeUser(payload)], false, out as SwimEffect[]);
   }
 
+  /** Asks for a push/pull soon: the layer above knows that it misses something. At most one per `earlySyncMs`. */
+  requestSync(nowMs: number): void {
+    this.#syncs.request(nowMs);
+  }
+
   #wake(nowMs: number, out: SwimEffect[]): void {
     this.#membership.expireSuspicions(nowMs, out);
     this.#relays.wake(nowMs, out);
-    this.#expireStreams(nowMs, out);
+    this.#exchanges.wake(nowMs, out);
     this.#prober.wake(nowMs, out);
-    if (nowMs >= this.#nextSyncAtMs) this.#sync(nowMs, out);
+    if (this.#syncs.due(nowMs)) this.#sync(nowMs, out);
     this.#pending.wake(nowMs, out);
     this.#gossiper.wake(nowMs, out);
   }
@@ -274,113 +285,20 @@ export class Swim<Out> {
     this.#outbox.send(answerTo(sourceAddr, sourcePort, from), encodeAck({ seq, payload: this.#core.delegate.ackPayload() }), out);
   }
 
-  // Streams
-
-  #dialPing(seq: number, { name, endpoint }: MemberRecord, timeoutMs: number, nowMs: number, out: SwimEffect[]): StreamId {
-    const { config, selfAddr } = this.#core;
-    const message = encodePing({ seq, node: name, sourceAddr: selfAddr, sourcePort: config.advertise.port, sourceNode: config.name });
-    const stream = this.#streams.open({ kind: "ping", seq, message }, nowMs + timeoutMs);
-    out.push({ kind: "dial", stream, to: endpoint, timeoutMs });
-    return stream;
-  }
-
-  #dialSync(to: Endpoint, contact: Contact | null, nowMs: number, out: SwimEffect[]): void {
-    const { tcpTimeoutMs } = this.#core.config.profile;
-    // Dialling and the exchange have the timeout each.
-    const stream = this.#streams.open({ kind: "sync", contact, to }, nowMs + 2 * tcpTimeoutMs);
-    out.push({ kind: "dial", stream, to, timeoutMs: tcpTimeoutMs });
-  }
-
-  #streamOpened(stream: StreamId, out: SwimEffect[]): void {
-    const purpose = this.#streams.get(stream);
-    if (purpose === undefined) return;
-    const bytes = purpose.kind === "ping" ? purpose.message : encodeLocalState(this.#core, purpose.contact !== null);
-    out.push({ kind: "streamSend", stream, bytes });
-  }
-
-  #streamMessage(stream: StreamId, bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
-    const purpose = this.#streams.end(stream);
-    if (stream > 0 && purpose === undefined) return;
-    const decoded = decodeStreamMessage(bytes);
-    if (purpose === undefined) {
-      if (decoded.ok) this.#serve(stream, decoded.value, from, nowMs, out);
-      else count("memberlist.drop.undecodableStream", out);
-      out.push({ kind: "streamClose", stream });
-      return;
-    }
-    out.push({ kind: "streamClose", stream });
-    if (purpose.kind === "ping") {
-      if (decoded.ok && decoded.value.kind === "ack" && decoded.value.seq === purpose.seq) this.#prober.tcpAnswered(purpose.seq);
-      return;
-    }
-    this.#syncEnded(purpose, decoded.ok ? this.#mergeReply(decoded.value, nowMs, out) : decoded.error, nowMs, out);
-  }
-
-  /** Null, or why the peer's answer to our push/pull was not merged. */
-  #mergeReply(message: StreamMessage, nowMs: number, out: SwimEffect[]): string | null {
-    if (message.kind === "err") return `remote error: ${message.error}`;
-    if (message.kind !== "pushPull") return "received invalid message instead of a push/pull";
-    const merged = mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
-    return merged.ok ? null : merged.error;
-  }
-
-  /** Answers a request on a stream that the peer opened. */
-  #serve(stream: StreamId, message: StreamMessage, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
-    switch (message.kind) {
-      case "ping":
-        if (message.node !== "" && message.node !== this.#core.config.name) {
-          log(this.#core, "warn", `Got ping for unexpected node ${message.node} from=${formatEndpoint(from)}`, out);
-          return;
-        }
-        out.push({ kind: "streamSend", stream, bytes: encodeAck({ seq: message.seq, payload: null }) });
-        return;
-      case "user":
-        this.#core.delegate.userMessage(message.payload, from, nowMs, out);
-        return;
-      case "pushPull":
-        this.#serveSync(stream, message, from, nowMs, out);
-        return;
-      default:
-        count("memberlist.drop.streamType", out);
-    }
-  }
-
-  #serveSync(stream: StreamId, message: PushPull, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
-    // Our state leaves before theirs is merged, as in the original: they learn what we knew without them.
-    out.push({ kind: "streamSend", stream, bytes: encodeLocalState(this.#core, message.join) });
-    const merged = mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
-    if (!merged.ok) log(this.#core, "err", `Failed push/pull merge: ${merged.error} from=${formatEndpoint(from)}`, out);
-  }
-
-  #streamFailed(stream: StreamId, error: string, nowMs: number, out: SwimEffect[]): void {
-    const purpose = this.#streams.end(stream);
-    if (purpose?.kind === "sync") this.#syncEnded(purpose, error, nowMs, out);
-  }
-
-  #expireStreams(nowMs: number, out: SwimEffect[]): void {
-    for (;;) {
-      const stream = this.#streams.due(nowMs);
-      if (stream === undefined) return;
-      out.push({ kind: "streamClose", stream });
-      this.#streamFailed(stream, "i/o timeout", nowMs, out);
-    }
-  }
-
   // Push/pull
 
   /** One push/pull with a random member. */
   #sync(nowMs: number, out: SwimEffect[]): void {
-    const { config, table } = this.#core;
-    this.#nextSyncAtMs = nowMs + pushPullScaleNs(config.profile.pushPullIntervalMs * NS_PER_MS, table.size) / NS_PER_MS;
-    pickMembers(this.#core, "alive", 1, -1, nowMs, this.#picked);
+    pickMembers(this.#core, "alive", 1, NOBODY, nowMs, this.#picked);
     const slot = this.#picked[0];
     if (slot === undefined) return;
-    const { name, endpoint } = table.record(slot);
+    const { name, endpoint } = this.#core.table.record(slot);
     log(this.#core, "debug", `Initiating push/pull sync with: ${name} ${formatEndpoint(endpoint)}`, out);
-    this.#dialSync(endpoint, null, nowMs, out);
+    this.#exchanges.sync(endpoint, null, nowMs, out);
   }
 
-  #syncEnded({ contact, to }: { readonly contact: Contact | null; readonly to: Endpoint }, error: string | null, nowMs: number, out: SwimEffect[]): void {
+  #syncEnded({ contact, to }: SyncPurpose, error: string | null, learned: number, nowMs: number, out: SwimEffect[]): void {
+    if (error === null) this.#syncs.ended(learned, nowMs);
     if (contact === null) {
       if (error !== null) log(this.#core, "err", `Push/Pull with ${formatEndpoint(to)} failed: ${error}`, out);
     } else if (error === null) this.#joiner.succeeded(contact, nowMs, out);

@@ -50,3 +50,14 @@ export function pushPullScaleNs(intervalNs: number, nodes: number): number {
 export function queryTimeoutNs(gossipIntervalNs: number, queryTimeoutMult: number, aliveMembers: number): number {
   return gossipIntervalNs * queryTimeoutMult * Math.ceil(goLog10(aliveMembers + 1));
 }
+
+/**
+ * Sends per node after which a broadcast has reached everybody but with probability e^−margin: a message passed on r times by each node
+ * misses a share e^−r of them (Karp et al. 2000), so r = ln n + margin. The original's limit leaves 2 % out at 60 `local` nodes.
+ * While one round reaches all others, two rounds do.
+ */
+export function retransmitFloor(nodes: number, gossipNodes: number, margin: number): number {
+  if (nodes <= 1) return 0;
+  if (nodes - 1 <= gossipNodes) return 2 * (nodes - 1);
+  return Math.ceil(goLog(nodes) + margin);
+}

@@ -28,9 +28,13 @@ export interface SwimProfile {
   readonly tcpTimeoutMs: number;
   readonly indirectChecks: number;
   readonly retransmitMult: number;
+  /** Ours: broadcasts are sent at least ln(nodes) + this many times while packets have room (see `retransmitFloor`); e^−margin of them miss somebody. */
+  readonly retransmitMargin: number;
   readonly suspicionMult: number;
   readonly suspicionMaxTimeoutMult: number;
   readonly pushPullIntervalMs: number;
+  /** Ours: mean delay of the extra push/pull after one that taught us much; doubles while each teaches more. */
+  readonly earlySyncMs: number;
   readonly probeTimeoutMs: number;
   readonly probeIntervalMs: number;
   readonly gossipNodes: number;

@@ -139,7 +139,7 @@ test("one packet to three nodes counts as three transmissions", () => {
 
 test("the limit is that of the moment of sending, and has a floor", () => {
   let nodes = 1;
-  const grown = new BroadcastQueue(2, () => nodes, 3);
+  const grown = new BroadcastQueue(2, () => nodes, () => 3);
   grown.queue("b", Uint8Array.of(1), 1);
   for (let i = 0; i < 2; i += 1) grown.take(2, 100, 1, []);
   assert.equal(grown.length, 1, "the floor is three");

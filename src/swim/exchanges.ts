@@ -1,0 +1,150 @@
+/** Streams: pings over TCP and push/pulls that we begin, and whatever peers ask on streams of theirs (serf-protocol §4.9, §5). */
+import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
+import { decodeStreamMessage, encodeAck, encodePing } from "../wire/gossip-codec.ts";
+import type { Ping, PushPull, StreamMessage } from "../wire/gossip-messages.ts";
+import { count, log, type Core } from "./core.ts";
+import type { Contact } from "./joiner.ts";
+import type { MemberRecord } from "./member-records.ts";
+import type { Membership } from "./membership.ts";
+import { encodeLocalState, mergeRemoteState } from "./merge.ts";
+import { Streams } from "./streams.ts";
+import type { StreamId, SwimEffect } from "./types.ts";
+
+/** What a stream we opened is for. */
+type Purpose =
+  | { readonly kind: "ping"; readonly seq: number; readonly message: Uint8Array }
+  | ({ readonly kind: "sync" } & SyncPurpose);
+
+export interface SyncPurpose {
+  /** Null for a periodic push/pull. */
+  readonly contact: Contact | null;
+  readonly to: Endpoint;
+}
+
+/** Who wants to know how an exchange ended. */
+export interface ExchangeListener {
+  pingAnswered(seq: number): void;
+  /** A push/pull that we began is over. `error` is null when it was merged. */
+  syncEnded(purpose: SyncPurpose, error: string | null, learned: number, nowMs: number, out: SwimEffect[]): void;
+  /** A push/pull that a peer began is over. */
+  syncServed(learned: number, nowMs: number): void;
+}
+
+export class Exchanges {
+  readonly #core: Core;
+  readonly #membership: Membership;
+  readonly #listener: ExchangeListener;
+  readonly #streams = new Streams<Purpose>();
+
+  constructor(core: Core, membership: Membership, listener: ExchangeListener) {
+    this.#core = core;
+    this.#membership = membership;
+    this.#listener = listener;
+  }
+
+  get nextAtMs(): number {
+    return this.#streams.nextAtMs;
+  }
+
+  /** Streams that we opened and that are not over. */
+  get count(): number {
+    return this.#streams.count;
+  }
+
+  ping(seq: number, { name, endpoint }: MemberRecord, timeoutMs: number, nowMs: number, out: SwimEffect[]): void {
+    const { config, selfAddr } = this.#core;
+    const message = encodePing({ seq, node: name, sourceAddr: selfAddr, sourcePort: config.advertise.port, sourceNode: config.name });
+    const stream = this.#streams.open({ kind: "ping", seq, message }, nowMs + timeoutMs);
+    out.push({ kind: "dial", stream, to: endpoint, timeoutMs });
+  }
+
+  sync(to: Endpoint, contact: Contact | null, nowMs: number, out: SwimEffect[]): void {
+    const { tcpTimeoutMs } = this.#core.config.profile;
+    // Dialling and the exchange have the timeout each.
+    const stream = this.#streams.open({ kind: "sync", contact, to }, nowMs + 2 * tcpTimeoutMs);
+    out.push({ kind: "dial", stream, to, timeoutMs: tcpTimeoutMs });
+  }
+
+  opened(stream: StreamId, out: SwimEffect[]): void {
+    const purpose = this.#streams.get(stream);
+    if (purpose === undefined) return;
+    const bytes = purpose.kind === "ping" ? purpose.message : encodeLocalState(this.#core, purpose.contact !== null);
+    out.push({ kind: "streamSend", stream, bytes });
+  }
+
+  message(stream: StreamId, bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+    const purpose = this.#streams.end(stream);
+    if (purpose === undefined && stream > 0) return; // An answer to what we have given up.
+    const decoded = decodeStreamMessage(bytes);
+    if (purpose === undefined) {
+      if (decoded.ok) this.#serve(stream, decoded.value, from, nowMs, out);
+      else count("memberlist.drop.undecodableStream", out);
+      out.push({ kind: "streamClose", stream });
+      return;
+    }
+    out.push({ kind: "streamClose", stream });
+    if (purpose.kind === "ping") {
+      if (decoded.ok && decoded.value.kind === "ack" && decoded.value.seq === purpose.seq) this.#listener.pingAnswered(purpose.seq);
+      return;
+    }
+    const newsBefore = this.#membership.news;
+    const error = decoded.ok ? this.#mergeReply(decoded.value, nowMs, out) : decoded.error;
+    this.#listener.syncEnded(purpose, error, this.#membership.news - newsBefore, nowMs, out);
+  }
+
+  failed(stream: StreamId, error: string, nowMs: number, out: SwimEffect[]): void {
+    const purpose = this.#streams.end(stream);
+    if (purpose?.kind === "sync") this.#listener.syncEnded(purpose, error, 0, nowMs, out);
+  }
+
+  /** Gives up what has taken too long. */
+  wake(nowMs: number, out: SwimEffect[]): void {
+    for (;;) {
+      const stream = this.#streams.due(nowMs);
+      if (stream === undefined) return;
+      out.push({ kind: "streamClose", stream });
+      this.failed(stream, "i/o timeout", nowMs, out);
+    }
+  }
+
+  /** Null, or why the peer's answer to our push/pull was not merged. */
+  #mergeReply(message: StreamMessage, nowMs: number, out: SwimEffect[]): string | null {
+    if (message.kind === "err") return `remote error: ${message.error}`;
+    if (message.kind !== "pushPull") return "received invalid message instead of a push/pull";
+    const merged = mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
+    return merged.ok ? null : merged.error;
+  }
+
+  #serve(stream: StreamId, message: StreamMessage, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+    switch (message.kind) {
+      case "ping":
+        this.#servePing(stream, message, from, out);
+        return;
+      case "user":
+        this.#core.delegate.userMessage(message.payload, from, nowMs, out);
+        return;
+      case "pushPull":
+        this.#serveSync(stream, message, from, nowMs, out);
+        return;
+      default:
+        count("memberlist.drop.streamType", out);
+    }
+  }
+
+  #servePing(stream: StreamId, { node, seq }: Ping, from: Endpoint, out: SwimEffect[]): void {
+    if (node !== "" && node !== this.#core.config.name) {
+      log(this.#core, "warn", `Got ping for unexpected node ${node} from=${formatEndpoint(from)}`, out);
+      return;
+    }
+    out.push({ kind: "streamSend", stream, bytes: encodeAck({ seq, payload: null }) });
+  }
+
+  #serveSync(stream: StreamId, message: PushPull, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+    // Our state leaves before theirs is merged, as in the original: they learn what we knew without them.
+    out.push({ kind: "streamSend", stream, bytes: encodeLocalState(this.#core, message.join) });
+    const newsBefore = this.#membership.news;
+    const merged = mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
+    if (!merged.ok) log(this.#core, "err", `Failed push/pull merge: ${merged.error} from=${formatEndpoint(from)}`, out);
+    this.#listener.syncServed(this.#membership.news - newsBefore, nowMs);
+  }
+}
