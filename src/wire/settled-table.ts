@@ -1,0 +1,86 @@
+/**
+ * The hashes that main has declared settled (see `repeat-filter.ts`): a repeat of a settled message may be dropped unseen.
+ * Two generations of open-addressing tables in typed arrays: when the young one is full or old, it becomes the old one and
+ * the previous old one is emptied. So memory is fixed, and an entry is forgotten after one to two generations.
+ */
+import { assert } from "../base/assert.ts";
+
+/** Slots of one generation; a power of two. At most half are filled, so probes stay short: 16,384 hashes, 256 KiB a generation. */
+const SLOTS = 32_768;
+const FILL_MAX = SLOTS / 2;
+/** Age at which a generation is retired even when not full: a forgotten member's alive must not be blocked for long. */
+export const SETTLED_GENERATION_MS = 5_000;
+
+class Generation {
+  // Both halves of each hash; a slot of two zeros is empty (a hash of 0,0 is simply never remembered).
+  readonly #halves = new Uint32Array(2 * SLOTS);
+  count = 0;
+
+  has(low: number, high: number): boolean {
+    const halves = this.#halves;
+    for (let slot = low & (SLOTS - 1); ; slot = (slot + 1) & (SLOTS - 1)) {
+      const a = halves[2 * slot] as number;
+      const b = halves[2 * slot + 1] as number;
+      if (a === 0 && b === 0) return false;
+      if (a === low && b === high) return true;
+    }
+  }
+
+  add(low: number, high: number): void {
+    assert(this.count < FILL_MAX, "a settled generation overflows");
+    const halves = this.#halves;
+    for (let slot = low & (SLOTS - 1); ; slot = (slot + 1) & (SLOTS - 1)) {
+      const a = halves[2 * slot] as number;
+      const b = halves[2 * slot + 1] as number;
+      if (a === low && b === high) return;
+      if (a === 0 && b === 0) {
+        halves[2 * slot] = low;
+        halves[2 * slot + 1] = high;
+        this.count += 1;
+        return;
+      }
+    }
+  }
+
+  clear(): void {
+    if (this.count > 0) this.#halves.fill(0);
+    this.count = 0;
+  }
+}
+
+export class SettledTable {
+  #young = new Generation();
+  #old = new Generation();
+  #youngSinceMs: number;
+
+  constructor(nowMs: number) {
+    this.#youngSinceMs = nowMs;
+  }
+
+  get size(): number {
+    return this.#young.count + this.#old.count;
+  }
+
+  has(low: number, high: number): boolean {
+    return this.#young.has(low, high) || this.#old.has(low, high);
+  }
+
+  add(low: number, high: number, nowMs: number): void {
+    if (low === 0 && high === 0) return;
+    if (this.#young.count >= FILL_MAX) this.#rotate(nowMs);
+    this.#young.add(low, high);
+  }
+
+  /** Retires what is too old; call it once a batch. */
+  age(nowMs: number): void {
+    if (nowMs - this.#youngSinceMs >= SETTLED_GENERATION_MS) this.#rotate(nowMs);
+  }
+
+  #rotate(nowMs: number): void {
+    const emptied = this.#old;
+    emptied.clear();
+    this.#old = this.#young;
+    this.#young = emptied;
+    this.#youngSinceMs = nowMs;
+  }
+}
