@@ -1,0 +1,269 @@
+/**
+ * Hosts the packet lanes: one long-running piscina task per lane, with a MessagePort for its batches. piscina owns the threads; this owns what
+ * happens around them: which lane takes a batch, the barrier of a keyring change, and the restart of a lane that died. What a dead
+ * lane held is lost, as UDP packets are.
+ */
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { Piscina } from "piscina";
+import { SystemRandom } from "../entropy.ts";
+import type { LogSink, MetricSink } from "../serf-agent-api.ts";
+import type { HashKey } from "../../wire/message-hash.ts";
+import { Batch } from "./batch.ts";
+import type { LaneAnswer, LaneControl, LanePoolSetup, LaneStart } from "./lane-protocol.ts";
+
+/** Batches handed to one lane at a time: one in work and one behind it, so that it never waits for main. */
+export const LANE_BATCHES_MAX = 2;
+/** Wait before a lane that died is started again: doubled at each death, back to the first value after a minute of health. */
+const RESTART_MS_FIRST = 100;
+const RESTART_MS_MAX = 10_000;
+const HEALTHY_AFTER_MS = 60_000;
+/** A lane's heap: its tables are small; more than this is a leak, and better ends with the lane than with the process. */
+const LANE_HEAP_MIB_MAX = 256;
+
+/** What became of a batch: the lane's answer, or null when the lane died with it. */
+export type BatchDone = (answer: Batch | null) => void;
+
+export interface LaneStats {
+  readonly up: boolean;
+  readonly inFlight: number;
+  readonly batches: number;
+  readonly restarts: number;
+}
+
+export interface LaneHostOptions {
+  readonly lanes: number;
+  readonly log: LogSink;
+  readonly metrics: MetricSink;
+}
+
+export class LaneHost {
+  readonly hashKey: HashKey = drawHashKey();
+  readonly #piscina: Piscina;
+  readonly #lanes: Lane[] = [];
+  readonly #setups = new Map<number, LanePoolSetup>();
+  readonly #freed = new Set<() => void>();
+
+  constructor({ lanes, log, metrics }: LaneHostOptions) {
+    const worker = new URL(`../../../workers/packet-lane${extname(import.meta.url)}`, import.meta.url);
+    this.#piscina = new Piscina({
+      filename: fileURLToPath(worker),
+      name: "runPacketLane",
+      minThreads: lanes,
+      maxThreads: lanes,
+      // With piscina's default the worker sleeps in Atomics.wait between messages and never hears its port.
+      atomics: "disabled",
+      resourceLimits: { maxOldGenerationSizeMb: LANE_HEAP_MIB_MAX },
+    });
+    // A worker's failure reaches us as the rejection of its task; unheard, the same error would end the process.
+    this.#piscina.on("error", () => undefined);
+    for (let id = 0; id < lanes; id += 1) {
+      this.#lanes.push(
+        new Lane({
+          id,
+          hashKey: this.hashKey,
+          setups: this.#setups,
+          log,
+          metrics,
+          run: (start) => this.#piscina.run(start, { transferList: [start.port] }) as Promise<void>,
+          freed: () => {
+            for (const listener of this.#freed) listener();
+          },
+        }),
+      );
+    }
+  }
+
+  /** Registers a pool, or changes its keys; resolves once every running lane works with it. A lane that starts later starts with it. */
+  async setUp(setup: LanePoolSetup): Promise<void> {
+    this.#setups.set(setup.pool, setup);
+    await Promise.all(this.#lanes.map((lane) => lane.setUp(setup)));
+  }
+
+  /** `listener` is called when a lane has room again, or has died. */
+  onFreed(listener: () => void): void {
+    this.#freed.add(listener);
+  }
+
+  /** No lane is running: do the work on main. */
+  get down(): boolean {
+    return this.#lanes.every((lane) => !lane.up);
+  }
+
+  /** The least busy lane with room, or null. */
+  pick(): Lane | null {
+    let best: Lane | null = null;
+    for (const lane of this.#lanes) {
+      if (lane.up && lane.inFlight < LANE_BATCHES_MAX && (best === null || lane.inFlight < best.inFlight)) best = lane;
+    }
+    return best;
+  }
+
+  /** Tells every lane of a settled message. */
+  settle(low: number, high: number): void {
+    for (const lane of this.#lanes) lane.settle(low, high);
+  }
+
+  stats(): LaneStats[] {
+    return this.#lanes.map((lane) => lane.stats());
+  }
+
+  /** The worker threads, for tests that kill one. */
+  get threads(): Piscina["threads"] {
+    return this.#piscina.threads;
+  }
+
+  async stop(): Promise<void> {
+    for (const lane of this.#lanes) lane.stop();
+    await this.#piscina.destroy();
+  }
+}
+
+interface LaneOptions {
+  readonly id: number;
+  readonly hashKey: HashKey;
+  readonly setups: ReadonlyMap<number, LanePoolSetup>;
+  readonly log: LogSink;
+  readonly metrics: MetricSink;
+  readonly run: (start: LaneStart) => Promise<void>;
+  readonly freed: () => void;
+}
+
+/** Hashes that wait for a lane's next batch; beyond it the oldest are forgotten, and their repeats are decided by the core again. */
+const SETTLED_WAITING_MAX = 8192;
+
+/** One lane as main sees it. */
+export class Lane {
+  readonly #options: LaneOptions;
+  #port: MessagePort | null = null;
+  #waiting: BatchDone[] = []; // Of the batches in flight, oldest first: a lane answers in order.
+  #settled: number[] = [];
+  readonly #barriers = new Map<number, () => void>();
+  #version = 0;
+  #batches = 0;
+  #restarts = 0;
+  #restartMs = RESTART_MS_FIRST;
+  #startedAtMs = 0;
+  #restartTimer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+    this.#start();
+  }
+
+  get up(): boolean {
+    return this.#port !== null;
+  }
+
+  get inFlight(): number {
+    return this.#waiting.length;
+  }
+
+  /** Hands a batch over; `done` is called once, in the order of the batches. */
+  send(batch: ArrayBuffer, done: BatchDone): void {
+    if (this.#port === null) {
+      done(null);
+      return;
+    }
+    this.#batches += 1;
+    this.#waiting.push(done);
+    this.#port.postMessage(batch, [batch]);
+  }
+
+  settle(low: number, high: number): void {
+    if (this.#settled.length >= 2 * SETTLED_WAITING_MAX) this.#settled.splice(0, SETTLED_WAITING_MAX);
+    this.#settled.push(low, high);
+  }
+
+  /** The hashes settled since the last call, for the next batch. */
+  takeSettled(): readonly number[] {
+    const taken = this.#settled;
+    this.#settled = [];
+    return taken;
+  }
+
+  setUp(setup: LanePoolSetup): Promise<void> {
+    if (this.#port === null) return Promise.resolve();
+    this.#version += 1;
+    const version = this.#version;
+    return new Promise((resolve) => {
+      this.#barriers.set(version, resolve);
+      this.#tell({ kind: "setup", version, setup });
+    });
+  }
+
+  stats(): LaneStats {
+    return { up: this.up, inFlight: this.inFlight, batches: this.#batches, restarts: this.#restarts };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
+    this.#tell({ kind: "stop" });
+    this.#close();
+  }
+
+  #start(): void {
+    const { id, hashKey, setups, log, metrics, run } = this.#options;
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    this.#startedAtMs = performance.now();
+    port1.on("message", (message: ArrayBuffer | LaneAnswer) => {
+      if (message instanceof ArrayBuffer) {
+        const done = this.#waiting.shift();
+        done?.(new Batch(message));
+        this.#options.freed();
+      } else {
+        this.#barriers.get(message.version)?.();
+        this.#barriers.delete(message.version);
+      }
+    });
+    // The sockets keep the process alive, not the lanes.
+    port1.unref();
+    run({ port: port2, hashKey, pools: [...setups.values()] }).then(
+      () => this.#ended("it returned"),
+      (error: unknown) => this.#ended(error instanceof Error ? error.message : String(error)),
+    );
+    if (this.#restarts > 0) {
+      log.write("info", `agent: packet lane ${id} is running again`);
+      metrics.count("muster.lane.restarts", 1);
+    }
+  }
+
+  #ended(reason: string): void {
+    if (this.#stopped) return;
+    const { id, log } = this.#options;
+    if (performance.now() - this.#startedAtMs > HEALTHY_AFTER_MS) this.#restartMs = RESTART_MS_FIRST;
+    log.write("err", `agent: packet lane ${id} died (${reason}); its packets are lost, packets go inline, next start in ${this.#restartMs} ms`);
+    this.#restarts += 1;
+    this.#close();
+    this.#restartTimer = setTimeout(() => this.#start(), this.#restartMs).unref();
+    this.#restartMs = Math.min(2 * this.#restartMs, RESTART_MS_MAX);
+    this.#options.freed();
+  }
+
+  #close(): void {
+    this.#port?.close();
+    this.#port = null;
+    const lost = this.#waiting;
+    this.#waiting = [];
+    if (lost.length > 0) this.#options.metrics.count("muster.lane.batches_lost", lost.length);
+    for (const done of lost) done(null);
+    for (const resolve of this.#barriers.values()) resolve();
+    this.#barriers.clear();
+  }
+
+  #tell(message: LaneControl): void {
+    this.#port?.postMessage(message);
+  }
+}
+
+const TWO_32 = 0x1_0000_0000;
+
+/** A fresh key for the hashes of gossip messages. */
+export function drawHashKey(): HashKey {
+  const random = new SystemRandom();
+  return { low: random.below(TWO_32), high: random.below(TWO_32) };
+}

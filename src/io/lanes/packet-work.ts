@@ -1,0 +1,116 @@
+/**
+ * The work on packets itself, the same on main and in a lane: received datagrams to plain messages without settled repeats, plain messages
+ * to sealed datagrams.
+ */
+import { openPacket, packPlain, sealPacket, type PacketDrop } from "../../wire/packet.ts";
+import { mayRepeat, type RepeatFilter } from "../../wire/repeat-filter.ts";
+import type { Sealer } from "../../wire/sealer.ts";
+import type { PacketFormat } from "./packet-lane.ts";
+
+/** Reasons in the order in which a batch's words count them. Threads of one process only: not a wire format. */
+export const PACKET_DROPS: readonly PacketDrop[] = [
+  "oversized",
+  "label",
+  "decrypt",
+  "crc",
+  "empty",
+  "compound",
+  "truncated",
+  "compress",
+  "inflatedTooLarge",
+  "nestedTooDeep",
+  "tooManyMessages",
+];
+
+/**
+ * Bytes of messages that one batch may yield. A packet may inflate to 1 MiB, so a batch of bombs could fill memory; real batches
+ * (256 packets of 1,400 bytes, inflated threefold) stay far below.
+ */
+export const OPENED_BYTES_MAX = 8 * 1024 * 1024;
+
+/** What opening packets yields, column by column: entry i of each array belongs to message i. */
+export interface Opened {
+  readonly messages: Uint8Array[];
+  /** Index of the packet that carried the message. */
+  readonly packets: number[];
+  /** Halves of the message's hash; 0, 0 when its kind is never filtered. */
+  readonly lows: number[];
+  readonly highs: number[];
+  /** Repeats of settled messages, left out. */
+  repeats: number;
+  /** Gossip left out because the node is overloaded. */
+  shed: number;
+  readonly drops: Map<PacketDrop, number>;
+}
+
+export interface OpenWork {
+  readonly sealer: Sealer;
+  readonly format: PacketFormat;
+  readonly filter: RepeatFilter;
+  /** Number of the pool, which keeps the hashes of two pools apart. */
+  readonly pool: number;
+  /** Leave gossip out and keep what answers and probes: the node cannot keep up. */
+  readonly shedGossip: boolean;
+}
+
+export function emptyOpened(): Opened {
+  return { messages: [], packets: [], lows: [], highs: [], repeats: 0, shed: 0, drops: new Map() };
+}
+
+/** Opens `packets[from, to)`; the filter has been aged. */
+export function openPackets(packets: readonly Uint8Array[], from: number, to: number, work: OpenWork): Opened {
+  const { sealer, format, filter, pool, shedGossip } = work;
+  const options = { sealer, label: format.label, verifyIncoming: format.verifyIncoming };
+  const opened = emptyOpened();
+  let bytesLeft = OPENED_BYTES_MAX;
+  for (let i = from; i < to; i += 1) {
+    const { messages, drops } = openPacket(packets[i] as Uint8Array, options);
+    for (const drop of drops) note(opened.drops, drop);
+    for (const message of messages) {
+      const candidate = mayRepeat(message);
+      if (candidate && filter.isRepeat(message, pool)) {
+        opened.repeats += 1;
+        continue;
+      }
+      if (candidate && shedGossip) {
+        opened.shed += 1;
+        continue;
+      }
+      bytesLeft -= message.length;
+      if (bytesLeft < 0) {
+        note(opened.drops, "tooManyMessages");
+        continue;
+      }
+      opened.messages.push(message);
+      opened.packets.push(i);
+      opened.lows.push(candidate ? filter.low : 0);
+      opened.highs.push(candidate ? filter.high : 0);
+    }
+  }
+  return opened;
+}
+
+function note(drops: Map<PacketDrop, number>, drop: PacketDrop): void {
+  drops.set(drop, (drops.get(drop) ?? 0) + 1);
+}
+
+/** One group of messages for some targets. */
+export interface PackJob {
+  readonly targets: number;
+  readonly messages: readonly Uint8Array[];
+  readonly crc: boolean;
+}
+
+/**
+ * The sealed datagrams of one job, target by target: `result[t]` lists what target t gets. Compressed once; in the clear all
+ * targets share the same bytes, sealed each has a nonce of its own.
+ */
+export function packJob({ targets, messages, crc }: PackJob, format: PacketFormat, sealer: Sealer): Uint8Array[][] {
+  const options = { crc, label: format.label, sealer, encryptionVersion: 1, verifyOutgoing: format.verifyOutgoing } as const;
+  const plains = packPlain(messages, format.compress);
+  const sealed = sealer.encrypts && format.verifyOutgoing;
+  const shared = sealed ? null : plains.map((plain) => sealPacket(plain, options));
+  const result: Uint8Array[][] = [];
+  for (let t = 0; t < targets; t += 1) result.push(shared ?? plains.map((plain) => sealPacket(plain, options)));
+  return result;
+}
