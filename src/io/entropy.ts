@@ -2,6 +2,7 @@
 import { randomFillSync } from "node:crypto";
 import { assert } from "../base/assert.ts";
 import type { Random } from "../base/random.ts";
+import type { HashKey } from "../wire/message-hash.ts";
 
 const TWO_32 = 0x1_0000_0000;
 /** Draws taken from the system at a time (4 KiB). */
@@ -30,4 +31,10 @@ export class SystemRandom implements Random {
     this.#next += 1;
     return draw;
   }
+}
+
+/** A fresh key for the hashes of gossip messages. */
+export function drawHashKey(): HashKey {
+  const random = new SystemRandom();
+  return { low: random.below(TWO_32), high: random.below(TWO_32) };
 }

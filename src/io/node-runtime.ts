@@ -23,6 +23,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 /** What one pool does with the effects meant for it. Called in their order, after the step that made them. */
 export interface PoolPort {
   apply(effect: Exclude<PoolEffect, { readonly kind: "reply" }>): void;
+  /** The message of this hash is settled: further copies would change nothing. */
+  settle(low: number, high: number): void;
   /** The effects of a turn have all been applied: gathered packets may go. */
   flush(): void;
 }
@@ -35,12 +37,17 @@ export interface Reply {
 interface Work {
   readonly pool: PoolName;
   readonly input: PoolInput;
+  readonly low: number;
+  readonly high: number;
 }
 
 export interface PlainMessage {
   readonly from: Endpoint;
   /** One plain message, type byte first; the core may keep it. */
   readonly bytes: Uint8Array;
+  /** Halves of its hash, given back to the pool's port once the message is settled; 0, 0 when its repeats are never left out. */
+  readonly low: number;
+  readonly high: number;
 }
 
 export interface RuntimeHooks {
@@ -81,7 +88,7 @@ export class NodeRuntime {
   /** Applies one input now, or right after the one being applied. */
   submit(pool: PoolName, input: PoolInput): void {
     if (this.#stopped) return;
-    this.#urgent.push({ pool, input });
+    this.#urgent.push({ pool, input, low: 0, high: 0 });
     this.#turn(null);
   }
 
@@ -99,11 +106,11 @@ export class NodeRuntime {
   deliver(pool: PoolName, messages: readonly PlainMessage[]): void {
     if (this.#stopped) return;
     let dropped = 0;
-    for (const { from, bytes } of messages) {
+    for (const { from, bytes, low, high } of messages) {
       const urgent = isProbe(bytes[0]);
       const queue = urgent ? this.#urgent : this.#gossip;
       if (queue.size >= (urgent ? URGENT_QUEUE_MAX : GOSSIP_QUEUE_MAX)) dropped += 1;
-      else queue.push({ pool, input: { kind: "message", from, bytes } });
+      else queue.push({ pool, input: { kind: "message", from, bytes }, low, high });
     }
     if (dropped > 0) this.#hooks.dropped(dropped);
     this.#turn(null);
@@ -142,8 +149,9 @@ export class NodeRuntime {
     for (let count = 1; !this.#stopped; count += 1) {
       const work = this.#urgent.shift() ?? this.#gossip.shift();
       if (work === undefined) return;
-      this.#machine.step(work.pool, work.input, nowMs, this.#out);
+      const settled = this.#machine.step(work.pool, work.input, nowMs, this.#out);
       this.#dispatch();
+      if (settled && (work.low !== 0 || work.high !== 0)) this.#ports.get(work.pool)?.settle(work.low, work.high);
       if (count % MESSAGES_PER_CLOCK_READ !== 0) continue;
       nowMs = this.#hooks.now();
       if (nowMs >= untilMs) return;

@@ -8,6 +8,7 @@ import { encodeUtf8, utf8Length } from "../base/utf8.ts";
 import type { PoolName } from "../node/types.ts";
 import type { KeyOperation, PoolEffect, SerfEvent } from "../serf/types.ts";
 import { encodeStream, StreamReader } from "../wire/stream.ts";
+import { drawHashKey } from "./entropy.ts";
 import { errnoText, listenErrorText } from "./go-errors.ts";
 import { installKey, removeKey, useKey, type KeyList } from "./keyring.ts";
 import { saveKeyringFile } from "./keyring-file.ts";
@@ -71,7 +72,13 @@ export class PoolIo implements PoolPort {
     this.#sealer = new NodeSealer(options.keys);
     const { compress, verifyIncoming, verifyOutgoing } = options;
     const label = this.#label;
-    this.#lane = new InlineLane(this.#sealer, { compress, label, verifyIncoming, verifyOutgoing }, (packets) => this.#shed(packets, "packets"));
+    this.#lane = new InlineLane({
+      sealer: this.#sealer,
+      format: { compress, label, verifyIncoming, verifyOutgoing },
+      pool: 0,
+      hashKey: drawHashKey(),
+      overflow: (packets) => this.#shed(packets, "packets"),
+    });
     const sealer = this.#sealer;
     this.#streams = new Streams(
       {
@@ -179,6 +186,10 @@ export class PoolIo implements PoolPort {
     }
   }
 
+  settle(low: number, high: number): void {
+    this.#lane.settle(low, high);
+  }
+
   flush(): void {
     if (this.#outgoing.length === 0) return;
     const batch = this.#outgoing;
@@ -206,7 +217,9 @@ export class PoolIo implements PoolPort {
     this.#runtime?.submit(this.#options.pool, input);
   }
 
-  #opened({ messages, drops }: OpenedBatch): void {
+  #opened({ messages, drops, repeats, shed }: OpenedBatch): void {
+    if (repeats > 0) this.#options.metrics.count("muster.lane.repeats", repeats);
+    if (shed > 0) this.#shed(shed, "messages");
     for (const [reason, packets] of drops) this.#options.metrics.count(`memberlist.udp.dropped.${reason}`, packets);
     if (messages.length > 0) this.#runtime?.deliver(this.#options.pool, messages);
   }

@@ -51,11 +51,12 @@ export class ClusterNode implements NodeMachine {
   }
 
   /** Input for a pool that is gone (a datagram that was under way) is dropped. */
-  step(name: PoolName, input: PoolInput, nowMs: number, out: NodeEffect[]): void {
+  step(name: PoolName, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
     const pool = this.#pools.get(name);
-    if (pool === undefined) return;
-    pool.step(input, nowMs, this.#effects);
+    if (pool === undefined) return false;
+    const settled = pool.step(input, nowMs, this.#effects);
     this.#hand(name, out);
+    return settled;
   }
 
   wake(nowMs: number, out: NodeEffect[]): void {

@@ -16,6 +16,7 @@ export interface NodeEffect {
  */
 export interface NodeMachine {
   readonly wakeAtMs: number;
-  step(pool: PoolName, input: PoolInput, nowMs: number, out: NodeEffect[]): void;
+  /** True when the input was a message that is settled: further copies may be dropped unseen (`wire/repeat-filter.ts`). */
+  step(pool: PoolName, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean;
   wake(nowMs: number, out: NodeEffect[]): void;
 }

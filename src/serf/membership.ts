@@ -217,6 +217,12 @@ export class Membership {
     this.#erase(row, nowMs, out);
   }
 
+  /** A further copy of an intent with this time would change nothing. */
+  isSettled(lamportTime: number, node: string): boolean {
+    const row = this.table.find(node);
+    return row !== undefined && lamportTime <= this.table.statusTime(row);
+  }
+
   /** Tells everybody that we are here, with the current clock. */
   announceJoin(nowMs: number, out: PoolEffect[]): void {
     const lamportTime = this.clock.time;

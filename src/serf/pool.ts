@@ -85,9 +85,10 @@ export class Pool {
     return Math.min(this.#swim.wakeAtMs, this.#timers.nextAtMs, this.#serf.tracker.wakeAtMs, this.#serf.coalescers.wakeAtMs);
   }
 
-  /** Applies one input. Effects are appended in the order to run them. Never throws on what a peer sent. */
-  step(input: PoolInput, nowMs: number, out: PoolEffect[]): void {
+  /** Applies one input. Effects are appended in the order to run them. Never throws on what a peer sent. The result is that of `Swim.step`. */
+  step(input: PoolInput, nowMs: number, out: PoolEffect[]): boolean {
     const start = out.length;
+    let settled = false;
     switch (input.kind) {
       case "wake":
         this.#wake(nowMs, out);
@@ -96,7 +97,7 @@ export class Pool {
       case "streamOpened":
       case "streamMessage":
       case "streamFailed":
-        this.#swim.step(input, nowMs, out);
+        settled = this.#swim.step(input, nowMs, out);
         break;
       case "keyringDone":
         this.#serf.internal.keyringDone(input.token, input.error, input.keys, nowMs, out);
@@ -109,6 +110,7 @@ export class Pool {
         this.#command(input, nowMs, out);
     }
     this.#settle(start, nowMs, out);
+    return settled;
   }
 
   /** Lets go of what is shared with other pools of the process. No input may follow. */

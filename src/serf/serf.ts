@@ -23,13 +23,13 @@ import {
 import { QueryFlag, SerfMessageType, type QueryMessage, type Relay, type SerfPushPull, type UserEventMessage } from "../wire/serf-messages.ts";
 import { CoalescerChain } from "./coalescer.ts";
 import { Coordinates } from "./coordinates.ts";
-import { EventRing } from "./event-ring.ts";
+import { EventRing, type EventVerdict } from "./event-ring.ts";
 import { INTERNAL_PREFIX, InternalQueries } from "./internal-queries.ts";
 import { LAMPORT_TIME_MAX, LamportClock } from "./lamport-clock.ts";
 import { Membership, type MembershipHost } from "./membership.ts";
 import { NameVote } from "./name-conflict.ts";
 import { QueryResponder, sendUser, type AnswerableQuery } from "./query-responder.ts";
-import { QueryRing } from "./query-ring.ts";
+import { QueryRing, type QueryVerdict } from "./query-ring.ts";
 import { QueryTracker, type QuerySink } from "./query-tracker.ts";
 import { Reporter } from "./reporter.ts";
 import { SerfQueues } from "./serf-queues.ts";
@@ -197,34 +197,39 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   // Messages.
 
-  userMessage(message: Uint8Array, _from: Endpoint | null, nowMs: number, out: PoolEffect[]): void {
+  userMessage(message: Uint8Array, _from: Endpoint | null, nowMs: number, out: PoolEffect[]): boolean {
     const decoded = decodeSerfMessage(message);
     if (!decoded.ok) {
       const known = message.length > 0 && (message[0] as number) <= SerfMessageType.relay;
       this.report.log("warn", known ? `serf: Failed to decode message of type ${message[0]}: ${decoded.error}` : `serf: Received message of unknown type: ${message[0]}`, out);
       this.report.count("serf.msg.malformed", out);
-      return;
+      return false;
     }
     const { intents, queries, events } = this.queues;
     const { value } = decoded;
     switch (value.kind) {
       case "leave":
         if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, out);
-        return;
+        return this.membership.isSettled(value.lamportTime, value.node);
       case "join":
         if (this.membership.joinIntent(value.lamportTime, value.node, nowMs)) this.#passOn(intents, message, out);
-        return;
-      case "userEvent":
-        if (this.#userEvent(value, nowMs, out)) this.#passOn(events, message, out);
-        return;
-      case "query":
-        if (this.#query(value, nowMs, out)) this.#passOn(queries, message, out);
-        return;
+        return this.membership.isSettled(value.lamportTime, value.node);
+      case "userEvent": {
+        const verdict = this.#userEvent(value, nowMs, out);
+        if (verdict === "new") this.#passOn(events, message, out);
+        return verdict !== "full";
+      }
+      case "query": {
+        const verdict = this.#query(value, nowMs, out);
+        if (verdict === "new" && (value.flags & QueryFlag.noBroadcast) === 0) this.#passOn(queries, message, out);
+        return verdict !== "full";
+      }
       case "queryResponse":
         this.tracker.received(value, nowMs, out);
-        return;
+        return false;
       case "relay":
         this.#relay(value, out);
+        return false;
     }
   }
 
@@ -258,16 +263,16 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     return "";
   }
 
-  /** True when the event was new and its bytes should be passed on. */
-  #userEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">, nowMs: number, out: PoolEffect[]): boolean {
+  /** Only a new event is delivered, and its bytes should be passed on. */
+  #userEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">, nowMs: number, out: PoolEffect[]): EventVerdict {
     const verdict = this.events.witness(this.eventClock, lamportTime, name, payload);
     if (verdict === "old") {
       this.report.log("warn", `serf: received old event ${name} from time ${lamportTime} (current: ${this.eventClock.time})`, out);
     } else if (verdict === "full") this.report.count("serf.events.refused", out);
-    if (verdict !== "new") return false;
+    if (verdict !== "new") return verdict;
     this.report.count("serf.events", out);
     this.#emit({ kind: "user", lamportTime, name, payload, coalesce }, nowMs, out);
-    return true;
+    return verdict;
   }
 
   #emit(event: SerfEvent, nowMs: number, out: PoolEffect[]): void {
@@ -312,17 +317,16 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     return { ok: true, lamportTime, id, timeoutMs };
   }
 
-  /** True when the query was new and its bytes should be passed on. */
-  #query(query: QueryMessage, nowMs: number, out: PoolEffect[]): boolean {
+  /** Only a new query is handled; its bytes should be passed on unless it says otherwise. */
+  #query(query: QueryMessage, nowMs: number, out: PoolEffect[]): QueryVerdict {
     const { lamportTime, id, name, payload, sourceNode, flags } = query;
     const verdict = this.#queries.witness(this.queryClock, lamportTime, id);
     if (verdict === "old") {
       this.report.log("warn", `serf: received old query ${name} from time ${lamportTime} (current: ${this.queryClock.time})`, out);
     } else if (verdict === "full") this.report.count("serf.queries.refused", out);
-    if (verdict !== "new") return false;
+    if (verdict !== "new") return verdict;
     this.report.count("serf.queries", out);
-    const isPassedOn = (flags & QueryFlag.noBroadcast) === 0;
-    if (!queryConcerns(query.filters, this.#config.name, this.tags, this.#matcher)) return isPassedOn;
+    if (!queryConcerns(query.filters, this.#config.name, this.tags, this.#matcher)) return verdict;
 
     const answerable: AnswerableQuery = { query: originOf(query), deadlineMs: nowMs + query.timeoutMs, answered: false };
     if ((flags & QueryFlag.ack) !== 0) this.responder.ack(answerable, out);
@@ -332,7 +336,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       const token = this.responder.remember(answerable);
       this.#emit({ kind: "query", token, lamportTime, name, payload, sourceNode, deadlineMs: answerable.deadlineMs }, nowMs, out);
     }
-    return isPassedOn;
+    return verdict;
   }
 
   // Push/pull.

@@ -76,8 +76,8 @@ class ClusterMachine implements SimMachine {
     return this.#node.wakeAtMs;
   }
 
-  step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): void {
-    this.#node.step(pool, input, nowMs, out);
+  step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
+    return this.#node.step(pool, input, nowMs, out);
   }
 
   wake(nowMs: number, out: NodeEffect[]): void {

@@ -175,6 +175,35 @@ export class Membership {
     return queued;
   }
 
+  /**
+   * A further copy of this claim would change nothing: the member is known at this address with this incarnation or a newer one. Never true
+   * of claims about ourselves (they are answered) and of conflicting ones (each copy counts).
+   */
+  isSettledAlive(claim: AliveClaim): boolean {
+    const { table, selfSlot } = this.#core;
+    const slot = table.slotOf(claim.node);
+    if (slot < 0 || slot === selfSlot) return false;
+    return claim.incarnation <= table.incarnation(slot) && !this.#isElsewhere(table.record(slot), claim);
+  }
+
+  /** As `isSettledAlive`: the accusation is old, came too late, or its accuser has been counted. */
+  isSettledSuspect({ node, incarnation, from }: Accusation): boolean {
+    const { table, selfSlot } = this.#core;
+    const slot = table.slotOf(node);
+    if (slot < 0 || slot === selfSlot) return false;
+    if (incarnation < table.incarnation(slot)) return true;
+    return incarnation === table.incarnation(slot) && this.#suspicions.has(slot) && !this.#suspicions.wouldConfirm(slot, from);
+  }
+
+  /** As `isSettledAlive`: the member is known to be dead or gone, or has said something newer. */
+  isSettledDead({ node, incarnation }: Accusation): boolean {
+    const { table, selfSlot } = this.#core;
+    const slot = table.slotOf(node);
+    if (slot < 0 || slot === selfSlot) return false;
+    const state = table.state(slot);
+    return incarnation < table.incarnation(slot) || (incarnation === table.incarnation(slot) && (state === StateCode.dead || state === StateCode.left));
+  }
+
   /** Declares dead whose suspicion is over. */
   expireSuspicions(nowMs: number, out: SwimEffect[]): void {
     const core = this.#core;

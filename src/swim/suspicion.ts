@@ -42,12 +42,18 @@ export class Suspicions {
     const suspicion = this.#bySlot.get(slot);
     if (suspicion === undefined) return false;
     const { accusers, wanted, minMs, maxMs, startMs } = suspicion;
-    if (accusers.length - 1 >= wanted || accusers.includes(from)) return false;
+    if (!isNews(suspicion, from)) return false;
     accusers.push(from);
     const elapsedNs = Math.round((nowMs - startMs) * NS_PER_MS);
     const remainingNs = remainingSuspicionNs(accusers.length - 1, wanted, elapsedNs, minMs * NS_PER_MS, maxMs * NS_PER_MS);
     this.#deadlines.set(slot, nowMs + Math.max(0, remainingNs / NS_PER_MS));
     return true;
+  }
+
+  /** What `confirm` would answer. */
+  wouldConfirm(slot: number, from: string): boolean {
+    const suspicion = this.#bySlot.get(slot);
+    return suspicion !== undefined && isNews(suspicion, from);
   }
 
   /** Confirmations received so far. */
@@ -80,4 +86,8 @@ export class Suspicions {
       this.#deadlines.set(slot, nowMs + Math.max(0, remainingNs / NS_PER_MS));
     }
   }
+}
+
+function isNews({ accusers, wanted }: Suspicion, from: string): boolean {
+  return accusers.length - 1 < wanted && !accusers.includes(from);
 }

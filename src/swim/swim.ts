@@ -120,16 +120,20 @@ export class Swim<Out> {
     );
   }
 
-  /** Applies one input. Effects are in the order to run them. Never throws on what a peer sent. */
-  step(input: SwimInput, nowMs: number, out: (Out | SwimEffect)[]): void {
+  /**
+   * Applies one input. Effects are in the order to run them. Never throws on what a peer sent. True when the input was a message that is
+   * settled now: a further copy would change nothing, so whoever drives us may drop it unseen (`wire/repeat-filter.ts`).
+   */
+  step(input: SwimInput, nowMs: number, out: (Out | SwimEffect)[]): boolean {
     const effects = out as SwimEffect[]; // The machine only adds; what the caller's array may hold beyond that is its delegate's.
     this.#noticePause(nowMs);
+    let settled = false;
     switch (input.kind) {
       case "wake":
         this.#wake(nowMs, effects);
         break;
       case "message":
-        this.#receive(input.bytes, input.from, nowMs, effects);
+        settled = this.#receive(input.bytes, input.from, nowMs, effects);
         break;
       case "streamOpened":
         this.#exchanges.opened(input.stream, effects);
@@ -152,6 +156,7 @@ export class Swim<Out> {
     }
     this.#settle(effects);
     this.#expectedAtMs = Math.max(nowMs, this.wakeAtMs);
+    return settled;
   }
 
   /** Members without allocation; see `MemberTableView`. */
@@ -240,39 +245,40 @@ export class Swim<Out> {
 
   // Datagrams
 
-  #receive(bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+  #receive(bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): boolean {
     const decoded = decodePacketMessage(bytes);
     if (!decoded.ok) {
       count("memberlist.drop.undecodable", out);
       log(this.#core, "err", `${decoded.error} from=${formatEndpoint(from)}`, out);
-      return;
+      return false;
     }
     const message = decoded.value;
     switch (message.kind) {
       case "ping":
         this.#answerPing(message, from, out);
-        return;
+        return false;
       case "indirectPing":
         this.#relays.start(message, answerTo(message.sourceAddr, message.sourcePort, from), nowMs, out);
-        return;
+        return false;
       case "ack":
         if (!this.#prober.ack(message.seq, message.payload, nowMs, out) && !this.#relays.ack(message.seq, out)) count("memberlist.drop.lateAck", out);
-        return;
+        return false;
       case "nack":
         if (!this.#prober.nack(message.seq)) count("memberlist.drop.lateAck", out);
-        return;
+        return false;
       case "suspect":
         this.#membership.suspect(message, nowMs, out);
-        return;
-      case "alive":
-        this.#membership.alive(message.port === 0 ? { ...message, port: this.#core.config.bindPort } : message, false, 0, nowMs, out);
-        return;
+        return this.#membership.isSettledSuspect(message);
+      case "alive": {
+        const claim = message.port === 0 ? { ...message, port: this.#core.config.bindPort } : message;
+        this.#membership.alive(claim, false, 0, nowMs, out);
+        return this.#membership.isSettledAlive(claim);
+      }
       case "dead":
         this.#membership.dead(message, 0, nowMs, out);
-        return;
+        return this.#membership.isSettledDead(message);
       case "user":
-        this.#core.delegate.userMessage(message.payload, from, nowMs, out);
-        return;
+        return this.#core.delegate.userMessage(message.payload, from, nowMs, out);
     }
   }
 

@@ -120,8 +120,11 @@ export interface SwimDelegate<Out> {
   memberUpdated(member: SwimMember, nowMs: number, out: Out[]): void;
   /** Somebody announces an alive member's name from another address. */
   memberConflict(existing: SwimMember, other: SwimMember, nowMs: number, out: Out[]): void;
-  /** A user message arrived; `payload` is a Serf message. */
-  userMessage(payload: Uint8Array, from: Endpoint | null, nowMs: number, out: Out[]): void;
+  /**
+   * A user message arrived; `payload` is a Serf message. True when it is settled: whatever comes, a further copy of the very same bytes
+   * would change nothing.
+   */
+  userMessage(payload: Uint8Array, from: Endpoint | null, nowMs: number, out: Out[]): boolean;
   /** Takes queued Serf messages for a packet: each costs `overhead + length`, together at most `limit` bytes. `targets`: how many nodes will receive them. */
   takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[];
   /** Something waits in those queues. While nothing does anywhere, the gossip timer sleeps. */

@@ -70,9 +70,10 @@ export class FakeMachine implements SimMachine {
     this.wakeAtMs = spec.nowMs + intervalMs;
   }
 
-  step(_pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): void {
+  step(_pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
     this.inputs.push({ nowMs, input });
     this.react(input, (effect) => out.push({ pool: POOL_NAME, effect }));
+    return false;
   }
 
   wake(nowMs: number, out: NodeEffect[]): void {

@@ -25,8 +25,9 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
   memberConflict(existing: SwimMember, other: SwimMember): void {
     this.seen.push(`conflict ${existing.name} ${formatEndpoint(existing)} ${formatEndpoint(other)}`);
   }
-  userMessage(payload: Uint8Array): void {
+  userMessage(payload: Uint8Array): boolean {
     this.user.push(payload);
+    return false;
   }
   takeBroadcasts(overhead: number, limit: number): readonly Uint8Array[] {
     const taken: Uint8Array[] = [];

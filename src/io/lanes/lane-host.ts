@@ -7,7 +7,7 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
-import { SystemRandom } from "../entropy.ts";
+import { drawHashKey } from "../entropy.ts";
 import type { LogSink, MetricSink } from "../serf-agent-api.ts";
 import type { HashKey } from "../../wire/message-hash.ts";
 import { Batch } from "./batch.ts";
@@ -258,12 +258,4 @@ export class Lane {
   #tell(message: LaneControl): void {
     this.#port?.postMessage(message);
   }
-}
-
-const TWO_32 = 0x1_0000_0000;
-
-/** A fresh key for the hashes of gossip messages. */
-export function drawHashKey(): HashKey {
-  const random = new SystemRandom();
-  return { low: random.below(TWO_32), high: random.below(TWO_32) };
 }

@@ -60,7 +60,7 @@ class LaneWorker {
     this.#filter.age(nowMs);
     for (let i = 0; i < settled.length; i += 2) this.#filter.settle(settled[i] as number, settled[i + 1] as number, nowMs);
     const work = { sealer, format: setup.format, filter: this.#filter, pool, shedGossip };
-    return encodeOpened(openPackets(packets, 0, packets.length, work));
+    return encodeOpened(openPackets(packets, work));
   }
 
   #pack(batch: Batch): ArrayBuffer {

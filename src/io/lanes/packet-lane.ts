@@ -23,7 +23,11 @@ export interface SealedPacket {
 
 export interface OpenedBatch {
   /** In the order of their packets, and within a packet in its order. */
-  readonly messages: PlainMessage[];
+  readonly messages: readonly PlainMessage[];
+  /** Repeats of settled messages, left out. */
+  readonly repeats: number;
+  /** Gossip left out because we do not keep up. */
+  readonly shed: number;
   /** What was dropped, and how often. */
   readonly drops: ReadonlyMap<PacketDrop, number>;
 }
@@ -40,6 +44,8 @@ export interface PacketLane {
   /** May call `done` several times, each with the next part of the batch; before or after returning. */
   open(batch: readonly ReceivedPacket[], done: (opened: OpenedBatch) => void): void;
   pack(batch: readonly OutgoingPacket[], done: (sealed: readonly SealedPacket[]) => void): void;
+  /** Main reports that the message of this hash is settled: its repeats are left out from now on. */
+  settle(low: number, high: number): void;
   /** Resolves once the new ring is in force for every packet opened or sealed from now on. */
   setKeys(keys: KeyList): Promise<void>;
   stop(): Promise<void>;

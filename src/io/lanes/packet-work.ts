@@ -5,7 +5,8 @@
 import { openPacket, packPlain, sealPacket, type PacketDrop } from "../../wire/packet.ts";
 import { mayRepeat, type RepeatFilter } from "../../wire/repeat-filter.ts";
 import type { Sealer } from "../../wire/sealer.ts";
-import type { PacketFormat } from "./packet-lane.ts";
+import type { ReceivedPacket } from "../udp-socket.ts";
+import type { OpenedBatch, OutgoingPacket, PacketFormat, SealedPacket } from "./packet-lane.ts";
 
 /** Reasons in the order in which a batch's words count them. Threads of one process only: not a wire format. */
 export const PACKET_DROPS: readonly PacketDrop[] = [
@@ -57,13 +58,13 @@ export function emptyOpened(): Opened {
   return { messages: [], packets: [], lows: [], highs: [], repeats: 0, shed: 0, drops: new Map() };
 }
 
-/** Opens `packets[from, to)`; the filter has been aged. */
-export function openPackets(packets: readonly Uint8Array[], from: number, to: number, work: OpenWork): Opened {
+/** Opens packets, in their order; the filter has been aged. */
+export function openPackets(packets: readonly Uint8Array[], work: OpenWork): Opened {
   const { sealer, format, filter, pool, shedGossip } = work;
   const options = { sealer, label: format.label, verifyIncoming: format.verifyIncoming };
   const opened = emptyOpened();
   let bytesLeft = OPENED_BYTES_MAX;
-  for (let i = from; i < to; i += 1) {
+  for (let i = 0; i < packets.length; i += 1) {
     const { messages, drops } = openPacket(packets[i] as Uint8Array, options);
     for (const drop of drops) note(opened.drops, drop);
     for (const message of messages) {
@@ -113,4 +114,26 @@ export function packJob({ targets, messages, crc }: PackJob, format: PacketForma
   const result: Uint8Array[][] = [];
   for (let t = 0; t < targets; t += 1) result.push(shared ?? plains.map((plain) => sealPacket(plain, options)));
   return result;
+}
+
+/** Joins what a lane found with the senders of the packets. */
+export function attribute(opened: Opened, packets: readonly ReceivedPacket[]): OpenedBatch {
+  const messages = opened.messages.map((bytes, i) => ({
+    from: (packets[opened.packets[i] as number] as ReceivedPacket).from,
+    bytes,
+    low: opened.lows[i] as number,
+    high: opened.highs[i] as number,
+  }));
+  return { messages, drops: opened.drops, repeats: opened.repeats, shed: opened.shed };
+}
+
+/** Joins sealed datagrams with their targets. `packed[j][t]`: the datagrams of job j for its target t. */
+export function sealedFor(batch: readonly OutgoingPacket[], packed: readonly Uint8Array[][][]): SealedPacket[] {
+  const sealed: SealedPacket[] = [];
+  batch.forEach(({ to }, j) => {
+    to.forEach((target, t) => {
+      for (const bytes of packed[j]?.[t] ?? []) sealed.push({ to: target, bytes });
+    });
+  });
+  return sealed;
 }

@@ -9,7 +9,7 @@ import { decodeOpened, decodePacked, encodeOpen, encodePack, type LanePoolSetup 
 import type { LaneHost } from "./lane-host.ts";
 import type { InlineLane } from "./inline-lane.ts";
 import type { OpenedBatch, OutgoingPacket, PacketFormat, PacketLane, SealedPacket } from "./packet-lane.ts";
-import type { Opened } from "./packet-work.ts";
+import { attribute, sealedFor, type Opened } from "./packet-work.ts";
 
 /**
  * Work of one turn that stays on main, in bytes: two large packets or a dozen pings. Measured: handing over costs main 1–1.4 µs a packet
@@ -181,25 +181,4 @@ export class WorkerLane implements PacketLane {
       else if (!this.#stopped) this.#done?.(attribute(first.opened, first.packets));
     }
   }
-}
-
-/** Joins what a lane found with the senders of the packets. */
-export function attribute(opened: Opened, packets: readonly ReceivedPacket[]): OpenedBatch {
-  const messages = opened.messages.map((bytes, i) => ({
-    from: (packets[opened.packets[i] as number] as ReceivedPacket).from,
-    bytes,
-    low: opened.lows[i] as number,
-    high: opened.highs[i] as number,
-  }));
-  return { messages, drops: opened.drops, repeats: opened.repeats, shed: opened.shed };
-}
-
-export function sealedFor(batch: readonly OutgoingPacket[], packed: readonly Uint8Array[][][]): SealedPacket[] {
-  const sealed: SealedPacket[] = [];
-  batch.forEach(({ to }, j) => {
-    to.forEach((target, t) => {
-      for (const bytes of packed[j]?.[t] ?? []) sealed.push({ to: target, bytes });
-    });
-  });
-  return sealed;
 }
