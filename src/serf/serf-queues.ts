@@ -1,5 +1,7 @@
 /** Serf's three broadcast queues: filled into packets behind SWIM's own messages, intents first, then queries, then events (serf-protocol §8.4). */
 import { BroadcastQueue } from "../swim/broadcast-queue.ts";
+import { retransmitFloor } from "../swim/timing.ts";
+import type { SwimProfile } from "../swim/types.ts";
 import type { Reporter } from "./reporter.ts";
 import type { PoolEffect } from "./types.ts";
 
@@ -9,7 +11,7 @@ export const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
 const PRUNE_KEEP_RATIO = 0.9;
 
 export interface SerfQueuesConfig {
-  readonly retransmitMult: number;
+  readonly profile: SwimProfile;
   readonly depthWarning: number;
   readonly depthMax: number;
 }
@@ -24,9 +26,11 @@ export class SerfQueues {
   constructor(config: SerfQueuesConfig, memberCount: () => number, report: Reporter) {
     this.#config = config;
     this.#report = report;
-    this.intents = new BroadcastQueue(config.retransmitMult, memberCount);
-    this.queries = new BroadcastQueue(config.retransmitMult, memberCount);
-    this.events = new BroadcastQueue(config.retransmitMult, memberCount);
+    const { retransmitMult, gossipNodes, retransmitMargin } = config.profile;
+    const floor = (nodes: number): number => retransmitFloor(nodes, gossipNodes, retransmitMargin);
+    this.intents = new BroadcastQueue(retransmitMult, memberCount, floor);
+    this.queries = new BroadcastQueue(retransmitMult, memberCount, floor);
+    this.events = new BroadcastQueue(retransmitMult, memberCount, floor);
   }
 
   get isEmpty(): boolean {

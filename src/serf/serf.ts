@@ -94,7 +94,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.events = new EventRing(config.eventBufferSize);
     this.#queries = new QueryRing(config.queryBufferSize, restored === null ? 0 : restored.queryClock + 1);
     this.queues = new SerfQueues(
-      { retransmitMult: config.profile.retransmitMult, depthWarning: config.queueDepthWarning, depthMax: config.queueDepthMax },
+      { profile: config.profile, depthWarning: config.queueDepthWarning, depthMax: config.queueDepthMax },
       () => this.membership.table.size,
       this.report,
     );
