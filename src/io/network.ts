@@ -36,7 +36,7 @@ export function isWildcard(ip: string): boolean {
 }
 
 export function isLoopback(ip: string): boolean {
-  return ip === "::1" || /^127\./.test(ip);
+  return ip === "::1" || ip.startsWith("127.");
 }
 
 /**

@@ -1,15 +1,15 @@
 /** The Serf agent: one pool on real sockets behind `SerfAgentApi`. Used by the agent command, the RPC server and embedding programs. */
 import { availableParallelism, cpus } from "node:os";
+import { assert } from "../base/assert.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { ClusterNode } from "../node/node.ts";
 import type { Pool } from "../serf/pool.ts";
-import { replaySnapshot } from "../serf/snapshot.ts";
-import type { KeyOperation, KeyResult, Member, PoolEffect, PoolInput, QueryParams, RestoredSnapshot, SerfEvent } from "../serf/types.ts";
+import type { KeyOperation, KeyResult, Member, PoolEffect, PoolInput, QueryParams, SerfEvent } from "../serf/types.ts";
 import { PROFILES } from "../swim/profiles.ts";
 import type { RequestId } from "../swim/types.ts";
-import { encodeTags, tagsError, } from "../wire/serf-codec.ts";
+import { encodeTags, tagsError } from "../wire/serf-codec.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
-import { assert } from "../base/assert.ts";
+import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
 import { errnoText, fileErrorText } from "./go-errors.ts";
@@ -21,7 +21,7 @@ import { PoolIo, type PoolListener } from "./pool-io.ts";
 import { resolveJoinAddresses } from "./resolver.ts";
 import { SerfError, type LogSink, type QueryRecord, type SerfAgentApi, type SerfAgentOptions, type Unsubscribe } from "./serf-agent-api.ts";
 import { advertisedEndpoint, optionsError, poolConfig } from "./serf-agent-config.ts";
-import { readSnapshotFile, SnapshotFile } from "./snapshot-file.ts";
+import { openSnapshot, type Snapshot } from "./snapshot-restore.ts";
 import { saveTagsFile } from "./tags-file.ts";
 
 const POOL = "lan";
@@ -161,7 +161,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   async userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void> {
-    this.#log.write("debug", `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quote(payload)}`);
+    this.#log.write("debug", `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quotePayload(payload)}`);
     try {
       await this.#order((request) => ({ kind: "userEvent", request, name, payload, coalesce }));
     } catch (error) {
@@ -171,7 +171,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   async query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe> {
-    this.#log.write("debug", `agent: Requesting query send: ${name}. Payload: ${quote(payload)}`);
+    this.#log.write("debug", `agent: Requesting query send: ${name}. Payload: ${quotePayload(payload)}`);
     if (name.startsWith(INTERNAL_QUERY_PREFIX) && !(name === `${INTERNAL_QUERY_PREFIX}ping` && (payload === null || payload.length === 0))) {
       throw new SerfError(`Queries cannot contain the '${INTERNAL_QUERY_PREFIX}' prefix`);
     }
@@ -318,47 +318,4 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     const { errors } = await this.#command(make);
     if (errors[0] !== undefined) throw new SerfError(errors[0]);
   }
-}
-
-interface Snapshot {
-  readonly file: SnapshotFile;
-  readonly restored: RestoredSnapshot | null;
-}
-
-async function openSnapshot({ snapshotPath, rejoinAfterLeave, log, metrics }: SerfAgentOptions): Promise<Snapshot | null> {
-  if (snapshotPath === "") return null;
-  const { bytes, completeBytes, tornBytes, nulBytes } = await readSnapshotFile(snapshotPath);
-  if (tornBytes > 0) log.write("warn", `serf: snapshot ${snapshotPath} ends in a torn line of ${tornBytes} bytes, ignored`);
-  if (nulBytes > 0) log.write("warn", `serf: snapshot ${snapshotPath} holds ${nulBytes} NUL bytes, as after a power failure; damaged lines are skipped`);
-  const file = new SnapshotFile(snapshotPath, bytes === null ? null : completeBytes, {
-    failed: (error) => {
-      metrics?.count("serf.snapshot.error", 1);
-      log.write("err", `serf: Failed to update snapshot: ${error}`);
-    },
-    recovered: (dropped) => log.write("info", `serf: Snapshot is written again${dropped > 0 ? `, ${dropped} lines were lost` : ""}`),
-  });
-  return { file, restored: bytes === null ? null : replaySnapshot(bytes, rejoinAfterLeave) };
-}
-
-/** Failures as Go's multierror lists them. */
-export function multiError(errors: readonly string[]): string {
-  if (errors.length === 0) return "";
-  const head = errors.length === 1 ? "1 error occurred:" : `${errors.length} errors occurred:`;
-  return `${head}\n${errors.map((error) => `\t* ${error}\n`).join("")}\n`;
-}
-
-/** Name of an event in logs. */
-export function eventText(event: SerfEvent): string {
-  switch (event.kind) {
-    case "members":
-      return event.type;
-    case "user":
-      return `user-event: ${event.name}`;
-    case "query":
-      return `query: ${event.name}`;
-  }
-}
-
-function quote(payload: Uint8Array | null): string {
-  return JSON.stringify(Buffer.from(payload ?? []).toString("latin1"));
 }
