@@ -7,7 +7,8 @@
  *   pack   words: kind, pool, then targets, messages, crc (0/1) per job · parts: the jobs' messages
  *   packed words: kind, then datagrams per target of each job · parts: sealed datagrams, job by job, target by target
  */
-import { encodeBatch, Batch } from "./batch.ts";
+import type { MessagePort } from "node:worker_threads";
+import { encodeBatch, type Batch } from "./batch.ts";
 import type { HashKey } from "../../wire/message-hash.ts";
 import type { PacketFormat } from "./packet-lane.ts";
 import { PACKET_DROPS, type Opened, type PackJob } from "./packet-work.ts";
@@ -25,7 +26,7 @@ export interface LanePoolSetup {
 
 /** Given to the lane's task at its start, with `port` transferred. */
 export interface LaneStart {
-  readonly port: import("node:worker_threads").MessagePort;
+  readonly port: MessagePort;
   readonly hashKey: HashKey;
   readonly pools: readonly LanePoolSetup[];
 }
