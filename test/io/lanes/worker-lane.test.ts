@@ -56,7 +56,7 @@ function packet(messages: readonly Uint8Array[], key = KEY): ReceivedPacket {
 }
 
 /** Opens a batch and waits until every packet of it is answered for, by messages or by `lost`. */
-function collect(r: Rig): { readonly seen: OpenedBatch["messages"][number][]; until(done: () => boolean): Promise<void>; readonly sink: (opened: OpenedBatch) => void } {
+function collect(r: Rig): { readonly seen: OpenedBatch["messages"][number][]; readonly until: (done: () => boolean) => Promise<void>; readonly sink: (opened: OpenedBatch) => void } {
   const seen: OpenedBatch["messages"][number][] = [];
   let check: () => void = () => undefined;
   const sink = (opened: OpenedBatch): void => {
