@@ -13,7 +13,7 @@ import type {
   RespondRequest,
   TagsRequest,
 } from "./ipc-messages.ts";
-import { Reader, Schema, structLength, Writer } from "./msgpack.ts";
+import { type Reader, Schema, structLength, Writer } from "./msgpack.ts";
 
 // Field names in Go's declaration order, which is the order of the array form.
 const HEADER = new Schema("Command", "Seq");
