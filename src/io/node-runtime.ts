@@ -34,6 +34,11 @@ export interface Reply {
   readonly errors: readonly string[];
 }
 
+interface Pending {
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: Error) => void;
+}
+
 interface Work {
   readonly pool: PoolName;
   readonly input: PoolInput;
@@ -60,13 +65,14 @@ export class NodeRuntime {
   readonly #machine: NodeMachine;
   readonly #hooks: RuntimeHooks;
   readonly #ports = new Map<PoolName, PoolPort>();
-  readonly #requests = new Map<RequestId, (reply: Reply) => void>();
+  readonly #requests = new Map<RequestId, Pending>();
   readonly #urgent = new Fifo<Work>();
   readonly #gossip = new Fifo<Work>();
   readonly #out: NodeEffect[] = [];
   #nextRequest = 0;
   #running = false;
   #stopped = false;
+  #stopError: Error | null = null;
   #continuing = false; // A further slice is scheduled.
   #timer: NodeJS.Timeout | null = null;
   #timerAtMs = Infinity;
@@ -92,12 +98,13 @@ export class NodeRuntime {
     this.#turn(null);
   }
 
-  /** Applies a command and resolves with its reply. Never settles when the runtime is stopped first: callers race with the stop. */
+  /** Applies a command and resolves with its reply; rejects with the error given to `stop` when the runtime is stopped first. */
   request(pool: PoolName, make: (request: RequestId) => PoolInput): Promise<Reply> {
+    if (this.#stopError !== null) return Promise.reject(this.#stopError);
     this.#nextRequest += 1;
     const request = this.#nextRequest;
-    return new Promise((resolve) => {
-      this.#requests.set(request, resolve);
+    return new Promise((resolve, reject) => {
+      this.#requests.set(request, { resolve, reject });
       this.submit(pool, make(request));
     });
   }
@@ -116,13 +123,15 @@ export class NodeRuntime {
     this.#turn(null);
   }
 
-  /** No input is applied and no effect carried out any more. */
-  stop(): void {
+  /** No input is applied and no effect carried out any more; commands without a reply fail with `error`. */
+  stop(error: Error): void {
     this.#stopped = true;
+    this.#stopError = error;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#urgent.clear();
     this.#gossip.clear();
+    for (const { reject } of this.#requests.values()) reject(error);
     this.#requests.clear();
   }
 
@@ -169,9 +178,9 @@ export class NodeRuntime {
     // The list does not grow meanwhile: whatever an effect causes is queued.
     for (const { pool, effect } of out) {
       if (effect.kind === "reply") {
-        const settle = this.#requests.get(effect.request);
+        const pending = this.#requests.get(effect.request);
         this.#requests.delete(effect.request);
-        settle?.({ value: effect.value, errors: effect.errors });
+        pending?.resolve({ value: effect.value, errors: effect.errors });
       } else this.#ports.get(pool)?.apply(effect);
     }
     out.length = 0;

@@ -13,6 +13,8 @@ import { errnoText, listenErrorText } from "./go-errors.ts";
 import { installKey, removeKey, useKey, type KeyList } from "./keyring.ts";
 import { saveKeyringFile } from "./keyring-file.ts";
 import { InlineLane } from "./lanes/inline-lane.ts";
+import type { LaneHost } from "./lanes/lane-host.ts";
+import { WorkerLane } from "./lanes/worker-lane.ts";
 import type { OpenedBatch, OutgoingPacket, PacketLane } from "./lanes/packet-lane.ts";
 import type { AllowList } from "./network.ts";
 import { NodeSealer, SEAL_OVERHEAD_BYTES } from "./node-sealer.ts";
@@ -47,13 +49,17 @@ export interface PoolListener {
   stop(reason: string): void;
 }
 
+/** Number of a pool within the lanes. One so far; a node with more numbers them. */
+const LANE_POOL = 0;
 /** A lane that must shed says so at most this often. */
 const SHED_LOG_INTERVAL_MS = 1000;
 
 export class PoolIo implements PoolPort {
   readonly #options: PoolIoOptions;
   readonly #sealer: NodeSealer;
-  readonly #lane: PacketLane;
+  readonly hashKey = drawHashKey();
+  readonly #inline: InlineLane;
+  #lane: PacketLane;
   readonly #streams: Streams;
   readonly #label: Uint8Array;
   #udp: UdpSocket | null = null;
@@ -72,13 +78,14 @@ export class PoolIo implements PoolPort {
     this.#sealer = new NodeSealer(options.keys);
     const { compress, verifyIncoming, verifyOutgoing } = options;
     const label = this.#label;
-    this.#lane = new InlineLane({
+    this.#inline = new InlineLane({
       sealer: this.#sealer,
       format: { compress, label, verifyIncoming, verifyOutgoing },
-      pool: 0,
-      hashKey: drawHashKey(),
+      pool: LANE_POOL,
+      hashKey: this.hashKey,
       overflow: (packets) => this.#shed(packets, "packets"),
     });
+    this.#lane = this.#inline;
     const sealer = this.#sealer;
     this.#streams = new Streams(
       {
@@ -132,6 +139,20 @@ export class PoolIo implements PoolPort {
     this.#listener = listener;
     this.#snapshot = snapshot;
     runtime.attach(this.#options.pool, this);
+  }
+
+  /** Moves packet work to worker lanes, adaptively; to be called before traffic matters. Resolves once the lanes know the keys. */
+  async useLanes(host: LaneHost): Promise<void> {
+    const { compress, verifyIncoming, verifyOutgoing, metrics } = this.#options;
+    this.#lane = await WorkerLane.start({
+      host,
+      pool: LANE_POOL,
+      format: { compress, label: this.#label, verifyIncoming, verifyOutgoing },
+      keys: this.keys,
+      inline: this.#inline,
+      overflow: (packets) => this.#shed(packets, "packets"),
+      count: (name, delta) => metrics.count(name, delta),
+    });
   }
 
   get keys(): KeyList {

@@ -10,6 +10,7 @@ import type { RequestId } from "../swim/types.ts";
 import { encodeTags, tagsError } from "../wire/serf-codec.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 import { eventText, multiError, quotePayload } from "./agent-texts.ts";
+import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
 import { errnoText, fileErrorText } from "./go-errors.ts";
@@ -39,26 +40,23 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   readonly #log: LogSink;
   readonly #runtime: NodeRuntime;
   readonly #io: PoolIo;
+  readonly #lanes: LaneHost | null;
   readonly #pool: Pool;
   readonly #listeners = new Set<(event: SerfEvent) => void>();
   readonly #queries = new Map<RequestId, (record: QueryRecord) => void>();
-  /** Rejected when the agent stops: commands that wait for the core must not wait for ever. */
-  readonly #aborted: Promise<never>;
-  #abort: (error: SerfError) => void = () => undefined;
   #settleStopped: (outcome: { readonly reason: StopReason }) => void = () => undefined;
   #stopping: Promise<void> | null = null;
   #hasLeft = false;
 
-  private constructor(options: SerfAgentOptions, io: PoolIo, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
+  private constructor(options: SerfAgentOptions, io: PoolIo, lanes: LaneHost | null, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
     this.name = options.name;
     this.bind = bound;
     this.advertise = advertise;
     this.#options = options;
     this.#log = options.log;
     this.#io = io;
+    this.#lanes = lanes;
     this.stopped = new Promise((resolve) => (this.#settleStopped = resolve));
-    this.#aborted = new Promise((_, reject) => (this.#abort = reject));
-    this.#aborted.catch(() => undefined); // Nobody may be waiting.
     const node = new ClusterNode(new SystemRandom(), new Re2Matcher());
     this.#runtime = new NodeRuntime(node, { now: monotonicMs, dropped: (messages) => io.shedMessages(messages) });
     io.start(this.#runtime, this, snapshot?.file ?? null);
@@ -113,7 +111,8 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     if (options.keys.length === 0 && !isLoopback(isWildcard(bound.ip) ? advertise.value.ip : bound.ip)) {
       log.write("warn", `agent: gossip on ${formatEndpoint(bound)} is not encrypted: whoever reaches this port can forge members; set an encryption key`);
     }
-    return new SerfAgent(options, io, bound, advertise.value, snapshot);
+    const lanes = await startLanes(options, io);
+    return new SerfAgent(options, io, lanes, bound, advertise.value, snapshot);
   }
 
   members(): readonly Member[] {
@@ -253,6 +252,11 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     ]);
   }
 
+  /** The packet lanes, for `info` and metrics; none when everything is done inline. */
+  laneStats(): readonly LaneStats[] {
+    return this.#lanes?.stats() ?? [];
+  }
+
   coordinate(node: string): WireCoordinate | null {
     return this.#pool.coordinate(node);
   }
@@ -298,19 +302,18 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   async #stop(reason: StopReason): Promise<void> {
     this.#log.write("info", "agent: requesting serf shutdown");
     this.#runtime.submit(POOL, { kind: "shutdown" });
-    this.#runtime.stop();
+    this.#runtime.stop(new SerfError("Serf agent is shut down"));
     const listeners = [...this.#queries.values()];
     this.#queries.clear();
     for (const listener of listeners) listener({ kind: "done" });
-    this.#abort(new SerfError("Serf agent is shut down"));
     await this.#io.close();
+    await this.#lanes?.stop();
     this.#log.write("info", "agent: shutdown complete");
     this.#settleStopped({ reason });
   }
 
   #command(make: (request: RequestId) => PoolInput): Promise<Reply> {
-    if (this.#stopping !== null) return this.#aborted;
-    return Promise.race([this.#runtime.request(POOL, make), this.#aborted]);
+    return this.#runtime.request(POOL, make);
   }
 
   /** A command that either succeeds or fails with one text. */
@@ -318,4 +321,13 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     const { errors } = await this.#command(make);
     if (errors[0] !== undefined) throw new SerfError(errors[0]);
   }
+}
+
+/** Worker threads and their code are loaded only when lanes are wanted: each costs some 8 MB. */
+async function startLanes({ packetWorkers, log, metrics }: SerfAgentOptions, io: PoolIo): Promise<LaneHost | null> {
+  if (packetWorkers === undefined || packetWorkers === 0) return null;
+  const { LaneHost: Host } = await import("./lanes/lane-host.ts");
+  const host = new Host({ lanes: packetWorkers, hashKey: io.hashKey, log, metrics: metrics ?? new Metrics() });
+  await io.useLanes(host);
+  return host;
 }

@@ -11,16 +11,21 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) proces
 process.on("message", (request: ScriptRequest) => runScript(request));
 process.on("disconnect", () => process.exit(0));
 
+/**
+ * Both outputs of the command into one pipe, so that their order is kept; Node itself cannot give a child one pipe twice. The command is the user's
+ * own configuration and arrives as an argument; what comes from the network is in the environment and on standard input only.
+ */
+const ONE_OUTPUT = 'exec /bin/sh -c "$1" 2>&1';
+
 function runScript({ id, command, env, stdin }: ScriptRequest): void {
   const output = new Tail();
   const answer = (status: string): void => {
     const outcome: ScriptOutcome = { id, status, output: output.bytes(), outputBytes: output.total };
     process.send?.(outcome);
   };
-  let child: ChildProcessByStdio<Writable, Readable, Readable>;
+  let child: ChildProcessByStdio<Writable, Readable, null>;
   try {
-    // The command is the user's own configuration. What comes from the network is in the environment and on standard input only.
-    child = spawn("/bin/sh", ["-c", command], { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+    child = spawn("/bin/sh", ["-c", ONE_OUTPUT, "sh", command], { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "ignore"] });
   } catch (error) {
     answer(startFailure(error));
     return;
@@ -32,7 +37,6 @@ function runScript({ id, command, env, stdin }: ScriptRequest): void {
     answered = true;
     clearTimeout(grace);
     child.stdout.destroy();
-    child.stderr.destroy();
     answer(status);
   };
   child.on("error", (error) => finish(startFailure(error)));
@@ -42,7 +46,6 @@ function runScript({ id, command, env, stdin }: ScriptRequest): void {
     grace = setTimeout(finish, EXIT_GRACE_MS, exitText(code, signal));
   });
   child.stdout.on("data", (chunk: Buffer) => output.push(chunk));
-  child.stderr.on("data", (chunk: Buffer) => output.push(chunk));
   child.stdin.on("error", () => {}); // The script need not read its input.
   child.stdin.end(stdin);
 }

@@ -17,7 +17,7 @@ const run = (command: string, env: Record<string, string> = {}, stdin = "") => s
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
 test("a script gets environment and standard input, and its two outputs come back as one", async () => {
-  const result = await run('printf %s "$A-$HOME"; cat; echo err >&2', { A: "x;$(touch never)" }, "in\0\n");
+  const result = await run('printf %s "$A-$HOME" >&2; cat; echo err >&2', { A: "x;$(touch never)" }, "in\0\n");
   assert.deepEqual({ ...result, output: text(result.output) }, { status: "", output: `x;$(touch never)-${process.env["HOME"] ?? ""}in\0\nerr\n`, outputBytes: result.outputBytes });
 });
 

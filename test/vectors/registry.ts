@@ -6,6 +6,7 @@
 
 import { checkCoalesce } from "./coalesce.ts";
 import { checkEncrypt } from "./encrypt.ts";
+import { checkAgentRuns } from "./agent-runs.ts";
 import { checkEventFilters } from "./event-filters.ts";
 import { checkGossipTcp, checkGossipUdp } from "./gossip-recordings.ts";
 import { checkLabel } from "./label.ts";
@@ -29,6 +30,7 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["broadcast-queue", checkBroadcastQueue],
   ["coalesce", checkCoalesce],
   ["encrypt", checkEncrypt],
+  ["agent-runs", checkAgentRuns],
   ["event-filters", checkEventFilters],
   ["gossip-tcp", checkGossipTcp],
   ["gossip-udp", checkGossipUdp],

@@ -7,7 +7,6 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
-import { drawHashKey } from "../entropy.ts";
 import type { LogSink, MetricSink } from "../serf-agent-api.ts";
 import type { HashKey } from "../../wire/message-hash.ts";
 import { Batch } from "./batch.ts";
@@ -33,19 +32,21 @@ export interface LaneStats {
 }
 
 export interface LaneHostOptions {
+  /** Number of worker threads. */
   readonly lanes: number;
+  /** The key under which main and all lanes hash messages. */
+  readonly hashKey: HashKey;
   readonly log: LogSink;
   readonly metrics: MetricSink;
 }
 
 export class LaneHost {
-  readonly hashKey: HashKey = drawHashKey();
   readonly #piscina: Piscina;
   readonly #lanes: Lane[] = [];
   readonly #setups = new Map<number, LanePoolSetup>();
   readonly #freed = new Set<() => void>();
 
-  constructor({ lanes, log, metrics }: LaneHostOptions) {
+  constructor({ lanes, hashKey, log, metrics }: LaneHostOptions) {
     const worker = new URL(`../../../workers/packet-lane${extname(import.meta.url)}`, import.meta.url);
     this.#piscina = new Piscina({
       filename: fileURLToPath(worker),
@@ -62,7 +63,7 @@ export class LaneHost {
       this.#lanes.push(
         new Lane({
           id,
-          hashKey: this.hashKey,
+          hashKey,
           setups: this.#setups,
           log,
           metrics,

@@ -1,0 +1,102 @@
+/** The last minute of measurements in intervals of ten seconds, printed on SIGUSR1 in the original's format. */
+import type { MetricSink } from "./serf-agent-api.ts";
+
+const INTERVAL_MS = 10_000;
+const INTERVALS_KEPT = 6;
+/** Different names in one interval; some contain words from outside, such as a script's. */
+const NAMES_MAX = 1024;
+
+interface Aggregate {
+  count: number;
+  sum: number;
+  sumOfSquares: number;
+  min: number;
+  max: number;
+  lastMs: number;
+}
+
+interface Interval {
+  readonly startMs: number;
+  readonly gauges: Map<string, number>;
+  readonly counters: Map<string, Aggregate>;
+  readonly samples: Map<string, Aggregate>;
+}
+
+export class IntervalMetrics implements MetricSink {
+  readonly #prefix: string;
+  readonly #now: () => number;
+  readonly #intervals: Interval[] = [];
+
+  /** `now`: wall clock in ms, replaced in tests. */
+  constructor(prefix: string, now: () => number = Date.now) {
+    this.#prefix = prefix;
+    this.#now = now;
+  }
+
+  count(name: string, delta: number): void {
+    this.#add(this.#current().counters, name, delta);
+  }
+
+  sample(name: string, value: number): void {
+    this.#add(this.#current().samples, name, value);
+  }
+
+  gauge(name: string, value: number): void {
+    const { gauges } = this.#current();
+    if (gauges.size < NAMES_MAX || gauges.has(name)) gauges.set(name, value);
+  }
+
+  /** One line per name and interval, without a final newline; "" when nothing was measured. */
+  dump(): string {
+    this.#current();
+    const lines: string[] = [];
+    for (const interval of this.#intervals) {
+      const stamp = goTime(interval.startMs);
+      for (const [name, value] of interval.gauges) lines.push(`[${stamp}][G] '${this.#prefix}.${name}': ${value.toFixed(3)}`);
+      for (const [name, value] of interval.counters) lines.push(`[${stamp}][C] '${this.#prefix}.${name}': ${summary(value)}`);
+      for (const [name, value] of interval.samples) lines.push(`[${stamp}][S] '${this.#prefix}.${name}': ${summary(value)}`);
+    }
+    return lines.join("\n");
+  }
+
+  #current(): Interval {
+    const startMs = Math.floor(this.#now() / INTERVAL_MS) * INTERVAL_MS;
+    const last = this.#intervals.at(-1);
+    if (last !== undefined && last.startMs >= startMs) return last; // The clock may have been set back.
+    const interval: Interval = { startMs, gauges: new Map(), counters: new Map(), samples: new Map() };
+    this.#intervals.push(interval);
+    const oldest = startMs - (INTERVALS_KEPT - 1) * INTERVAL_MS;
+    while ((this.#intervals[0] as Interval).startMs < oldest) this.#intervals.shift();
+    return interval;
+  }
+
+  #add(into: Map<string, Aggregate>, name: string, value: number): void {
+    let known = into.get(name);
+    if (known === undefined) {
+      if (into.size >= NAMES_MAX) return;
+      known = { count: 0, sum: 0, sumOfSquares: 0, min: Infinity, max: -Infinity, lastMs: 0 };
+      into.set(name, known);
+    }
+    known.count += 1;
+    known.sum += value;
+    known.sumOfSquares += value * value;
+    known.min = Math.min(known.min, value);
+    known.max = Math.max(known.max, value);
+    known.lastMs = this.#now();
+  }
+}
+
+/** One value is shown by its sum alone. */
+function summary({ count, sum, sumOfSquares, min, max, lastMs }: Aggregate): string {
+  const last = `LastUpdated: ${goTime(lastMs)}`;
+  if (count === 1) return `Count: 1 Sum: ${sum.toFixed(3)} ${last}`;
+  const mean = sum / count;
+  const deviation = Math.sqrt(Math.max(0, (count * sumOfSquares - sum * sum) / (count * (count - 1))));
+  const spread = min === max ? "" : `Min: ${min.toFixed(3)} Mean: ${mean.toFixed(3)} Max: ${max.toFixed(3)} Stddev: ${deviation.toFixed(3)} `;
+  return `Count: ${count} ${spread}Sum: ${sum.toFixed(3)} ${last}`;
+}
+
+/** A time as Go prints it in UTC, to the millisecond. */
+function goTime(ms: number): string {
+  return `${new Date(ms).toISOString().replace("T", " ").replace(/\.?0*Z$/, "")} +0000 UTC`;
+}
