@@ -82,7 +82,7 @@ export class Pool {
 
   /** When the next `wake` is due, in ms of the clock given to `step`. A late wake is safe. */
   get wakeAtMs(): number {
-    return Math.min(this.#swim.wakeAtMs, this.#timers.nextAtMs, this.#serf.tracker.wakeAtMs, this.#serf.coalescers.wakeAtMs);
+    return Math.min(this.#swim.wakeAtMs, this.#timers.nextAtMs, this.#serf.tracker.wakeAtMs, this.#serf.coalescers.wakeAtMs, this.#serf.gaps.wakeAtMs);
   }
 
   /** Applies one input. Effects are appended in the order to run them. Never throws on what a peer sent. The result is that of `Swim.step`. */
@@ -192,6 +192,10 @@ export class Pool {
     if (this.#swim.wakeAtMs <= nowMs) this.#swim.step({ kind: "wake" }, nowMs, out);
     for (let timer = this.#timers.popDue(nowMs); timer !== undefined; timer = this.#timers.popDue(nowMs)) this.#timer(timer, nowMs, out);
     this.#serf.tracker.wake(nowMs, out);
+    if (this.#serf.gaps.wake(nowMs)) {
+      this.#serf.report.count("serf.events.gap_sync", out);
+      this.#swim.requestSync(nowMs);
+    }
     this.#serf.coalescers.wake(nowMs, (event) => out.push({ kind: "event", event }));
   }
 

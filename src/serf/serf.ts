@@ -7,7 +7,7 @@ import type { Endpoint } from "../base/endpoint.ts";
 import { ipFromBytes, ipToBytes } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
-import { queryTimeoutNs } from "../swim/timing.ts";
+import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
 import type { SwimDelegate, SwimMember } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import {
@@ -23,6 +23,7 @@ import {
 import { QueryFlag, SerfMessageType, type QueryMessage, type Relay, type SerfPushPull, type UserEventMessage } from "../wire/serf-messages.ts";
 import { CoalescerChain } from "./coalescer.ts";
 import { Coordinates } from "./coordinates.ts";
+import { EventGaps } from "./event-gaps.ts";
 import { EventRing, type EventVerdict } from "./event-ring.ts";
 import { INTERNAL_PREFIX, InternalQueries } from "./internal-queries.ts";
 import { LAMPORT_TIME_MAX, LamportClock } from "./lamport-clock.ts";
@@ -67,6 +68,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   readonly eventClock = new LamportClock();
   readonly queryClock = new LamportClock();
   readonly events: EventRing;
+  readonly gaps: EventGaps;
   readonly queues: SerfQueues;
   readonly tracker: QueryTracker;
   readonly responder: QueryResponder;
@@ -101,6 +103,9 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.tracker = new QueryTracker(this.report);
     this.responder = new QueryResponder({ name, responseSizeMax }, this.membership, random, this.report);
     this.internal = new InternalQueries({ name, encrypted, responseSizeMax }, this.membership, this.responder, this.report);
+    const { profile } = config;
+    const pushPullIntervalMs = (): number => pushPullScaleNs(profile.pushPullIntervalMs * NS_PER_MS, this.membership.table.size) / NS_PER_MS;
+    this.gaps = new EventGaps({ gossipIntervalMs: profile.gossipIntervalMs, pushPullIntervalMs }, this.events, restored?.eventClock ?? 0);
     this.coordinates = config.coordinates ? new Coordinates(name, random, this.report) : null;
     this.coalescers = new CoalescerChain(config.coalesceMembers, config.coalesceUserEvents);
     const writerConfig = { rejoinAfterLeave: config.rejoinAfterLeave, compactMinBytes: SNAPSHOT_COMPACT_MIN_BYTES };
@@ -270,6 +275,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       this.report.log("warn", `serf: received old event ${name} from time ${lamportTime} (current: ${this.eventClock.time})`, out);
     } else if (verdict === "full") this.report.count("serf.events.refused", out);
     if (verdict !== "new") return verdict;
+    this.gaps.seen(lamportTime, nowMs);
     this.report.count("serf.events", out);
     this.#emit({ kind: "user", lamportTime, name, payload, coalesce }, nowMs, out);
     return verdict;
@@ -394,6 +400,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       const { lamportTime } = slot;
       for (const { name, payload } of slot.events) this.#userEvent({ lamportTime, name, payload, coalesce: false }, nowMs, out);
     }
+    // What is missing now came before us: the contact has told all that it knows.
+    if (join && remote.eventTime > 0) this.gaps.settle(remote.eventTime - 1);
   }
 }
 

@@ -225,3 +225,16 @@ export class Net {
     });
   }
 }
+
+/** `count` pools that all know each other. */
+export function cluster(count: number, changes: Partial<PoolConfig> = {}): { readonly net: Net; readonly hosts: readonly Host[] } {
+  const net = new Net();
+  const hosts = Array.from({ length: count }, (_, i) => net.start(`n${i + 1}`, changes));
+  const [first, ...rest] = hosts as [Host, ...Host[]];
+  for (const host of rest) net.join(host, first);
+  net.until(() => hosts.every((host) => host.view.filter((line) => line.endsWith(" alive")).length === count), 20_000);
+  return { net, hosts };
+}
+
+/** Parameters of a query that asks everybody and wants no acks. */
+export const PLAIN_QUERY = { filterNodes: [], filterTags: new Map(), requestAck: false, relayFactor: 0, timeoutMs: 0 };

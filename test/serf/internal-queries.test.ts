@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cluster, Net, PLAIN_QUERY, type Host } from "./harness.ts";
+import type { KeyResult } from "../../src/serf/types.ts";
+
+const KEY = Buffer.alloc(16, 7).toString("base64");
+
+function keysReply(host: Host, request: number): { readonly result: KeyResult; readonly errors: readonly string[] } {
+  const reply = host.reply(request);
+  assert.ok(reply?.value.kind === "keys");
+  return { result: reply.value.result, errors: reply.errors };
+}
+
+test("keys are changed on every node before it says so, and listed with their counts", () => {
+  const { net, hosts } = cluster(3, { encrypted: () => true });
+  const [first] = hosts as [Host];
+  for (const host of hosts) host.keys = [KEY];
+  const install = net.command(first, { kind: "keys", operation: "install", key: KEY });
+  net.until(() => first.reply(install) !== undefined, 5000);
+  assert.deepEqual(keysReply(first, install), { result: { nodes: 3, responses: 3, failures: 0, messages: new Map(), keys: new Map() }, errors: [] });
+  for (const host of hosts) {
+    const change = host.effects.find((effect) => effect.kind === "keyring");
+    assert.ok(change?.kind === "keyring" && change.operation === "install");
+    assert.deepEqual(Buffer.from(change.key).toString("base64"), KEY);
+    assert.ok(host.logs.includes("[info] serf: Received install-key query"));
+    assert.ok(!host.events.some((event) => event.kind === "query"), "an internal query was shown");
+  }
+  const list = net.command(first, { kind: "keys", operation: "list", key: "" });
+  net.until(() => first.reply(list) !== undefined, 5000);
+  assert.deepEqual(keysReply(first, list).result.keys, new Map([[KEY, 3]]));
+});
+
+test("without encryption every node reports a failure", () => {
+  const { net, hosts } = cluster(2);
+  const [first] = hosts as [Host];
+  const request = net.command(first, { kind: "keys", operation: "use", key: KEY });
+  net.until(() => first.reply(request) !== undefined, 10_000);
+  const { result, errors } = keysReply(first, request);
+  assert.deepEqual(errors, ["2/2 nodes reported failure"]);
+  const message = "No keyring to modify (encryption not enabled)";
+  assert.deepEqual(result.messages, new Map([["n1", message], ["n2", message]]));
+});
+
+test("nodes that do not answer make the operation fail after its time", () => {
+  const { net, hosts } = cluster(3, { encrypted: () => true });
+  const [first, , third] = hosts as [Host, Host, Host];
+  third.isCut = true;
+  const request = net.command(first, { kind: "keys", operation: "remove", key: KEY });
+  net.advance(1000);
+  assert.equal(first.reply(request), undefined);
+  net.advance(4000);
+  assert.deepEqual(keysReply(first, request).errors, ["2/3 nodes reported success"]);
+});
+
+test("a key that is no base64 is refused at once with an empty result", () => {
+  const net = new Net();
+  const host = net.start("n1", { encrypted: () => true });
+  const { result, errors } = keysReply(host, net.command(host, { kind: "keys", operation: "install", key: "not base64!" }));
+  assert.deepEqual(errors, ["illegal base64 data at input byte 3"]);
+  assert.deepEqual([result.nodes, result.responses], [0, 0]);
+});
+
+test("a key list that is too long for a response is cut, and says so (serf#546)", () => {
+  const { net, hosts } = cluster(2, { encrypted: () => true });
+  const [first] = hosts as [Host];
+  const keys = Array.from({ length: 200 }, (_, i) => Buffer.alloc(32, i).toString("base64"));
+  for (const host of hosts) host.keys = keys;
+  const request = net.command(first, { kind: "keys", operation: "list", key: "" });
+  net.until(() => first.reply(request) !== undefined, 5000);
+  const { result, errors } = keysReply(first, request);
+  assert.deepEqual(errors, []);
+  const message = result.messages.get("n2") ?? "";
+  const shown = Number(/^truncated key list response, showing first (\d+) of 200 keys$/.exec(message)?.[1]);
+  assert.ok(shown > 15 && shown < 30, message);
+  assert.equal(result.keys.size, shown);
+  for (const host of hosts) {
+    for (const effect of host.effects) if (effect.kind === "packet") for (const bytes of effect.messages) assert.ok(bytes.length <= 1025);
+  }
+});
+
+test("a ping query brings acks and nothing else", () => {
+  const { net, hosts } = cluster(3);
+  const [first] = hosts as [Host];
+  net.command(first, { kind: "query", name: "_serf_ping", payload: null, params: { ...PLAIN_QUERY, requestAck: true } });
+  net.advance(5000);
+  assert.equal(first.effects.filter((effect) => effect.kind === "queryAck").length, 3);
+  assert.equal(first.effects.filter((effect) => effect.kind === "queryResponse").length, 0);
+});
+
+test("of two nodes with one name the newcomer loses the vote and stops", () => {
+  const { net, hosts } = cluster(4);
+  const [first, second] = hosts as [Host, Host];
+  const claimant = net.start("n2");
+  net.join(claimant, first);
+  net.until(() => claimant.effects.some((effect) => effect.kind === "stop"), 60_000);
+  assert.ok(claimant.logs.some((line) => /^\[warn\] serf: minority in name conflict resolution, quiting \[0 \/ \d+\]$/.test(line)));
+  assert.ok(!second.effects.some((effect) => effect.kind === "stop"));
+  assert.ok(first.logs.some((line) => line.includes("serf: Name conflict for 'n2' both 10.0.0.2:7946 and 10.0.0.5:7946 are claiming")));
+});
