@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { GOSSIP_QUEUE_MAX, NodeRuntime, SLICE_MS, type PlainMessage, type PoolPort } from "../../src/io/node-runtime.ts";
+import type { NodeEffect, NodeMachine, PoolName } from "../../src/node/types.ts";
+import type { PoolEffect, PoolInput } from "../../src/serf/types.ts";
+import { MessageType } from "../../src/wire/gossip-messages.ts";
+import { within } from "./support/agents.ts";
+
+/** A machine that notes its inputs and answers as told; a step takes `stepMs` of the test's clock. */
+class FakeMachine implements NodeMachine {
+  wakeAtMs = Infinity;
+  readonly inputs: PoolInput[] = [];
+  wakes = 0;
+  depth = 0;
+  answer: (input: PoolInput) => readonly PoolEffect[] = () => [];
+  onStep = (): void => undefined;
+  onWake = (): void => {
+    this.wakeAtMs = Infinity;
+  };
+
+  step(pool: PoolName, input: PoolInput, _nowMs: number, out: NodeEffect[]): boolean {
+    this.depth += 1;
+    assert.equal(this.depth, 1, "a core runs to completion");
+    this.inputs.push(input);
+    this.onStep();
+    for (const effect of this.answer(input)) out.push({ pool, effect });
+    this.depth -= 1;
+    return false;
+  }
+
+  wake(): void {
+    this.wakes += 1;
+    this.onWake();
+  }
+}
+
+class FakePort implements PoolPort {
+  readonly applied: PoolEffect[] = [];
+  flushes = 0;
+  onApply: (effect: PoolEffect) => void = () => undefined;
+
+  apply(effect: PoolEffect): void {
+    this.applied.push(effect);
+    this.onApply(effect);
+  }
+
+  settle(): void {
+    assert.fail("nothing is settled here");
+  }
+
+  flush(): void {
+    this.flushes += 1;
+  }
+}
+
+function setUp(): { machine: FakeMachine; port: FakePort; runtime: NodeRuntime; clock: { nowMs: number }; dropped: number[] } {
+  const machine = new FakeMachine();
+  const clock = { nowMs: 0 };
+  const dropped: number[] = [];
+  const runtime = new NodeRuntime(machine, { now: () => clock.nowMs, dropped: (messages) => dropped.push(messages) });
+  const port = new FakePort();
+  runtime.attach("lan", port);
+  return { machine, port, runtime, clock, dropped };
+}
+
+const from = { ip: "127.0.0.1", port: 1 };
+const message = (type: number): PlainMessage => ({ from, bytes: Uint8Array.of(type), low: 0, high: 0 });
+const types = (machine: FakeMachine): number[] => machine.inputs.map((input) => (input.kind === "message" ? (input.bytes[0] as number) : -1));
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("effects run in order; an input caused by an effect waits for the others; packets go once per turn", () => {
+  const { machine, port, runtime } = setUp();
+  machine.answer = (input) => (input.kind === "streamOpened" ? [{ kind: "streamClose", stream: 1 }, { kind: "streamClose", stream: 2 }] : []);
+  port.onApply = (effect) => {
+    if (effect.kind === "streamClose") runtime.submit("lan", { kind: "streamFailed", stream: effect.stream, error: "x" });
+  };
+  runtime.submit("lan", { kind: "streamOpened", stream: 9 });
+  assert.deepEqual(machine.inputs.map(({ kind }) => kind), ["streamOpened", "streamFailed", "streamFailed"]);
+  assert.deepEqual(port.applied.map((effect) => effect.kind === "streamClose" && effect.stream), [1, 2]);
+  assert.equal(port.flushes, 1);
+});
+
+test("a command resolves with its own reply", async () => {
+  const { machine, runtime } = setUp();
+  machine.answer = (input) => (input.kind === "leave" ? [{ kind: "reply", request: input.request, value: { kind: "none" }, errors: [`r${input.request}`] }] : []);
+  const replies = await Promise.all([runtime.request("lan", (request) => ({ kind: "leave", request })), runtime.request("lan", (request) => ({ kind: "leave", request }))]);
+  assert.deepEqual(replies.map(({ errors }) => errors[0]), ["r1", "r2"]);
+});
+
+test("probes overtake gossip", () => {
+  const { machine, runtime } = setUp();
+  runtime.deliver("lan", [message(MessageType.user), message(MessageType.alive), message(MessageType.ping), message(MessageType.ack)]);
+  assert.deepEqual(types(machine), [MessageType.ping, MessageType.ack, MessageType.user, MessageType.alive]);
+});
+
+test("a huge batch is done in slices; a command that comes between does not wait for its end", async () => {
+  const { machine, runtime, clock } = setUp();
+  machine.onStep = () => {
+    clock.nowMs += 0.25;
+  };
+  const count = 200;
+  runtime.deliver("lan", Array.from({ length: count }, () => message(MessageType.user)));
+  const firstSlice = machine.inputs.length;
+  assert.ok(firstSlice >= SLICE_MS / 0.25 && firstSlice < count / 4, `first slice of ${firstSlice}`);
+  runtime.submit("lan", { kind: "streamOpened", stream: 1 });
+  assert.equal(machine.inputs[firstSlice]?.kind, "streamOpened");
+  for (let turn = 0; turn < count && machine.inputs.length <= count; turn += 1) await nextTurn();
+  assert.equal(machine.inputs.length, count + 1);
+});
+
+test("gossip beyond the queue's bound is dropped and told; probes still get in", async () => {
+  const { machine, runtime, clock, dropped } = setUp();
+  machine.onStep = () => {
+    clock.nowMs += 1;
+  };
+  runtime.deliver("lan", [...Array.from({ length: GOSSIP_QUEUE_MAX + 100 }, () => message(MessageType.user)), message(MessageType.ping)]);
+  assert.deepEqual(dropped, [100]);
+  assert.equal(types(machine)[0], MessageType.ping);
+  runtime.stop();
+  const before = machine.inputs.length;
+  await nextTurn();
+  assert.equal(machine.inputs.length, before, "nothing is applied after the stop");
+});
+
+test("the machine is woken when it asked to be, also between the slices of a flood", async () => {
+  const { machine, runtime, clock } = setUp();
+  const woken = new Promise<void>((resolve) => {
+    machine.onWake = () => {
+      machine.wakeAtMs = Infinity;
+      resolve();
+    };
+  });
+  machine.onStep = () => {
+    clock.nowMs += 0.5;
+  };
+  machine.wakeAtMs = 5;
+  runtime.deliver("lan", Array.from({ length: 100 }, () => message(MessageType.user)));
+  await within(woken, "wake during the flood");
+  assert.ok(machine.inputs.length < 100, "before the flood is over");
+  runtime.stop();
+});
+
+test("an earlier deadline moves the timer, a late one waits", async () => {
+  const machine = new FakeMachine();
+  const runtime = new NodeRuntime(machine, { now: () => performance.now(), dropped: () => undefined });
+  const woken = new Promise<number>((resolve) => {
+    machine.onWake = () => {
+      machine.wakeAtMs = Infinity;
+      resolve(performance.now());
+    };
+  });
+  machine.wakeAtMs = performance.now() + 3_600_000;
+  runtime.submit("lan", { kind: "streamOpened", stream: 1 });
+  const dueMs = performance.now() + 20;
+  machine.wakeAtMs = dueMs;
+  runtime.submit("lan", { kind: "streamOpened", stream: 2 });
+  assert.equal(machine.wakes, 0);
+  assert.ok((await within(woken, "wake")) >= dueMs);
+  runtime.stop();
+});
