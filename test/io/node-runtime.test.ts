@@ -116,7 +116,7 @@ test("gossip beyond the queue's bound is dropped and told; probes still get in",
   runtime.deliver("lan", [...Array.from({ length: GOSSIP_QUEUE_MAX + 100 }, () => message(MessageType.user)), message(MessageType.ping)]);
   assert.deepEqual(dropped, [100]);
   assert.equal(types(machine)[0], MessageType.ping);
-  runtime.stop();
+  runtime.stop(new Error("stopped"));
   const before = machine.inputs.length;
   await nextTurn();
   assert.equal(machine.inputs.length, before, "nothing is applied after the stop");
@@ -137,7 +137,7 @@ test("the machine is woken when it asked to be, also between the slices of a flo
   runtime.deliver("lan", Array.from({ length: 100 }, () => message(MessageType.user)));
   await within(woken, "wake during the flood");
   assert.ok(machine.inputs.length < 100, "before the flood is over");
-  runtime.stop();
+  runtime.stop(new Error("stopped"));
 });
 
 test("an earlier deadline moves the timer, a late one waits", async () => {
@@ -156,5 +156,5 @@ test("an earlier deadline moves the timer, a late one waits", async () => {
   runtime.submit("lan", { kind: "streamOpened", stream: 2 });
   assert.equal(machine.wakes, 0);
   assert.ok((await within(woken, "wake")) >= dueMs);
-  runtime.stop();
+  runtime.stop(new Error("stopped"));
 });

@@ -73,6 +73,17 @@ function rawConnect(t: TestContext, port: number): Socket {
 
 const closed = (socket: Socket): Promise<void> => within(new Promise((resolve) => (socket.closed ? resolve() : socket.once("close", () => resolve()))), "connection closed");
 
+/** Waits until the server has noticed what its peers did. */
+function openStreams(side: Side, count: number): Promise<void> {
+  return within(
+    new Promise<void>((resolve) => {
+      const look = (): void => (side.streams.open === count ? resolve() : void setImmediate(look));
+      look();
+    }),
+    `${count} open streams`,
+  );
+}
+
 test("request and answer over a dialled stream, encrypted too", async (t) => {
   for (const keys of [[], [new Uint8Array(16)]]) {
     const server = new Side(t, { keys, onMessage: answer });
@@ -154,7 +165,7 @@ test("a peer that dribbles is cut off at the deadline, whatever it still sends",
   t.after(() => clearInterval(dribble));
   socket.write(PUSH_PULL.subarray(0, 3));
   await closed(socket);
-  assert.equal(server.streams.open, 0);
+  await openStreams(server, 0);
   assert.equal(server.told.length, 0);
 });
 
@@ -173,13 +184,7 @@ test(`push/pulls beyond ${PUSH_PULLS_MAX} at once are closed, others go on; slot
   const freed = Promise.race(sockets.map((socket) => new Promise<void>((resolve) => socket.resume().once("close", () => resolve()))));
   server.streams.close(-1);
   await within(freed, "the served peer is closed");
-  await within(
-    new Promise<void>((resolve) => {
-      const look = (): void => (server.streams.open === PUSH_PULLS_MAX ? resolve() : void setImmediate(look)); // The others and the ping.
-      look();
-    }),
-    "the slot is free",
-  );
+  await openStreams(server, PUSH_PULLS_MAX); // The others and the ping.
   rawConnect(t, port).write(PUSH_PULL);
   assert.equal((await server.next()).text, "pushPull");
 });
