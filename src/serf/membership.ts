@@ -223,6 +223,18 @@ export class Membership {
     return row !== undefined && lamportTime <= this.table.statusTime(row);
   }
 
+  /**
+   * Somebody knows an intent about us that is newer than our last one: a leave of an earlier run, or one that is out of date. Whoever
+   * believes it shows us as leaving, and only we can end that, with a newer join. (The original says nothing, and may stay "leaving" at
+   * some nodes for as long as it runs: after a restart from a snapshot, or after a join through a node that missed the leave.)
+   */
+  objectTo(lamportTime: number, nowMs: number, out: PoolEffect[]): void {
+    const row = this.table.find(this.#config.name);
+    if (row === undefined || lamportTime <= this.table.statusTime(row)) return;
+    this.clock.witness(lamportTime);
+    this.announceJoin(nowMs, out);
+  }
+
   /** Tells everybody that we are here, with the current clock. */
   announceJoin(nowMs: number, out: PoolEffect[]): void {
     const lamportTime = this.clock.time;

@@ -388,11 +388,19 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     for (const name of left) {
       // One more, because the time on record is that of the intent itself; but not for a member that we too hold for left: else two nodes
       // would push each other's times up for ever, until they outrun the join with which the member comes back.
-      const isNews = this.membership.status(name) !== "left";
+      const status = this.membership.status(name);
+      // SWIM has merged the same peer's members already: who is alive to us after that has come back since, and the list is out of date. The
+      // original shows such a member as leaving for ever, because nothing tells the member so that it could object. Ourselves: we object.
+      if (status === "alive" && name !== this.#config.name) continue;
+      const isNews = status !== "left";
       const lamportTime = Math.min((remote.statusTimes.get(name) ?? 0) + (isNews ? 1 : 0), LAMPORT_TIME_MAX);
       this.membership.leaveIntent(lamportTime, name, false, nowMs, out);
     }
-    for (const [name, lamportTime] of remote.statusTimes) if (!left.has(name)) this.membership.joinIntent(lamportTime, name, nowMs);
+    for (const [name, lamportTime] of remote.statusTimes) {
+      if (left.has(name)) continue;
+      if (name === this.#config.name && this.#host.isRunning()) this.membership.objectTo(lamportTime, nowMs, out);
+      else this.membership.joinIntent(lamportTime, name, nowMs);
+    }
 
     if (join && this.#host.isIgnoringOldEvents()) this.events.raiseMinTime(remote.eventTime);
     for (const slot of remote.events) {

@@ -46,6 +46,8 @@ export class Host {
 
   /** Time of the wake-up on the agenda that counts; others are stale. */
   wakeAtUs = Infinity;
+  /** Wakes in a row after which the process wanted to be woken at the same moment. */
+  wakesAtOnce = 0;
   readonly streams = new Map<number, StreamEnd>();
   nextAcceptedStream = -1;
   acceptedCount = 0;

@@ -22,8 +22,10 @@ export class Ledger {
   queriesSent = 0;
   queryAcks = 0;
   queryResponses = 0;
-  /** Members declared failed although they ran, were not paused and had been running for a while. */
+  /** Members declared failed although they ran undisturbed for a while: no pause, and no cut anywhere. */
   falseFailures = 0;
+  /** When the last cut or extra loss ended, in µs. */
+  disturbedUntilUs = 0;
   /** Members declared failed that were indeed gone, and the time from their end to each report. */
   readonly detectionMs: number[] = [];
   /** When the last process of each host ended, in µs; -1 if none has. */

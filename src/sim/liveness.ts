@@ -69,12 +69,12 @@ export class LivenessChecker {
     return seen === "alive" || seen === "suspect" || seen === "leaving" ? "it is gone" : null;
   }
 
-  /** Each event of the retained window is with every node that has run since before it was sent. */
+  /** Each event of the retained window that some node still holds is with every node that has been a member since before it was sent. */
   eventProblems(): string[] {
     const problems: string[] = [];
     const newest = this.#newestEventTime();
     for (const event of this.#ledger.events) {
-      if (event.lamportTime === 0 || event.lamportTime < newest - this.#rules.eventBufferSize) continue;
+      if (event.lamportTime === 0 || event.lamportTime < newest - this.#rules.eventBufferSize || !this.#isHeld(event)) continue;
       for (const host of this.#sim.hosts) {
         if (!this.isOwed(event, host) || event.deliveredUs[host.index] !== -1) continue;
         problems.push(`${host.name} never got ${event.name} (Lamport time ${event.lamportTime}) of ${event.origin.name}`);
@@ -82,6 +82,11 @@ export class LivenessChecker {
       }
     }
     return problems;
+  }
+
+  /** Some running node has it, so that it can still be passed on: an event may die with the only node that ever had it. */
+  #isHeld(event: SentEvent): boolean {
+    return this.#sim.hosts.some((host) => host.running && !host.leaving && event.deliveredUs[host.index] !== -1);
   }
 
   /** The node was a running member when the event was sent and still is the same run, and does not ignore events of that time. */

@@ -74,13 +74,9 @@ export class Network {
     this.#rules = this.#rules.filter((other) => other !== rule);
   }
 
-  /** Cuts, partitions and extra losses end; the base conditions stay. */
-  removeAllRules(): void {
-    this.#rules = [];
-  }
-
-  get ruleCount(): number {
-    return this.#rules.length;
+  /** Some link suffers from a rule now. */
+  get isDisturbed(): boolean {
+    return this.#rules.length > 0;
   }
 
   /**
@@ -107,11 +103,6 @@ export class Network {
   isDuplicated(): boolean {
     const { duplicatePpm } = this.#config;
     return duplicatePpm > 0 && this.#random.below(MILLION) < duplicatePpm;
-  }
-
-  /** Whether some rule cuts the direction completely. */
-  isCut(from: number, to: number): boolean {
-    return this.#rules.some((rule) => rule.lossPpm >= MILLION && rule.from[from] === 1 && rule.to[to] === 1);
   }
 
   #occupyUplink(from: number, bytes: number, nowUs: number, patient: boolean): number {

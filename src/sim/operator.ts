@@ -68,19 +68,26 @@ export class Operator implements SimObserver {
 
   /** Joins one node of `to`, until it worked or the process is gone. */
   join(host: Host, to: Selector): void {
-    const target = to.kind === "earlier" ? this.#earlier(host) : this.#sample(this.select(to, this.#sim.hosts), 1)[0];
-    if (!host.running || host.leaving || target === undefined || target === host) return;
+    const target = to.kind === "earlier" ? this.#earlier(host) : this.#sample(this.select(to, this.#members(host)), 1)[0];
+    if (!host.running || host.leaving) return;
     const { run } = host;
+    const retry = (): void => this.#sim.after(JOIN_RETRY_US, () => host.run === run && this.join(host, to));
+    if (target === undefined) return retry();
     const targets = [{ name: "", to: target.endpoint }];
     this.#sim.command(
       host,
       (request) => ({ kind: "join", request, targets, ignoreOld: true, errors: [] }),
       (effect) => {
         if (effect.kind !== "reply") return;
-        if (effect.errors.length === 0) host.joinedAtUs = this.#sim.nowUs;
-        else this.#sim.after(JOIN_RETRY_US, () => host.run === run && this.join(host, to.kind === "earlier" ? to : { kind: "random", count: 1 }));
+        if (effect.errors.length > 0) return retry();
+        host.joinedAtUs = this.#sim.nowUs;
       },
     );
+  }
+
+  /** Whom an operator would name to join: nodes in use, not one that has just been started and is alone itself; the first node always. */
+  #members(besides: Host): Host[] {
+    return this.#sim.hosts.filter((host) => host !== besides && ((host.running && !host.leaving && host.joinedAtUs >= 0) || host.index === 0));
   }
 
   #earlier(host: Host): Host | undefined {
@@ -159,7 +166,10 @@ export class Operator implements SimObserver {
   disturb(from: readonly Host[], to: readonly Host[], lossPpm: number, delayUs: number, forUs: number): void {
     const rule: LinkRule = { from: this.#mask(from), to: this.#mask(to), lossPpm, delayUs };
     this.#sim.network.addRule(rule);
-    this.#sim.after(forUs, () => this.#sim.network.removeRule(rule));
+    this.#sim.after(forUs, () => {
+      this.#sim.network.removeRule(rule);
+      this.#ledger.disturbedUntilUs = this.#sim.nowUs;
+    });
   }
 
   /** Splits the hosts in groups of (nearly) equal size that hear nothing of each other. */

@@ -6,7 +6,8 @@
  *                member that was forgotten may come back lower. Simulated members never change their address, the other exception.)
  *  own-incarnation is the same rule at the node itself.
  *  left          A table shows "left" only for a member that was asked to leave, and one shown as left turns alive only after that
- *                member has started a new run. The same holds for the member events given to the application.
+ *                member has started a new run. The same holds for the member events given to the application, once SWIM too shows
+ *                the member as left (one that is leaving and suspected is reported as left, but may still object).
  *  lamport       The three Lamport clocks of a run never go back.
  *  once          A run delivers each user event and each query at most once.
  *  internal      Queries named `_serf_…` are never delivered.
@@ -167,7 +168,8 @@ export class SafetyChecker implements SimObserver {
   #checkMemberEvent(host: Host, memory: Memory, type: string, name: string): void {
     const member = this.#indexOf.get(name);
     if (member === undefined) return this.#sim.violate("left", `${host.name} reports ${type} of ${name}, which never existed`);
-    if (type === "member-leave") memory.eventLeft[member] = 1;
+    // A member that was leaving when it was declared dead is reported as left too, and may still object.
+    if (type === "member-leave" && isShownAs(host, name, "left")) memory.eventLeft[member] = 1;
     if (type === "member-join") {
       const wasLeft = memory.eventLeft[member] === 1;
       memory.eventLeft[member] = 0;
@@ -185,7 +187,8 @@ export class SafetyChecker implements SimObserver {
       if (endedUs >= 0) ledger.detectionMs.push((nowUs - endedUs) / 1000);
       return;
     }
-    const quietSinceUs = Math.max(accused.startedAtUs, accused.stallEndedAtUs, host.startedAtUs, host.stallEndedAtUs);
+    const disturbedUs = this.#sim.network.isDisturbed ? nowUs : ledger.disturbedUntilUs;
+    const quietSinceUs = Math.max(accused.startedAtUs, accused.stallEndedAtUs, host.startedAtUs, host.stallEndedAtUs, disturbedUs);
     const isFalse = !accused.leaving && !accused.isStalled(nowUs) && (this.#limits.noFalseFailures || nowUs - quietSinceUs > SETTLED_US);
     if (!isFalse) return;
     ledger.falseFailures += 1;
@@ -204,4 +207,11 @@ export class SafetyChecker implements SimObserver {
     if (memory.delivered.has(key)) this.#sim.violate("once", `${host.name} delivered ${key} twice in one run`);
     memory.delivered.add(key);
   }
+}
+
+function isShownAs(host: Host, name: string, state: string): boolean {
+  const table = host.machine?.view.gauges.table;
+  if (table === undefined) return false;
+  for (let row = 0; row < table.size; row += 1) if (table.nameAt(row) === name) return table.stateAt(row) === state;
+  return false;
 }

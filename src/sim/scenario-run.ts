@@ -94,6 +94,7 @@ export class ScenarioRun {
 
   #play(untilUs: number): void {
     const { sim } = this;
+    sim.runUntil(Math.min(untilUs, sim.nowUs)); // What is due at this very moment, such as the first steps of the script.
     while (sim.nowUs < untilUs && sim.violations.length === 0) {
       sim.runUntil(Math.min(untilUs, sim.nowUs + POLL_US));
       this.#noteRejoins();

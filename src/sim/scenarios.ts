@@ -159,12 +159,14 @@ function oneWay(nodes: number): Scenario {
 
 function flapping(nodes: number): Scenario {
   const steps = startAndJoin(2 * SECOND_MS);
-  for (let atMs = 20 * SECOND_MS; atMs < 80 * SECOND_MS; atMs += 6 * SECOND_MS) {
-    steps.push(at(atMs, { kind: "kill", nodes: { kind: "share", perMille: 30 }, power: false }));
-    steps.push(at(atMs + 3 * SECOND_MS, { kind: "restart", nodes: ALL, snapshot: (atMs / SECOND_MS) % 4 === 0 }));
+  for (let round = 0; round < 6; round += 1) {
+    const killMs = (20 + 10 * round) * SECOND_MS;
+    // Down for 3 s, too short to be noticed, and for 9 s, long enough, in turn.
+    steps.push(at(killMs, { kind: "kill", nodes: { kind: "share", perMille: 50 }, power: round % 3 === 0 }));
+    steps.push(at(killMs + (round % 2 === 0 ? 9 : 3) * SECOND_MS, { kind: "restart", nodes: ALL, snapshot: round % 4 < 2 }));
   }
   return {
-    ...base("flapping", "a few processes die and come back every 6 s, in turn with and without their snapshot", nodes),
+    ...base("flapping", "a few processes die and come back every 10 s, with and without their snapshot", nodes),
     steps,
     expect: troubled(90 * SECOND_MS),
     durationMs: 90 * SECOND_MS,

@@ -17,6 +17,11 @@ import type { SwimEffect } from "./types.ts";
 const NACK_PROTOCOL_MIN = 4;
 const TCP_PING_PROTOCOL_MIN = 3;
 const CRC_PROTOCOL_MIN = 5;
+/**
+ * How long a member that left stays known, in ms. Memberlist before 0.3.1 never forgets it, later ones as soon as a dead one (30 s): then a
+ * peer that was cut off meanwhile brings it back as alive, and it ends as failed. A quarter of an hour outlasts most cuts and bounds the table.
+ */
+const LEFT_KEPT_MS = 15 * 60_000;
 
 interface Probe {
   readonly slot: number;
@@ -173,8 +178,9 @@ export class Prober {
     const self = this.#core.selfSlot;
     table.startRound((slot) => {
       const state = table.state(slot);
-      const isGone = state === StateCode.dead || state === StateCode.left;
-      return isGone && slot !== self && nowMs - table.changedAtMs(slot) > gossipToTheDeadMs;
+      if (slot === self || (state !== StateCode.dead && state !== StateCode.left)) return false;
+      const keptMs = state === StateCode.left ? Math.max(gossipToTheDeadMs, LEFT_KEPT_MS) : gossipToTheDeadMs;
+      return nowMs - table.changedAtMs(slot) > keptMs;
     }, random);
   }
 
