@@ -1,0 +1,4 @@
+import { testLifeOfACluster } from "./life-of-a-cluster.ts";
+
+testLifeOfACluster("plain and compressed", []);
+testLifeOfACluster("plain and uncompressed", ["-disable-compression"]);
