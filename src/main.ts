@@ -1,22 +1,65 @@
 #!/usr/bin/env node
-/** The program: chooses the persona and the command. */
-import { agentCommand } from "./cli/serf/agent.ts";
+/** Chooses the persona and runs the command. Reads nothing that the command does not need: `members` must be as quick as an empty program. */
+import { basename } from "node:path";
+import { encodeUtf8 } from "./base/utf8.ts";
 import type { CliContext } from "./cli/context.ts";
 
-const context: CliContext = {
-  out: (text) => void process.stdout.write(`${text}\n`),
-  err: (text) => void process.stderr.write(`${text}\n`),
-  env: process.env,
-  onInterrupt: (listener) => void process.once("SIGINT", listener),
-};
+const USAGE = `Usage: muster <persona> <command> [<args>]
 
-const [persona, command, ...words] = process.argv.slice(2);
-if (persona !== "serf" || command !== "agent") {
-  context.err("Usage: muster serf agent [options]");
-  process.exitCode = 127;
-} else if (words.some((word) => /^--?h(elp)?$/.test(word))) context.err(agentCommand.usage);
-else {
-  const exitCode = await agentCommand.run(context, words);
-  // Handlers that still run and idle children must not hold the process; what was written goes out first.
-  process.stdout.write("", () => process.exit(exitCode));
+Personas:
+    serf      The Serf agent and its commands
+
+A link to this program named serf acts as that persona.
+
+Examples:
+
+  muster serf agent -node=web-1 -bind=127.0.0.1
+  muster serf members
+  muster serf --help
+`;
+
+const exitCode = await main(process.argv.slice(2), basename(process.argv[1] ?? ""));
+// Handlers that still run and idle children must not hold the process; what was written goes out first.
+process.stdout.write("", () => process.exit(exitCode));
+
+async function main(words: readonly string[], program: string): Promise<number> {
+  // A reader that went away, as in `muster serf monitor | head -1`, is no error.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+  const named = program === "serf" || program === "consul";
+  const persona = named ? program : words[0];
+  const rest = named ? words : words.slice(1);
+  switch (persona) {
+    case "serf":
+      return (await import("./cli/serf/persona.ts")).runSerf(processContext(), rest);
+    case "consul":
+      process.stderr.write("The consul persona is not offered yet.\nhint: `muster serf --help` shows what is\n");
+      return 1;
+    case "-h":
+    case "-help":
+    case "--help":
+      process.stderr.write(USAGE);
+      return 0;
+    case "-v":
+    case "--version":
+      return (await import("./cli/serf/version.ts")).printVersion(processContext());
+    case undefined:
+      process.stderr.write(USAGE);
+      return 127;
+    default:
+      process.stderr.write(`${USAGE}\nhint: there is no persona ${persona}\n`);
+      return 127;
+  }
+}
+
+function processContext(): CliContext {
+  return {
+    // By bytes: a name that is no UTF-8 leaves as it came.
+    out: (text) => void process.stdout.write(encodeUtf8(`${text}\n`)),
+    err: (text) => void process.stderr.write(encodeUtf8(`${text}\n`)),
+    env: process.env,
+    onInterrupt: (listener) => void process.once("SIGINT", listener),
+  };
 }

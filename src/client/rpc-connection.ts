@@ -183,7 +183,7 @@ export class RpcConnection {
     if (this.#closed !== null) return;
     this.#closed = error;
     this.#socket.destroy();
-    for (const waiting of [...this.#waiting.values()]) waiting.closed(error);
+    for (const waiting of this.#waiting.values()) waiting.closed(error);
     this.#waiting.clear();
     this.#onClosed();
   }

@@ -101,9 +101,7 @@ export function encodeCoordinate(coordinate: IpcCoordinate): Uint8Array {
 // --- Decoders, for clients. Field names in Go's declaration order.
 
 const HEADER = new Schema("Seq", "Error");
-const MEMBER = new Schema(
-  ...["Name", "Addr", "Port", "Tags", "Status", "ProtocolMin", "ProtocolMax", "ProtocolCur", "DelegateMin", "DelegateMax", "DelegateCur"],
-);
+const MEMBER = new Schema("Name", "Addr", "Port", "Tags", "Status", "ProtocolMin", "ProtocolMax", "ProtocolCur", "DelegateMin", "DelegateMax", "DelegateCur");
 const MEMBERS = new Schema("Members");
 const JOIN = new Schema("Num");
 const KEYS = new Schema("Messages", "Keys", "NumNodes", "NumErr", "NumResp");
@@ -166,9 +164,17 @@ function readMember(reader: Reader): IpcMember {
   });
   const number = (field: number): number => numbers.get(field) ?? 0;
   return {
-    ...{ name, addr: addr ?? new Uint8Array(0), port: number(2), tags, status },
-    ...{ protocolMin: number(5), protocolMax: number(6), protocolCur: number(7) },
-    ...{ delegateMin: number(8), delegateMax: number(9), delegateCur: number(10) },
+    name,
+    addr: addr ?? new Uint8Array(0),
+    port: number(2),
+    tags,
+    status,
+    protocolMin: number(5),
+    protocolMax: number(6),
+    protocolCur: number(7),
+    delegateMin: number(8),
+    delegateMax: number(9),
+    delegateCur: number(10),
   };
 }
 

@@ -2,6 +2,7 @@
 import { startRpcServer } from "../../io/rpc-server.ts";
 import { SerfAgent } from "../../io/serf-agent.ts";
 import type { Command, CliContext } from "../context.ts";
+import { flagNames } from "../command.ts";
 import { AGENT_FLAGS } from "./agent-flags.ts";
 import { runAgent, type AgentSignal, type AgentWorld } from "./agent-run.ts";
 import { AgentUi } from "./agent-ui.ts";
@@ -63,5 +64,6 @@ Example:
 
 export const agentCommand: Command = {
   usage: USAGE,
+  flagNames: flagNames(AGENT_FLAGS),
   run: (context: CliContext, args) => runAgent(args, USAGE, new AgentUi(context), world),
 };
