@@ -36,7 +36,6 @@ export class Gossiper {
     let crc = true;
     for (const slot of this.#picked) {
       const { endpoint, versions } = table.record(slot);
-      if (endpoint.ip === "") continue;
       to.push(endpoint);
       crc &&= (versions[1] ?? 0) >= CRC_PROTOCOL_MIN;
     }

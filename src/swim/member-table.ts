@@ -12,7 +12,7 @@ const STATE_NAMES = ["dead", "alive", "suspect", "dead", "left"] as const satisf
 
 /** Times are kept in tenths of a second since the table was made: 32 bits reach 13 years, and nothing that reads them needs more precision. */
 const TICK_MS = 100;
-/** Room beyond the shared records' size when the arrays grow, as a divisor: an eighth. */
+/** Spare room when the arrays grow: an eighth of the records, at least eight. */
 const GROWTH_DIVISOR = 8;
 const GROWTH_MIN = 8;
 
@@ -197,8 +197,10 @@ export class MemberTable implements MemberTableView {
 
   #reserve(slot: number): void {
     if (slot < this.#states.length) return;
-    const wanted = Math.max(slot + 1, this.#records.capacity);
-    const length = wanted + Math.max(GROWTH_MIN, Math.trunc(wanted / GROWTH_DIVISOR));
+    const { capacity } = this.#records;
+    // Where nodes share the records, they soon know all there is: no spare room then. Whoever meets a name first makes some.
+    const spare = slot + 1 < capacity ? 0 : Math.max(GROWTH_MIN, Math.trunc(capacity / GROWTH_DIVISOR));
+    const length = capacity + spare;
     this.#incarnations = grown(this.#incarnations, new Uint32Array(length));
     this.#states = grown(this.#states, new Uint8Array(length));
     this.#changes = grown(this.#changes, new Uint32Array(length));

@@ -107,7 +107,7 @@ export class Swim<Out> {
     this.#announce(config.meta, 0, nowMs, out as SwimEffect[]);
   }
 
-  /** When the next `wake` is due, in ms of the clock given to `step`. A late wake is safe. */
+  /** When the next `wake` is due, in ms of the clock given to `step`; in the past when something waits to be said after silence. A late wake is safe. */
   get wakeAtMs(): number {
     return Math.min(
       this.#prober.nextAtMs,
@@ -213,6 +213,11 @@ export class Swim<Out> {
     this.#outbox.sendBare(to, [encodeUser(payload)], false, out as SwimEffect[]);
   }
 
+  /** Lets go of the shared records; the machine must not be used afterwards. For a node that ends while others of its process go on. */
+  close(): void {
+    this.#core.table.close();
+  }
+
   /** Asks for a push/pull soon: the layer above knows that it misses something. At most one per `earlySyncMs`. */
   requestSync(nowMs: number): void {
     this.#syncs.request(nowMs);
@@ -232,9 +237,12 @@ export class Swim<Out> {
   #noticePause(nowMs: number): void {
     const lateMs = nowMs - this.#expectedAtMs;
     if (lateMs < PAUSE_MS_MIN) return;
-    this.#prober.postpone(lateMs);
-    this.#suspicions.postpone(lateMs, nowMs);
-    if (lateMs >= this.#core.config.profile.probeTimeoutMs) this.#core.awareness.apply(1);
+    const { probeTimeoutMs } = this.#core.config.profile;
+    // What was due at the very moment we fell asleep needs some time too: the socket is read after this step.
+    const graceMs = Math.min(lateMs, probeTimeoutMs);
+    this.#prober.postpone(lateMs + graceMs);
+    this.#suspicions.postpone(lateMs + graceMs, nowMs);
+    if (lateMs >= probeTimeoutMs) this.#core.awareness.apply(1);
   }
 
   #settle(out: SwimEffect[]): void {

@@ -1,4 +1,5 @@
 /** A virtual network of Swim machines for tests: seeded, datagrams with latency and loss, streams without sockets. Small on purpose; `src/sim` is the real one. */
+import { toHex } from "../../src/base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../../src/base/endpoint.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MemberRecords } from "../../src/swim/member-records.ts";
@@ -11,7 +12,6 @@ export const SERF_VERSIONS = Uint8Array.of(1, 5, 2, 2, 5, 5);
 /** A delegate that records what it is told and has nothing to say. */
 export class RecordingDelegate implements SwimDelegate<SwimEffect> {
   readonly seen: string[] = [];
-  user: Uint8Array[] = [];
   waiting: Uint8Array[] = [];
   memberJoined({ name }: SwimMember): void {
     this.seen.push(`joined ${name}`);
@@ -26,7 +26,7 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
     this.seen.push(`conflict ${existing.name} ${formatEndpoint(existing)} ${formatEndpoint(other)}`);
   }
   userMessage(payload: Uint8Array): boolean {
-    this.user.push(payload);
+    this.seen.push(`user ${toHex(payload)}`);
     return false;
   }
   takeBroadcasts(overhead: number, limit: number): readonly Uint8Array[] {
@@ -51,8 +51,8 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
   ackPayload(): Uint8Array | null {
     return null;
   }
-  pingCompleted({ name }: SwimMember, rttMs: number): void {
-    this.seen.push(`rtt ${name} ${rttMs}`);
+  pingCompleted({ name }: SwimMember, rttMs: number, payload: Uint8Array | null): void {
+    this.seen.push(`rtt ${name} ${rttMs}${payload === null ? "" : ` payload=${toHex(payload)}`}`);
   }
 }
 
@@ -91,6 +91,8 @@ export class FakeNetwork {
   packets = 0;
   /** Lost datagrams per thousand. */
   lossPermille = 0;
+  /** Datagrams that never arrive. */
+  cut: (from: FakeNode, to: FakeNode) => boolean = () => false;
 
   constructor(seed: number) {
     this.random = new SeededRandom(seed);
@@ -164,7 +166,7 @@ export class FakeNetwork {
           for (const to of effect.to) {
             this.packets += 1;
             const peer = this.#byEndpoint.get(formatEndpoint(to));
-            if (peer === undefined || this.random.below(1000) < this.lossPermille) continue;
+            if (peer === undefined || this.cut(node, peer) || this.random.below(1000) < this.lossPermille) continue;
             for (const bytes of effect.messages) this.#deliver(peer, { kind: "message", from: node.endpoint, bytes }, this.nowMs + 1);
           }
           break;

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SeededRandom } from "../../src/base/random.ts";
+import { MemberRecords } from "../../src/swim/member-records.ts";
+import { MemberTable, StateCode, type MemberContent } from "../../src/swim/member-table.ts";
+
+const VERSIONS = Uint8Array.of(1, 5, 2, 2, 5, 5);
+
+function content(last: number, meta = 0): MemberContent {
+  return { addr: Uint8Array.of(10, 0, last >> 8, last & 255), port: 7946, meta: Uint8Array.of(meta), versions: VERSIONS };
+}
+
+test("nodes of one process share records; the last one to let go frees them", () => {
+  const records = new MemberRecords();
+  const random = new SeededRandom(1);
+  const [a, b] = [new MemberTable(records, 0), new MemberTable(records, 0)];
+  const slot = a.add("x", content(1), 0, random);
+  assert.equal(b.slotOf("x"), -1, "one node's member is unknown to the other");
+  assert.equal(b.add("x", content(1), 0, random), slot);
+  assert.equal(a.record(slot), b.record(slot), "the same object");
+
+  b.setContent(slot, content(1, 9));
+  assert.deepEqual(a.record(slot).meta, Uint8Array.of(0), "a change of one view leaves the other alone");
+  assert.deepEqual(b.record(slot).meta, Uint8Array.of(9));
+  a.setContent(slot, content(1, 9));
+  assert.equal(a.record(slot), b.record(slot));
+
+  a.close();
+  assert.equal(records.slotOf("x"), slot);
+  b.close();
+  assert.equal(records.slotOf("x"), -1);
+  assert.equal(a.add("y", content(2), 0, random), slot, "the slot is used again");
+  assert.equal(a.record(slot).name, "y");
+});
+
+test("counts, rows and times follow the states", () => {
+  const table = new MemberTable(new MemberRecords(), 5000);
+  const random = new SeededRandom(2);
+  for (let i = 0; i < 40; i += 1) table.setState(table.add(`n${i}`, content(i), 6000, random), StateCode.alive, 6000);
+  assert.deepEqual([table.size, table.aliveCount, table.livingCount], [40, 40, 40]);
+  const slot = table.slotOf("n7");
+  table.setState(slot, StateCode.suspect, 7000);
+  assert.deepEqual([table.aliveCount, table.livingCount, table.countOf(StateCode.suspect)], [39, 40, 1]);
+  table.setState(slot, StateCode.left, 9000);
+  assert.equal(table.livingCount, 39);
+  assert.equal(table.changedAtMs(slot), 9000);
+  const names = Array.from({ length: table.size }, (_, row) => table.nameAt(row));
+  assert.equal(new Set(names).size, 40);
+  assert.equal(names.filter((_, row) => table.stateAt(row) === "left").length, 1);
+
+  const before = table.revision;
+  table.startRound((at) => at === slot, random);
+  assert.deepEqual([table.size, table.slotOf("n7"), table.countOf(StateCode.left)], [39, -1, 0]);
+  assert.ok(table.revision > before);
+});
+
+test("a view of a member costs 15 bytes at 10,000 members", () => {
+  const records = new MemberRecords();
+  const random = new SeededRandom(3);
+  const first = new MemberTable(records, 0);
+  const second = new MemberTable(records, 0);
+  for (let i = 0; i < 10_000; i += 1) first.add(`node-${i}`, content(i), 0, random);
+  for (let i = 0; i < 10_000; i += 1) second.add(`node-${i}`, content(i), 0, random);
+  assert.ok(first.bytes <= 17 * first.size, `${first.bytes / first.size} bytes for whoever meets them first`);
+  assert.ok(second.bytes <= 15 * second.size, `${second.bytes / second.size} bytes for the others`);
+});
