@@ -8,7 +8,7 @@ import { encodeUtf8 } from "../base/utf8.ts";
 import { parseEventFilters } from "./event-filter.ts";
 import type { MembersAnswer } from "./ipc-members.ts";
 import { IpcStreams, QUERIES_MAX, STREAMS_MAX } from "./ipc-streams.ts";
-import type { IpcAnswer, IpcCall, IpcConfig, IpcEffect, IpcInput, IpcView } from "./ipc-types.ts";
+import type { IpcAnswer, IpcCall, IpcConfig, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "./ipc-types.ts";
 import { IPC_VERSION, IpcError, type IpcSeq, type QueryRequest, type RequestHeader, type TagsRequest } from "../wire/ipc-messages.ts";
 import { decodeRequestBody, decodeRequestHeader, hasBody, isCommand, type CommandWithBody, type IpcRequest } from "../wire/ipc-requests.ts";
 import { encodeCoordinate, encodeJoin, encodeKeys, encodeResponseHeader, encodeStats } from "../wire/ipc-responses.ts";
@@ -81,6 +81,16 @@ export class IpcSession {
     return this.#closed;
   }
 
+  /**
+   * Queues a record without sending it, so that the many records of one turn leave in one write. True when a `flush` should not wait for
+   * the end of the turn, because a queue could overflow.
+   */
+  offer(input: IpcRecordInput): boolean {
+    if (this.#closed) return false;
+    this.#streams.add(input);
+    return this.#streams.crowded && !this.#blocked;
+  }
+
   /** Applies one input; effects are appended to `out` in the order to run them. `nowMs` is the clock of query deadlines. */
   step(input: IpcInput, nowMs: number, out: IpcEffect[]): void {
     if (this.#closed) return;
@@ -93,13 +103,11 @@ export class IpcSession {
         this.#answer(input.answer, out);
         break;
       case "event":
-        this.#streams.event(input.event);
-        break;
       case "log":
-        this.#streams.log(input.line);
-        break;
       case "queryRecord":
-        this.#streams.queryRecord(input.query, input.record);
+        this.#streams.add(input);
+        break;
+      case "flush":
         break;
       case "blocked":
         this.#blocked = true;

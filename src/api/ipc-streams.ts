@@ -3,7 +3,7 @@
  * queue of its own that fills only while the client does not read.
  */
 import { passesFilters, type EventFilter } from "./event-filter.ts";
-import type { IpcEffect, IpcEvent } from "./ipc-types.ts";
+import type { IpcEffect, IpcEvent, IpcRecordInput } from "./ipc-types.ts";
 import { RecordQueue } from "./record-queue.ts";
 import type { IpcSeq, QueryReplyRecord } from "../wire/ipc-messages.ts";
 import { encodeLog, encodeMemberEvent, encodeQueryEvent, encodeQueryReply, encodeResponseHeader, encodeUserEvent } from "../wire/ipc-responses.ts";
@@ -61,6 +61,7 @@ export class IpcStreams {
   /** Queries shown to this client, by the id it knows them by. */
   readonly #pending = new Map<number, { readonly token: number; readonly deadlineMs: number }>();
   #lastId = 0;
+  #added = 0; // Records since the last flush.
   readonly #reported = new WeakMap<Stream, number>(); // Drops already told.
 
   hasStream(seq: IpcSeq): boolean {
@@ -120,7 +121,19 @@ export class IpcStreams {
     }
   }
 
-  event(event: IpcEvent): void {
+  add(input: IpcRecordInput): void {
+    this.#added += 1;
+    if (input.kind === "event") this.#event(input.event);
+    else if (input.kind === "log") this.#monitor?.queue.push(input.line, input.line.length);
+    else this.#queryRecord(input.query, input.record);
+  }
+
+  /** So much was added since the last `flush` that some queue may be half full. */
+  get crowded(): boolean {
+    return this.#added >= STREAM_QUEUE_MAX / 2;
+  }
+
+  #event(event: IpcEvent): void {
     const word = event.kind === "members" ? event.type : event.kind;
     const name = event.kind === "members" ? "" : event.name;
     for (const stream of this.#streams.values()) {
@@ -131,11 +144,7 @@ export class IpcStreams {
     }
   }
 
-  log(line: string): void {
-    this.#monitor?.queue.push(line, line.length);
-  }
-
-  queryRecord(query: number, record: QueryReplyRecord): void {
+  #queryRecord(query: number, record: QueryReplyRecord): void {
     const stream = this.#queries.get(query);
     if (stream === undefined || stream.done) return;
     if (record.kind === "done") stream.done = true;
@@ -154,6 +163,7 @@ export class IpcStreams {
 
   /** Sends what waits, at most about `bytesMax`, taking turns between the streams. Returns the bytes sent. */
   flush(bytesMax: number, out: IpcEffect[]): number {
+    this.#added = 0;
     let sent = 0;
     let before = -1;
     while (sent < bytesMax && sent !== before) {

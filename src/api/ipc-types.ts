@@ -61,12 +61,18 @@ export type IpcEvent =
       readonly deadlineMs: number;
     };
 
+/** Something for a stream, a monitor or a query of the client. */
+export type IpcRecordInput =
+  | { readonly kind: "event"; readonly event: IpcEvent }
+  | { readonly kind: "log"; readonly line: string }
+  | { readonly kind: "queryRecord"; readonly query: number; readonly record: QueryReplyRecord };
+
 export type IpcInput =
   | { readonly kind: "data"; readonly bytes: Uint8Array }
   | { readonly kind: "answer"; readonly answer: IpcAnswer }
-  | { readonly kind: "event"; readonly event: IpcEvent }
-  | { readonly kind: "log"; readonly line: string }
-  | { readonly kind: "queryRecord"; readonly query: number; readonly record: QueryReplyRecord }
+  | IpcRecordInput
+  /** Send what `offer` has queued. */
+  | { readonly kind: "flush" }
   /** The socket's buffer is full: nothing more is sent until `resume`. */
   | { readonly kind: "blocked" }
   /** Room again, or the next turn after `more` was true. */

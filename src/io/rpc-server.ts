@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { RE2JS } from "re2js";
 import { IpcSession } from "../api/ipc-session.ts";
 import { MembersAnswer } from "../api/ipc-members.ts";
-import type { IpcAnswer, IpcCall, IpcEffect, IpcInput, IpcView } from "../api/ipc-types.ts";
+import type { IpcAnswer, IpcCall, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "../api/ipc-types.ts";
 import { AssertionError } from "../base/assert.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { monotonicMs } from "./clock.ts";
@@ -122,6 +122,7 @@ class Connection {
   #output: Uint8Array[] = [];
   #depth = 0; // Steps inside steps: a log line that an effect writes may come back to our own monitor.
   #scheduled = false;
+  #flushing = false; // A flush is due at the end of this turn.
   #closed = false;
 
   constructor(socket: Socket, { options, members, view }: Shared, onClosed: () => void) {
@@ -148,6 +149,19 @@ class Connection {
     for (const effect of effects) this.#run(effect);
     this.#depth -= 1;
     if (this.#depth === 0) this.#afterStep();
+  }
+
+  /** Records of one turn leave together: a system call for each would cost more than all the rest. */
+  #offer(input: IpcRecordInput): void {
+    if (this.#closed) return;
+    if (this.#session.offer(input)) this.#step({ kind: "flush" });
+    else if (!this.#flushing) {
+      this.#flushing = true;
+      setImmediate(() => {
+        this.#flushing = false;
+        this.#step({ kind: "flush" });
+      });
+    }
   }
 
   /** Writes what has gathered, then tells the session how the socket stands. */
@@ -197,7 +211,7 @@ class Connection {
         return;
       case "watchEvents":
         this.#events?.();
-        this.#events = effect.on ? this.#options.agent.subscribe((event) => this.#step({ kind: "event", event })) : null;
+        this.#events = effect.on ? this.#options.agent.subscribe((event) => this.#offer({ kind: "event", event })) : null;
         return;
       case "watchLogs":
         return this.#watchLogs(effect.level);
@@ -220,7 +234,7 @@ class Connection {
     this.#logs?.close();
     this.#logs = null;
     const parsed = level === null ? null : parseLogLevel(level);
-    if (parsed !== null) this.#logs = this.#options.logs.subscribe(parsed, (line) => this.#step({ kind: "log", line }), { replay: true });
+    if (parsed !== null) this.#logs = this.#options.logs.subscribe(parsed, (line) => this.#offer({ kind: "log", line }), { replay: true });
   }
 
   async #answer(call: IpcCall): Promise<void> {
@@ -253,7 +267,7 @@ class Connection {
         const cancel = await agent.query(call.name, call.payload, call, (record) => {
           done ||= record.kind === "done";
           if (done) this.#queries.delete(call.query);
-          this.#step({ kind: "queryRecord", query: call.query, record });
+          this.#offer({ kind: "queryRecord", query: call.query, record });
         });
         if (this.#closed) cancel();
         else if (!done) this.#queries.set(call.query, cancel);

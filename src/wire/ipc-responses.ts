@@ -12,6 +12,11 @@ const writer = new Writer("rpc");
 const ERROR_KEY = encodeKey("Error");
 const SEQ_KEY = encodeKey("Seq");
 const MEMBERS_KEY = encodeKey("Members");
+const COALESCE_KEY = encodeKey("Coalesce");
+const EVENT_KEY = encodeKey("Event");
+const LAMPORT_TIME_KEY = encodeKey("LTime");
+const NAME_KEY = encodeKey("Name");
+const PAYLOAD_KEY = encodeKey("Payload");
 
 const rpc = (value: Encodable): Uint8Array => encodeValue(value, "rpc");
 
@@ -55,7 +60,8 @@ export function encodeMemberEvent(type: string, members: readonly IpcMember[]): 
 }
 
 export function encodeUserEvent(event: Extract<StreamRecord, { readonly kind: "user" }>): Uint8Array {
-  return rpc({ Coalesce: event.coalesce, Event: "user", LTime: event.lamportTime, Name: event.name, Payload: event.payload });
+  writer.mapHead(5).raw(COALESCE_KEY).bool(event.coalesce).raw(EVENT_KEY).text("user").raw(LAMPORT_TIME_KEY).int(event.lamportTime);
+  return writer.raw(NAME_KEY).text(event.name).raw(PAYLOAD_KEY).bytes(event.payload).finish();
 }
 
 export function encodeQueryEvent(event: Omit<Extract<StreamRecord, { readonly kind: "query" }>, "kind">): Uint8Array {

@@ -750,5 +750,7 @@ export function decodeValue(reader: Reader): MsgpackValue {
 
 /** The bytes of one value. */
 export function encodeValue(value: Encodable, profile: Profile): Uint8Array {
-  return new Writer(profile).value(value).finish();
+  return valueWriters[profile].value(value).finish();
 }
+
+const valueWriters = { gossip: new Writer("gossip"), rpc: new Writer("rpc") } as const;
