@@ -350,7 +350,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   localState(): Uint8Array {
     const { table } = this.membership;
     const statusTimes = new Map<string, number>();
-    for (const row of table.rows()) statusTimes.set(table.info(row).name, table.statusTime(row));
+    for (const row of table.rows()) {
+      // Receivers take these times for joins. The time of a leave that is under way must not reach anybody as one before the leave itself
+      // does: it would be refused as old, and the member would end as failed. (The original has this hole.)
+      const isLeaving = table.status(row) === "leaving";
+      statusTimes.set(table.info(row).name, isLeaving ? Math.max(0, table.statusTime(row) - 1) : table.statusTime(row));
+    }
     return encodeSerfPushPull({
       lamportTime: this.membership.clock.time,
       statusTimes,

@@ -47,6 +47,15 @@ test("a graceful leave shows left, a crash shows failed", () => {
   assert.ok(first.view.includes("n2 left"));
 });
 
+test("a push/pull in the middle of a leave does not turn it into a failure", () => {
+  const { net, hosts } = cluster(2);
+  const [first, second] = hosts as [Host, Host];
+  net.command(second, { kind: "leave" });
+  net.join(first, second); // Before any gossip could carry the leave.
+  net.until(() => first.view.includes("n2 left") || first.view.includes("n2 failed"), 20_000);
+  assert.ok(first.view.includes("n2 left"));
+});
+
 test("after a leave commands are refused in the original's words, and the node goes on answering", () => {
   const { net, hosts } = cluster(2);
   const [first, second] = hosts as [Host, Host];
