@@ -9,8 +9,9 @@ import { parseArgs } from "node:util";
 import { SeededRandom } from "../src/base/random.ts";
 import type { Kernel, PreparedKernel } from "./kernel.ts";
 import { broadcastQueueKernels } from "./kernels/broadcast-queue.ts";
+import { wireKernels } from "./kernels/wire.ts";
 
-const KERNELS: readonly Kernel[] = [...broadcastQueueKernels];
+const KERNELS: readonly Kernel[] = [...broadcastQueueKernels, ...wireKernels];
 const DEFAULT_SEED = 1;
 const HASH_CHARS = 12;
 

@@ -1,0 +1,137 @@
+/** Codecs, LZW, and a 20-event packet in and out, on 256 distinct inputs each. */
+import { assert } from "../../src/base/assert.ts";
+import { EMPTY_BYTES } from "../../src/base/bytes.ts";
+import type { Random } from "../../src/base/random.ts";
+import { NodeSealer } from "../../src/io/node-sealer.ts";
+import { decodePacketMessage, encodeAlive, encodeUser } from "../../src/wire/gossip-codec.ts";
+import type { Alive } from "../../src/wire/gossip-messages.ts";
+import { compressLzw, decompressLzw } from "../../src/wire/lzw.ts";
+import { openPacket, packPlain, sealPacket, type SealOptions } from "../../src/wire/packet.ts";
+import type { Sealer } from "../../src/wire/sealer.ts";
+import { decodeSerfMessage, encodeTags, encodeUserEvent } from "../../src/wire/serf-codec.ts";
+import type { UserEventMessage } from "../../src/wire/serf-messages.ts";
+import type { Kernel, PreparedKernel } from "../kernel.ts";
+
+const INPUTS = 256;
+const EVENTS_PER_PACKET = 20;
+const INFLATED_MAX = 1 << 20;
+
+const plain = new NodeSealer([]);
+
+function alives(random: Random): Alive[] {
+  return inputs((i) => ({
+    kind: "alive",
+    incarnation: random.below(70_000),
+    node: `node-${i}.example`,
+    addr: Uint8Array.of(10, 0, i >> 4, i),
+    port: 7946,
+    meta: encodeTags(new Map([["role", "web"], ["dc", `dc${i % 5}`]]), 5),
+    versions: Uint8Array.of(1, 5, 2, 2, 5, 5),
+  }));
+}
+
+function events(random: Random): UserEventMessage[] {
+  return inputs((i) => ({
+    kind: "userEvent",
+    lamportTime: 1000 + i,
+    name: `deploy-${i % 7}`,
+    payload: Uint8Array.from({ length: 20 }, () => random.below(256)),
+    coalesce: true,
+  }));
+}
+
+/** The messages of one gossip packet: 20 events out of 256. */
+function rounds(random: Random): Uint8Array[][] {
+  const messages = events(random).map((event) => encodeUser(encodeUserEvent(event)));
+  return inputs(() => Array.from({ length: EVENTS_PER_PACKET }, () => messages[random.below(INPUTS)] as Uint8Array));
+}
+
+function compounds(random: Random): Uint8Array[] {
+  return rounds(random).map((messages) => packed(messages, false));
+}
+
+function packed(messages: readonly Uint8Array[], compress: boolean): Uint8Array {
+  const plains = packPlain(messages, compress);
+  assert(plains.length === 1);
+  return plains[0] as Uint8Array;
+}
+
+function sealOptions(random: Random): SealOptions {
+  const sealer = new NodeSealer([Uint8Array.from({ length: 16 }, () => random.below(256))]);
+  return { crc: true, label: EMPTY_BYTES, sealer, encryptionVersion: 1, verifyOutgoing: true };
+}
+
+function inputs<T>(make: (i: number) => T): T[] {
+  return Array.from({ length: INPUTS }, (_, i) => make(i));
+}
+
+/** A kernel over inputs that `make` gives. */
+function kernel<T>(name: string, make: (random: Random) => readonly T[], run: (input: T) => Uint8Array | number): Kernel {
+  return {
+    name: `wire: ${name}`,
+    prepare(random): PreparedKernel {
+      const made = make(random);
+      return { inputCount: made.length, run: (i) => run(made[i] as T) };
+    },
+  };
+}
+
+/** A kernel that also needs a key. Nonces are random, so only lengths go into its hash. */
+function sealingKernel<T>(name: string, make: (random: Random, seal: SealOptions) => readonly T[], run: (input: T, seal: SealOptions) => Uint8Array | number): Kernel {
+  return {
+    name: `wire: ${name}`,
+    prepare(random): PreparedKernel {
+      const seal = sealOptions(random);
+      const made = make(random, seal);
+      return { inputCount: made.length, run: (i) => run(made[i] as T, seal) };
+    },
+  };
+}
+
+function open(packet: Uint8Array, sealer: Sealer): Uint8Array {
+  const { messages, drops } = openPacket(packet, { sealer, label: EMPTY_BYTES, verifyIncoming: true });
+  assert(drops.length === 0 && messages.length === EVENTS_PER_PACKET);
+  return messages[EVENTS_PER_PACKET - 1] as Uint8Array;
+}
+
+export const wireKernels: readonly Kernel[] = [
+  kernel(
+    "decode alive",
+    (random) => alives(random).map(encodeAlive),
+    (bytes) => {
+      const decoded = decodePacketMessage(bytes);
+      assert(decoded.ok && decoded.value.kind === "alive");
+      return decoded.value.incarnation;
+    },
+  ),
+  kernel("encode alive", alives, encodeAlive),
+  kernel(
+    "decode user event",
+    (random) => events(random).map(encodeUserEvent),
+    (bytes) => {
+      const decoded = decodeSerfMessage(bytes);
+      assert(decoded.ok && decoded.value.kind === "userEvent");
+      return decoded.value.lamportTime;
+    },
+  ),
+  kernel("encode user event", events, encodeUserEvent),
+  kernel("compress 20 events", compounds, compressLzw),
+  kernel(
+    "decompress 20 events",
+    (random) => compounds(random).map(compressLzw),
+    (bytes) => {
+      const inflated = decompressLzw(bytes, INFLATED_MAX);
+      assert(inflated.ok);
+      return inflated.value;
+    },
+  ),
+  kernel("pack 20 events", rounds, (messages) => packed(messages, false)),
+  sealingKernel("pack 20 events, LZW, CRC, AES", rounds, (messages, seal) => sealPacket(packed(messages, true), seal).length),
+  sealingKernel("seal a packed round for one target", compounds, (compound, seal) => sealPacket(compound, seal).length),
+  kernel("open 20 events", compounds, (packet) => open(packet, plain)),
+  sealingKernel(
+    "open 20 events, AES, CRC, LZW",
+    (random, seal) => rounds(random).map((messages) => sealPacket(packed(messages, true), seal)),
+    (packet, { sealer }) => open(packet, sealer),
+  ),
+];
