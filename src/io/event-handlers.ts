@@ -32,6 +32,10 @@ interface Job {
   readonly event: SerfEvent;
   readonly script: string;
   readonly bytes: number;
+  /** Settled once every script in front of this one has had its chance to answer the same query. */
+  readonly turn: Promise<unknown>;
+  /** Called when this one has had its own. */
+  readonly finished: () => void;
 }
 
 /** One `-event-handler`: its filters and what waits for it. */
@@ -84,14 +88,23 @@ export class EventHandlers {
   /** Queues the event for every handler that wants it, once per matching filter. Returns at once. */
   handle(event: SerfEvent): void {
     const bytes = sizeOf(event);
+    // Several handlers may answer one query: the first in the configuration's order wins, though they run side by side.
+    let turn: Promise<unknown> = Promise.resolve();
     for (const handler of this.#handlers) {
-      for (const { filter, script } of handler.scripts) if (matchesEvent(filter, event)) this.#enqueue(handler, { event, script, bytes });
+      for (const { filter, script } of handler.scripts) {
+        if (!matchesEvent(filter, event)) continue;
+        let finished: () => void = () => undefined;
+        const next = Promise.all([turn, new Promise<void>((resolve) => (finished = resolve))]);
+        this.#enqueue(handler, { event, script, bytes, turn, finished });
+        turn = next;
+      }
     }
   }
 
   #enqueue(handler: Handler, job: Job): void {
     if (handler.queue.length >= HANDLER_QUEUE_MAX || handler.queuedBytes + job.bytes > HANDLER_QUEUE_BYTES_MAX) {
       this.#deps.metrics.count("agent.event_handler.dropped", 1);
+      job.finished();
       handler.dropped += 1;
       // Once per overflow: a line per event would drown the log.
       if (handler.dropped === 1) this.#deps.log.write("warn", `agent: Event handler '${handler.spec}' is too slow, dropping events (${handler.queue.length} waiting)`);
@@ -115,8 +128,8 @@ export class EventHandlers {
     handler.running = false;
   }
 
-  /** Runs one script to its end and answers the query with its output. */
-  async #invoke({ event, script }: Job): Promise<void> {
+  /** Runs one script to its end. Its answer to a query may wait for the scripts in front of it; the handler's next event does not. */
+  async #invoke({ event, script, turn, finished }: Job): Promise<void> {
     const { runner, log, metrics } = this.#deps;
     const startMs = performance.now();
     const slow = setTimeout(() => log.write("warn", `agent: Script '${script}' slow, execution exceeding 1s`), SLOW_AFTER_MS);
@@ -132,14 +145,19 @@ export class EventHandlers {
     if (status !== "") {
       metrics.count("agent.event_handler.failed", 1);
       log.write("err", `agent: Error invoking script '${script}': ${status}`);
-    } else if (event.kind === "query" && output.length > 0) await this.#answer(event.token, eventText(event), output);
+    } else if (event.kind === "query" && output.length > 0) {
+      void this.#answer(event, turn, output).finally(finished);
+      return;
+    }
+    finished();
   }
 
-  async #answer(token: number, query: string, output: Uint8Array): Promise<void> {
+  async #answer(event: Extract<SerfEvent, { readonly kind: "query" }>, turn: Promise<unknown>, output: Uint8Array): Promise<void> {
+    await turn;
     try {
-      await this.#deps.respond(token, output);
+      await this.#deps.respond(event.token, output);
     } catch (error) {
-      this.#deps.log.write("warn", `agent: Failed to respond to query '${query}': ${error instanceof Error ? error.message : String(error)}`);
+      this.#deps.log.write("warn", `agent: Failed to respond to query '${eventText(event)}': ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 }

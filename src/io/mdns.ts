@@ -2,7 +2,7 @@
  * Discovery on the local network: answers for this node, and asks for others. Questions leave from a socket of their own, because members answer
  * to where a question came from, and a datagram to the shared port 5353 reaches just one of the processes bound to it.
  */
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { hostname, networkInterfaces } from "node:os";
 import type { MulticastDNS } from "multicast-dns";
 import { formatEndpoint } from "../base/endpoint.ts";
@@ -36,24 +36,24 @@ export async function startMdns(options: MdnsOptions): Promise<() => void> {
   const service: MdnsService = { cluster, node: agent.name, host: hostname(), advertise: agent.advertise };
   const joiner = new FoundMembers(options);
   const sockets: MulticastDNS[] = [];
-  const open = (family: Family, iface: string, settings: object): MulticastDNS => {
-    const socket = createSocket({ type: family, reuseAddr: true, ipv6Only: family === "udp6" });
-    const mdns = makeMdns({ type: family, ip: GROUPS[family], socket, ...(iface === "" ? {} : { interface: iface }), ...settings });
-    mdns.on("warning", (error: Error) => log.write("debug", `agent.mdns: ${error.message}`));
-    sockets.push(mdns);
-    return mdns;
-  };
   const askers: MulticastDNS[] = [];
   try {
     for (const { family, iface } of routes(options)) {
-      const responder = open(family, iface, { bind: family === "udp4" ? "0.0.0.0" : "::" });
+      const shared = createSocket({ type: family, reuseAddr: true, ipv6Only: family === "udp6" });
+      // Bound to no address of its own: datagrams to the group would not arrive there.
+      const bind = family === "udp4" ? "0.0.0.0" : "::";
+      const responder = makeMdns({ type: family, ip: GROUPS[family], socket: shared, bind, ...(iface === "" ? {} : { interface: iface }) });
+      responder.on("warning", (error: Error) => log.write("debug", `agent.mdns: ${error.message}`));
+      sockets.push(responder);
       await ready(responder);
       responder.on("error", (error: Error) => log.write("err", `agent.mdns: ${error.message}`));
       responder.on("query", (packet, from) => {
         const answers = (packet.questions ?? []).flatMap((question) => answersTo(question, service));
         if (answers.length > 0) responder.respond({ id: 0, answers }, { address: from.address, port: from.port });
       });
-      const asker = open(family, iface, { bind: false, multicast: false });
+      const socket = await boundSocket(family, iface);
+      const asker = makeMdns({ type: family, ip: GROUPS[family], socket, bind: false, multicast: false, ...(iface === "" ? {} : { interface: iface }) });
+      sockets.push(asker);
       asker.on("error", (error: Error) => log.write("err", `agent.mdns: Failed to poll for new hosts: ${error.message}`));
       asker.on("response", (packet) => joiner.add(membersIn([...(packet.answers ?? []), ...(packet.additionals ?? [])], cluster)));
       askers.push(asker);
@@ -74,6 +74,19 @@ export async function startMdns(options: MdnsOptions): Promise<() => void> {
     joiner.stop();
     for (const socket of sockets) socket.destroy();
   };
+}
+
+/** A socket on a port of its own whose questions leave by the interface; "" lets the system choose. */
+function boundSocket(family: Family, iface: string): Promise<Socket> {
+  const socket = createSocket({ type: family, ipv6Only: family === "udp6" });
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.bind(0, () => {
+      socket.removeListener("error", reject);
+      if (iface !== "") socket.setMulticastInterface(iface);
+      resolve(socket);
+    });
+  });
 }
 
 /** Resolves once the responder listens on the group. */

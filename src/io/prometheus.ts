@@ -3,7 +3,7 @@
  * Names that carry words of the user's (an event, a script) become labels.
  */
 import { createServer, type Server } from "node:http";
-import type { Counter, Histogram, Registry } from "prom-client";
+import type PromClient from "prom-client";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { listenErrorText } from "./go-errors.ts";
 import type { MetricSink, SerfAgentApi } from "./serf-agent-api.ts";
@@ -47,18 +47,18 @@ export function metricName(name: string): string {
 }
 
 export class Prometheus implements MetricSink {
-  readonly #registry: Registry;
-  readonly #makeCounter: (name: string) => Counter;
-  readonly #makeHistogram: (name: string) => Histogram;
-  readonly #scripts: Histogram<"script">;
+  readonly #registry: PromClient.Registry;
+  readonly #makeCounter: (name: string) => PromClient.Counter;
+  readonly #makeHistogram: (name: string) => PromClient.Histogram;
+  readonly #scripts: PromClient.Histogram<"script">;
   readonly #scriptNames = new Set<string>();
-  readonly #counters = new Map<string, Counter>();
-  readonly #histograms = new Map<string, Histogram>();
+  readonly #counters = new Map<string, PromClient.Counter>();
+  readonly #histograms = new Map<string, PromClient.Histogram>();
   readonly #declared: number;
   #agent: Pick<SerfAgentApi, "members" | "stats"> | null = null;
   #server: Server | null = null;
 
-  private constructor(client: typeof import("prom-client")) {
+  private constructor(client: typeof PromClient) {
     const registry = new client.Registry();
     const registers = [registry];
     this.#registry = registry;

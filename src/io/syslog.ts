@@ -29,7 +29,7 @@ export interface SyslogOptions {
   /** Where a daemon may listen; replaced in tests. */
   readonly sockets?: readonly string[];
   /** Told when `logger` ends by itself or cannot be started. */
-  onFailure(reason: string): void;
+  readonly onFailure: (reason: string) => void;
 }
 
 export class Syslog {

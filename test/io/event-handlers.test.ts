@@ -84,6 +84,19 @@ test("output answers a query; failure, no output and a second answer do not", as
   ]);
 });
 
+test("the first handler in order answers, even when a later one is quicker; one that does not answer lets the next", async () => {
+  const { handlers, runs, answers } = setup(["query=a", "query=b", "query=c"]);
+  const output = (text: string) => ({ output: Buffer.from(text), outputBytes: text.length });
+  handlers.handle(query("q", 7));
+  handlers.handle(query("q", 8));
+  await runs[2]?.end(output("c7"));
+  await runs[1]?.end(output("b7"));
+  assert.deepEqual(answers, []);
+  assert.equal(runs.length, 5); // Both went on with the next event.
+  await runs[0]?.end();
+  assert.deepEqual(answers, [[7, "b7"]]);
+});
+
 test("a full queue drops and counts, says so once, and tells the number when it has room again", async () => {
   const { handlers, runs, log, metrics } = setup(["h"]);
   for (let i = 0; i < HANDLER_QUEUE_MAX + 6; i += 1) handlers.handle(user("e", i));

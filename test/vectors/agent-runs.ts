@@ -121,7 +121,7 @@ async function runOurs(args: readonly string[], signals: readonly NodeJS.Signals
 /** Masks what differs from run to run, and our own additions. */
 function normalise(text: string): string {
   return text
-    .replace(/^muster: .*\n/gm, "") // What we add to an error.
+    .replace(/^hint: .*\n/gm, "") // What we add to an error.
     .replace(/Usage: serf agent [^]*$/, "<usage text>\n")
     .replace(/^ {4}\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /gm, "    DATE ")
     .replace(/ on [\d.]+:53: no such host/g, " on RESOLVER: no such host")

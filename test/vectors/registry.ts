@@ -8,6 +8,8 @@ import { checkCoalesce } from "./coalesce.ts";
 import { checkEncrypt } from "./encrypt.ts";
 import { checkAgentRuns } from "./agent-runs.ts";
 import { checkEventFilters } from "./event-filters.ts";
+import { checkEventHandlersExtra } from "./event-handlers-extra.ts";
+import { checkEventHandlers } from "./event-handlers.ts";
 import { checkGossipTcp, checkGossipUdp } from "./gossip-recordings.ts";
 import { checkLabel } from "./label.ts";
 import { checkLzw } from "./lzw.ts";
@@ -32,6 +34,8 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["encrypt", checkEncrypt],
   ["agent-runs", checkAgentRuns],
   ["event-filters", checkEventFilters],
+  ["event-handlers", checkEventHandlers],
+  ["event-handlers-extra", checkEventHandlersExtra],
   ["gossip-tcp", checkGossipTcp],
   ["gossip-udp", checkGossipUdp],
   ["label", checkLabel],

@@ -35,7 +35,7 @@ export class AgentUi {
 
   /** What to do about the error before. */
   hints(lines: readonly string[]): void {
-    for (const line of lines) this.#to.err(`muster: ${line}`);
+    for (const line of lines) this.#to.err(`hint: ${line}`);
   }
 
   /** What the original too sends to standard error: complaints about the command line, the dump of metrics. */
