@@ -62,6 +62,7 @@ export function invalidHandler(specs: readonly string[]): string {
 export class EventHandlers {
   readonly #deps: EventHandlerDeps;
   #handlers: readonly Handler[] = [];
+  #stopped = false;
 
   constructor(deps: EventHandlerDeps) {
     this.#deps = deps;
@@ -83,6 +84,13 @@ export class EventHandlers {
       const at = known.findIndex((handler) => handler.spec === spec);
       return at < 0 ? new Handler(spec) : (known.splice(at, 1)[0] as Handler);
     });
+  }
+
+  /** From now on nothing is started or reported; scripts that run are left to themselves. */
+  stop(): void {
+    this.#stopped = true;
+    for (const handler of this.#handlers) handler.queue.length = 0;
+    this.#handlers = [];
   }
 
   /** Queues the event for every handler that wants it, once per matching filter. Returns at once. */
@@ -136,6 +144,7 @@ export class EventHandlers {
     slow.unref();
     const { status, output, outputBytes } = await runner.run(script, handlerEnvironment(event, this.#deps.self()), handlerStdin(event));
     clearTimeout(slow);
+    if (this.#stopped) return;
     metrics.sample(`agent.invoke.${script}`, performance.now() - startMs);
     if (outputBytes > OUTPUT_BYTES_MAX) {
       log.write("warn", `agent: Script '${script}' generated ${outputBytes} bytes of output, truncated to ${OUTPUT_BYTES_MAX}`);

@@ -134,6 +134,7 @@ class AgentRun {
       return await this.#untilEnd();
     } finally {
       await agent.shutdown();
+      this.#handlers.stop();
       for (const cleanup of this.#cleanups.reverse()) await cleanup();
     }
   }
