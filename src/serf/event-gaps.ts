@@ -1,10 +1,13 @@
 /**
- * Notices that user events were missed. Lamport times of events have no holes: a node stamps an event with a time that follows one it
- * has seen. So a time that stays empty below a newer one is the mark of a lost event, which a push/pull with almost any member brings.
- * The original waits for its periodic push/pull, up to a minute later.
+ * Notices that user events were missed, or may have been, and asks for a push/pull, which brings them from almost any member. The
+ * original waits for its periodic one, up to a minute later.
+ * 1. Lamport times of events have no holes: a node stamps an event with a time that follows one it has seen. A time that stays empty
+ *    below a newer one is the mark of a lost event.
+ * 2. Events fired at the same moment share a time, so a lost one leaves no hole. That happens when more events come than packets carry:
+ *    each is then sent less often, and some miss a node. A node whose own queue was crowded therefore asks once the crowd has passed on.
  *
- * Two limits keep a false alarm (a peer that jumps ahead, an event lost everywhere) cheap: a gap is given up after a few exchanges, and
- * exchanges keep a distance that grows with the cluster as the periodic ones do.
+ * Limits keep false alarms (a peer that jumps ahead, an event lost everywhere, a flood) cheap: a gap is given up after a few exchanges,
+ * and exchanges keep a distance that grows with the cluster as the periodic ones do.
  */
 import type { EventRing } from "./event-ring.ts";
 
@@ -31,6 +34,7 @@ export class EventGaps {
   #watchedTo = 0;
   #tries = 0;
   #checkAtMs = Infinity;
+  #crowdCheckAtMs = Infinity;
   #lastSyncAtMs = -Infinity;
 
   /** `lamportTime`: events up to this time are not missed. */
@@ -42,7 +46,7 @@ export class EventGaps {
   }
 
   get wakeAtMs(): number {
-    return this.#checkAtMs;
+    return Math.min(this.#checkAtMs, this.#crowdCheckAtMs);
   }
 
   /** Events up to this time are not missed: they came before us, or nobody has them. */
@@ -58,8 +62,22 @@ export class EventGaps {
     if (this.#settled < this.#newest && this.#checkAtMs === Infinity) this.#watch(nowMs);
   }
 
+  /** More events wait to be sent than one packet carries. */
+  crowded(nowMs: number): void {
+    if (this.#crowdCheckAtMs === Infinity) this.#crowdCheckAtMs = Math.max(nowMs + this.#patienceMs, this.#earliestSyncMs);
+  }
+
   /** True when a push/pull should be made now. */
   wake(nowMs: number): boolean {
+    const forGap = this.#wakeForGap(nowMs);
+    const forCrowd = nowMs >= this.#crowdCheckAtMs;
+    if (forCrowd) this.#crowdCheckAtMs = Infinity;
+    if (!forGap && !forCrowd) return false;
+    this.#lastSyncAtMs = nowMs;
+    return true;
+  }
+
+  #wakeForGap(nowMs: number): boolean {
     if (nowMs < this.#checkAtMs) return false;
     this.#checkAtMs = Infinity;
     this.#advance();
@@ -69,13 +87,11 @@ export class EventGaps {
       if (this.#settled < this.#newest) this.#watch(nowMs);
       return false;
     }
-    const earliestMs = this.#lastSyncAtMs + this.#config.pushPullIntervalMs() / GAP_SYNC_DIVISOR;
-    if (nowMs < earliestMs) {
-      this.#checkAtMs = earliestMs;
+    if (nowMs < this.#earliestSyncMs) {
+      this.#checkAtMs = this.#earliestSyncMs;
       return false;
     }
     this.#tries += 1;
-    this.#lastSyncAtMs = nowMs;
     this.#checkAtMs = nowMs + this.#patienceMs;
     return true;
   }
@@ -84,6 +100,10 @@ export class EventGaps {
     this.#watchedTo = this.#newest;
     this.#tries = 0;
     this.#checkAtMs = nowMs + this.#patienceMs;
+  }
+
+  get #earliestSyncMs(): number {
+    return this.#lastSyncAtMs + this.#config.pushPullIntervalMs() / GAP_SYNC_DIVISOR;
   }
 
   get #patienceMs(): number {

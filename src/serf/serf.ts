@@ -210,7 +210,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       this.report.count("serf.msg.malformed", out);
       return false;
     }
-    const { intents, queries, events } = this.queues;
+    const { intents, queries } = this.queues;
     const { value } = decoded;
     switch (value.kind) {
       case "leave":
@@ -221,7 +221,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
         return this.membership.isSettled(value.lamportTime, value.node);
       case "userEvent": {
         const verdict = this.#userEvent(value, nowMs, out);
-        if (verdict === "new") this.#passOn(events, message, out);
+        if (verdict === "new") this.#broadcastEvent(message.slice(), nowMs, out);
         return verdict !== "full";
       }
       case "query": {
@@ -264,8 +264,14 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     if (message.length > limit) return `encoded user event exceeds configured limit of ${limit} bytes after encoding`;
     this.eventClock.increment();
     this.#userEvent(event, nowMs, out);
-    this.queues.add(this.queues.events, message, out);
+    this.#broadcastEvent(message, nowMs, out);
     return "";
+  }
+
+  #broadcastEvent(message: Uint8Array, nowMs: number, out: PoolEffect[]): void {
+    const { events } = this.queues;
+    this.queues.add(events, message, out);
+    if (events.bytes > this.#config.profile.packetSizeBytes) this.gaps.crowded(nowMs);
   }
 
   /** Only a new event is delivered, and its bytes should be passed on. */

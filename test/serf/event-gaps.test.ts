@@ -58,3 +58,15 @@ test("a peer that jumps ahead costs a bounded number of exchanges", () => {
   for (let nowMs = gaps.wakeAtMs; nowMs !== Infinity; nowMs = gaps.wakeAtMs) if (gaps.wake(nowMs)) asked += 1;
   assert.ok(asked <= 2 * GAP_TRIES_MAX, `${asked} exchanges`);
 });
+
+test("a crowded queue asks for one push/pull after the crowd has passed on, and again at a distance", () => {
+  const { gaps } = setUp();
+  gaps.crowded(0);
+  gaps.crowded(500);
+  assert.equal(gaps.wakeAtMs, 1000);
+  assert.equal(gaps.wake(999), false);
+  assert.equal(gaps.wake(1000), true);
+  assert.equal(gaps.wakeAtMs, Infinity);
+  gaps.crowded(1050);
+  assert.equal(gaps.wakeAtMs, 2050);
+});
