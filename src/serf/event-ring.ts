@@ -17,6 +17,9 @@ export const EVENT_RING_COUNT_MAX = 32_768;
 /** Most bytes of names and payloads in the whole ring; well below the 20 MiB that peers accept as push/pull state. */
 export const EVENT_RING_BYTES_MAX = 8 * 1024 * 1024;
 
+/** So many events of one time are compared without hashes. */
+const UNHASHED_MAX = 8;
+
 /** `new`: deliver and pass on. The rest: drop. `old`: older than the ring, worth a warning. */
 export type EventVerdict = "new" | "known" | "old" | "ignored" | "full";
 
@@ -28,8 +31,8 @@ interface RememberedEvent {
 interface Slot extends EventSlot {
   readonly lamportTime: number;
   readonly events: RememberedEvent[];
-  /** Hash of each event, compared before the bytes are. */
-  readonly hashes: number[];
+  /** Hash of each event, once there are many of them: then hashes are compared before bytes. */
+  hashes: number[] | null;
   bytes: number;
 }
 
@@ -73,19 +76,18 @@ export class EventRing {
     if (isOlderThanRing(clock.time, lamportTime, this.#slots.length)) return "old";
 
     const index = lamportTime % this.#slots.length;
-    const hash = hashEvent(name, payload);
     let slot = this.#slots[index] ?? null;
     if (slot === null || slot.lamportTime !== lamportTime) {
       this.#bytes -= slot?.bytes ?? 0;
       this.#count -= slot?.events.length ?? 0;
-      slot = { lamportTime, events: [], hashes: [], bytes: 0 };
+      slot = { lamportTime, events: [], hashes: null, bytes: 0 };
       this.#slots[index] = slot;
-    } else if (contains(slot, hash, name, payload)) return "known";
+    } else if (contains(slot, name, payload)) return "known";
 
     const bytes = utf8Length(name) + (payload?.length ?? 0);
     if (slot.events.length >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) return "full";
     slot.events.push({ name, payload });
-    slot.hashes.push(hash);
+    slot.hashes?.push(hashEvent(name, payload));
     slot.bytes += bytes;
     this.#bytes += bytes;
     this.#count += 1;
@@ -98,13 +100,19 @@ export function isOlderThanRing(currentTime: number, lamportTime: number, ringSi
   return currentTime > ringSize && lamportTime < currentTime - ringSize;
 }
 
-function contains(slot: Slot, hash: number, name: string, payload: Uint8Array | null): boolean {
-  for (let i = slot.hashes.indexOf(hash); i >= 0; i = slot.hashes.indexOf(hash, i + 1)) {
-    const event = slot.events[i];
-    // An absent and an empty payload are the same to the original.
-    if (event?.name === name && equalBytes(event.payload ?? EMPTY_BYTES, payload ?? EMPTY_BYTES)) return true;
-  }
+function contains(slot: Slot, name: string, payload: Uint8Array | null): boolean {
+  const { events } = slot;
+  if (events.length <= UNHASHED_MAX) return events.some((event) => isSame(event, name, payload));
+  slot.hashes ??= events.map((event) => hashEvent(event.name, event.payload));
+  const { hashes } = slot;
+  const hash = hashEvent(name, payload);
+  for (let i = hashes.indexOf(hash); i >= 0; i = hashes.indexOf(hash, i + 1)) if (isSame(events[i] as RememberedEvent, name, payload)) return true;
   return false;
+}
+
+/** An absent and an empty payload are the same to the original. */
+function isSame(event: RememberedEvent, name: string, payload: Uint8Array | null): boolean {
+  return event.name === name && equalBytes(event.payload ?? EMPTY_BYTES, payload ?? EMPTY_BYTES);
 }
 
 /** FNV-1a over name and payload; only narrows the comparison. */
