@@ -6,6 +6,7 @@ export const CLIENT_QUEUE_MAX = 4096;
 export class RpcStream<T> implements AsyncIterableIterator<T> {
   readonly #onStop: () => Promise<void>;
   readonly #onEnd: () => void;
+  #listener: ((record: T) => void) | null = null;
   #records: T[] = [];
   #waiting: { resolve(result: IteratorResult<T>): void; reject(error: Error): void }[] = [];
   #ended = false;
@@ -30,6 +31,7 @@ export class RpcStream<T> implements AsyncIterableIterator<T> {
   /** Adds a record; for the client. */
   push(record: T): void {
     if (this.#ended) return;
+    if (this.#listener !== null) return this.#listener(record);
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) waiting.resolve({ done: false, value: record });
     else if (this.#records.length < CLIENT_QUEUE_MAX) this.#records.push(record);
@@ -51,6 +53,16 @@ export class RpcStream<T> implements AsyncIterableIterator<T> {
     this.#records = [];
     this.end(null);
     await this.#onStop();
+  }
+
+  /**
+   * Gives every record to `listener` the moment it arrives, so that records of several streams keep their order. Resolves when the stream
+   * was stopped, rejects when it broke. In place of `for await`.
+   */
+  async consume(listener: (record: T) => void): Promise<void> {
+    for (const record of this.#records.splice(0)) listener(record);
+    this.#listener = listener;
+    await this.next();
   }
 
   next(): Promise<IteratorResult<T>> {

@@ -7,6 +7,7 @@
 import { checkCoalesce } from "./coalesce.ts";
 import { checkEncrypt } from "./encrypt.ts";
 import { checkAgentRuns } from "./agent-runs.ts";
+import { checkCliTranscripts } from "./cli-transcripts.ts";
 import { checkEventFilters } from "./event-filters.ts";
 import { checkEventHandlersExtra } from "./event-handlers-extra.ts";
 import { checkEventHandlers } from "./event-handlers.ts";
@@ -30,6 +31,8 @@ export type Checker = (data: unknown, report: Report) => void | Promise<void>;
 export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["address", checkAddress],
   ["broadcast-queue", checkBroadcastQueue],
+  ["cli", checkCliTranscripts],
+  ["cli-auth-keys", checkCliTranscripts],
   ["coalesce", checkCoalesce],
   ["encrypt", checkEncrypt],
   ["agent-runs", checkAgentRuns],

@@ -27,7 +27,7 @@ export const command = defineCommand({
           void logs.stop().then(() => events.stop()).finally(resolve);
         });
       });
-      await Promise.all([show(logs, (line) => context.out(line)), show(events, (event) => printEvent(context, event))]);
+      await Promise.allSettled([logs.consume((line) => context.out(line)), events.consume((event) => printEvent(context, event))]);
       if (interrupted) {
         await stopped;
         return 0;
@@ -39,17 +39,7 @@ export const command = defineCommand({
     }),
 });
 
-/** Prints until the stream ends; why it ends does not matter here. */
-async function show<T>(stream: RpcStream<T>, print: (record: T) => void): Promise<void> {
-  try {
-    for await (const record of stream) print(record);
-  } catch {
-    // The connection is gone: told once for both streams.
-  }
-}
-
 function printEvent(context: CliContext, event: SerfStreamEvent): void {
   context.out("Event Info:");
   for (const [key, value] of goSyntaxFields(event.raw) ?? []) context.out(`\t${key}: ${value}`);
-  context.out("");
 }
