@@ -417,7 +417,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     for (const slot of remote.events) {
       if (slot === null) continue;
       const { lamportTime } = slot;
-      for (const { name, payload } of slot.events) this.#userEvent({ lamportTime, name, payload, coalesce: false }, nowMs, out);
+      for (const { name, payload } of slot.events) {
+        const event = { lamportTime, name, payload, coalesce: false };
+        // Gossip has missed us, so it may have missed others: what a periodic exchange brought is passed on like news. The original keeps it
+        // to itself, and the next node waits for its own push/pull (minutes, in a large cluster). Not on a join, where we are what is new.
+        if (this.#userEvent(event, nowMs, out) === "new" && !join) this.queues.add(this.queues.events, encodeUserEvent(event), out);
+      }
     }
     // What is missing now came before us: the contact has told all that it knows.
     if (join && remote.eventTime > 0) this.gaps.settle(remote.eventTime - 1);

@@ -8,8 +8,10 @@ import { SafetyChecker } from "./safety.ts";
 import type { Action, Scenario, Step } from "./scenario.ts";
 import { Simulation, type SimulationOptions, type Violation } from "./simulation.ts";
 
-/** How often the liveness checkers look. */
+/** How often the liveness checkers look: often at first, to see how fast agreement came; a long wait is not made longer by that. */
 const POLL_US = 100_000;
+const POLL_SLOW_US = 1_000_000;
+const POLL_SLOW_AFTER_US = 10_000_000;
 const MS = 1_000;
 
 export type RunOptions = Pick<SimulationOptions, "seed" | "factory" | "codec" | "codecMode" | "acceptTimeoutMs" | "readSnapshot" | "trace"> & {
@@ -114,7 +116,8 @@ export class ScenarioRun {
         sim.violate(checker, `not within ${withinMs / 1000} s: ${found.join("; ")}`);
         return -1;
       }
-      this.#play(Math.min(sim.nowUs + POLL_US, startUs + withinMs * MS));
+      const pollUs = sim.nowUs - startUs < POLL_SLOW_AFTER_US ? POLL_US : POLL_SLOW_US;
+      this.#play(Math.min(sim.nowUs + pollUs, startUs + withinMs * MS));
     }
   }
 

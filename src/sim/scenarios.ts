@@ -108,14 +108,14 @@ function eventBurst(nodes: number): Scenario {
 }
 
 function mixedFaults(nodes: number): Scenario {
-  const joinMs = 20 * SECOND_MS;
-  const chaosMs = 90 * SECOND_MS;
+  const joinMs = 15 * SECOND_MS;
+  const chaosMs = MINUTE_MS;
   return {
     ...base("mixed-faults", "loss, cuts, pauses, kills, restarts with and without snapshot, leaves, events and queries at random", nodes),
     network: ROUGH_NETWORK,
     steps: [
       ...startAndJoin(5 * SECOND_MS),
-      at(joinMs, { kind: "chaos", forMs: chaosMs, everyMs: Math.max(100, 20_000 / nodes), weights: MIXED_WEIGHTS }),
+      at(joinMs, { kind: "chaos", forMs: chaosMs, everyMs: Math.max(200, 20_000 / nodes), weights: MIXED_WEIGHTS }),
       at(joinMs + chaosMs, { kind: "network", change: { lossPpm: 0, duplicatePpm: 0 } }),
     ],
     expect: troubled(joinMs + chaosMs),
