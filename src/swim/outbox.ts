@@ -14,10 +14,6 @@ const COMPOUND_HEADER_BYTES = 2;
 const PART_OVERHEAD_BYTES = 2;
 /** Type byte in front of a message of the layer above. */
 const USER_OVERHEAD_BYTES = 1;
-/** Old receivers compute twice the number of parts in 8 bits. */
-const PARTS_MAX = 127;
-/** Smallest message we send is longer: keeps the number of parts of one packet below PARTS_MAX whatever waits. */
-const PART_BYTES_ASSUMED_MIN = 12;
 /** When both kinds wait, this share of each packet belongs to user messages, the rest to system messages. */
 export const USER_SHARE = { numerator: 1, denominator: 2 } as const;
 
@@ -29,10 +25,10 @@ export class Outbox {
     this.#core = core;
   }
 
-  /** Bytes for messages in one datagram, part overheads included. */
+  /** Bytes for messages in one datagram, part overheads included. More than 127 parts become several compounds in the driver's hands. */
   get #budget(): number {
-    const { packetSizeBytes } = this.#core.config.profile;
-    return Math.min(packetSizeBytes - COMPOUND_HEADER_BYTES - this.#core.config.packetOverheadBytes(), PARTS_MAX * (PART_BYTES_ASSUMED_MIN + PART_OVERHEAD_BYTES));
+    const { profile, packetOverheadBytes } = this.#core.config;
+    return profile.packetSizeBytes - COMPOUND_HEADER_BYTES - packetOverheadBytes();
   }
 
   /** Whether `message` can ever be part of a packet. */

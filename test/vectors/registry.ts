@@ -11,6 +11,7 @@ import { checkCliTranscripts } from "./cli-transcripts.ts";
 import { checkEventFilters } from "./event-filters.ts";
 import { checkEventHandlersExtra } from "./event-handlers-extra.ts";
 import { checkEventHandlers } from "./event-handlers.ts";
+import { replayGossipTcp, replayGossipUdp } from "./gossip-behaviour.ts";
 import { checkGossipTcp, checkGossipUdp } from "./gossip-recordings.ts";
 import { checkLabel } from "./label.ts";
 import { checkLzw } from "./lzw.ts";
@@ -28,6 +29,14 @@ import { checkVivaldi } from "./vivaldi.ts";
 export type Report = (caseName: string, error: string | null) => void;
 export type Checker = (data: unknown, report: Report) => void | Promise<void>;
 
+/** A recording that is read in two ways. */
+function both(first: Checker, second: Checker): Checker {
+  return async (data, report) => {
+    await first(data, report);
+    await second(data, report);
+  };
+}
+
 export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["address", checkAddress],
   ["broadcast-queue", checkBroadcastQueue],
@@ -39,8 +48,8 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["event-filters", checkEventFilters],
   ["event-handlers", checkEventHandlers],
   ["event-handlers-extra", checkEventHandlersExtra],
-  ["gossip-tcp", checkGossipTcp],
-  ["gossip-udp", checkGossipUdp],
+  ["gossip-tcp", both(checkGossipTcp, replayGossipTcp)],
+  ["gossip-udp", both(checkGossipUdp, replayGossipUdp)],
   ["label", checkLabel],
   ["lzw", checkLzw],
   ["memberlist-messages", checkMemberlistMessages],
