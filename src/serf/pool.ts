@@ -150,6 +150,10 @@ export class Pool {
 
   // Reads.
 
+  get config(): PoolConfig {
+    return this.#config;
+  }
+
   members(): Member[] {
     const { table } = this.#serf.membership;
     return [...table.rows()].map((row) => table.member(row));
