@@ -18,6 +18,7 @@ import { checkLzw } from "./lzw.ts";
 import { checkMemberlistMessages } from "./memberlist-messages.ts";
 import { checkMsgpackCodec } from "./msgpack-codec.ts";
 import { checkPackets } from "./packets.ts";
+import { checkRpcSessions } from "./rpc-sessions.ts";
 import { checkSerfMessages } from "./serf-messages.ts";
 import { checkSerfState } from "./serf-state.ts";
 import { checkSnapshotReplay, checkSnapshotsAgent, checkSnapshotWrite } from "./snapshots.ts";
@@ -55,6 +56,7 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["memberlist-messages", checkMemberlistMessages],
   ["msgpack-codec", checkMsgpackCodec],
   ["packets", checkPackets],
+  ["rpc-sessions", checkRpcSessions],
   ["serf-messages", checkSerfMessages],
   ["serf-state", checkSerfState],
   ["snapshot-replay", checkSnapshotReplay],
