@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Syslog } from "../../src/io/syslog.ts";
+import { eventually } from "../support/eventually.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+const options = { facility: "local0", tag: "serf", onFailure: () => undefined };
+
+test("an unknown facility and a machine without syslog are refused in the original's words", () => {
+  assert.deepEqual(Syslog.start({ ...options, facility: "FOO" }), { ok: false, error: "invalid syslog facility: FOO" });
+  assert.deepEqual(Syslog.start({ ...options, facility: "" }), { ok: false, error: "invalid syslog facility: " });
+  assert.deepEqual(Syslog.start({ ...options, sockets: ["/nosuch"] }), { ok: false, error: "Unix syslog delivery error" });
+});
+
+test("each line goes to one logger with facility and severity in front", async (t) => {
+  const dir = tempDir(t);
+  const logger = join(dir, "logger");
+  writeFileSync(logger, `#!/bin/sh\necho "$@" > ${dir}/args\ncat > ${dir}/lines\n`);
+  chmodSync(logger, 0o700);
+  const started = Syslog.start({ ...options, logger, sockets: ["/"] });
+  assert.ok(started.ok);
+  started.value.write("info", "agent: one");
+  started.value.write("err", "agent: two\n\t* three\n");
+  started.value.write("trace", "agent: four");
+  started.value.stop();
+  const lines = (): string => readFileSync(join(dir, "lines"), "utf8");
+  const expected = "<134>agent: one\n<131>agent: two\n<131>\t* three\n<135>agent: four\n";
+  await eventually("the logger's file", 10_000, () => {
+    try {
+      return lines() === expected ? null : lines();
+    } catch (error) {
+      return String(error);
+    }
+  });
+  assert.equal(readFileSync(join(dir, "args"), "utf8"), "--prio-prefix -t serf\n");
+});
+
+test("a logger that ends is reported once, and later lines are counted", async (t) => {
+  const logger = join(tempDir(t), "logger");
+  writeFileSync(logger, "#!/bin/sh\nexit 3\n");
+  chmodSync(logger, 0o700);
+  const reasons: string[] = [];
+  const started = Syslog.start({ ...options, logger, sockets: ["/"], onFailure: (reason) => reasons.push(reason) });
+  assert.ok(started.ok);
+  await eventually("the end of the logger", 10_000, () => (reasons.length > 0 ? null : "it runs"));
+  started.value.write("info", "agent: lost");
+  assert.deepEqual([reasons, started.value.dropped], [["exit status 3"], 1]);
+});
