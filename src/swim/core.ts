@@ -1,7 +1,9 @@
 /** What the parts of the SWIM machine share. Inside this folder effects are plain `SwimEffect`s; `swim.ts` widens them to the caller's. */
 import type { Random } from "../base/random.ts";
+import { ipToBytes } from "../base/endpoint.ts";
 import type { Awareness } from "./awareness.ts";
 import type { BroadcastQueue } from "./broadcast-queue.ts";
+import { isInside } from "./cidr.ts";
 import type { MemberRecords } from "./member-records.ts";
 import type { MemberTable } from "./member-table.ts";
 import type { LogLevel, SwimConfig, SwimDelegate, SwimEffect } from "./types.ts";
@@ -48,4 +50,16 @@ export function log(core: Core, level: LogLevel, text: string, out: SwimEffect[]
 
 export function count(name: string, out: SwimEffect[]): void {
   out.push({ kind: "count", name, delta: 1 });
+}
+
+/** Whether a member may be at `addr`. */
+export function isAllowedAddr({ config }: Core, addr: Uint8Array): boolean {
+  return config.allowedNetworks === undefined || isInside(addr, config.allowedNetworks);
+}
+
+/** Whether packets and streams from `ip` are heard. */
+export function isAllowedIp({ config }: Core, ip: string): boolean {
+  if (config.allowedNetworks === undefined) return true;
+  const addr = ipToBytes(ip);
+  return addr !== null && isInside(addr, config.allowedNetworks);
 }

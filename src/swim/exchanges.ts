@@ -2,7 +2,7 @@
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { decodeStreamMessage, encodeAck, encodePing } from "../wire/gossip-codec.ts";
 import type { Ping, PushPull, StreamMessage } from "../wire/gossip-messages.ts";
-import { count, log, type Core } from "./core.ts";
+import { count, isAllowedIp, log, type Core } from "./core.ts";
 import type { Contact } from "./joiner.ts";
 import type { MemberRecord } from "./member-records.ts";
 import type { Membership } from "./membership.ts";
@@ -75,6 +75,11 @@ export class Exchanges {
   message(stream: StreamId, bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
     const purpose = this.#streams.end(stream);
     if (purpose === undefined && stream > 0) return; // An answer to what we have given up.
+    if (purpose === undefined && !isAllowedIp(this.#core, from.ip)) {
+      count("memberlist.drop.address", out);
+      out.push({ kind: "streamClose", stream });
+      return;
+    }
     const decoded = decodeStreamMessage(bytes);
     if (purpose === undefined) {
       if (decoded.ok) this.#serve(stream, decoded.value, from, nowMs, out);

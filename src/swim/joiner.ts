@@ -7,6 +7,7 @@ import type { JoinTarget, RequestId, SwimEffect } from "./types.ts";
 
 /** Targets contacted at the same time. */
 export const JOINS_AT_ONCE_MAX = 4;
+const NAME_REQUIRED = "memberlist: node names are required by configuration but one was not provided";
 
 interface Request {
   readonly request: RequestId;
@@ -36,7 +37,7 @@ export class Joiner {
 
   start(request: RequestId, targets: readonly JoinTarget[], nowMs: number, out: SwimEffect[]): void {
     const join: Request = { request, targets, errors: [], next: 0, open: 0, contacted: 0 };
-    if (targets.length === 0) reply(join, out);
+    if (targets.length === 0) replyIfOver(join, out);
     else this.#waiting.push(join);
     this.#contact(nowMs, out);
   }
@@ -58,7 +59,7 @@ export class Joiner {
   #ended(join: Request, nowMs: number, out: SwimEffect[]): void {
     this.#open -= 1;
     join.open -= 1;
-    if (join.open === 0 && join.next === join.targets.length) reply(join, out);
+    replyIfOver(join, out);
     this.#contact(nowMs, out);
   }
 
@@ -71,6 +72,11 @@ export class Joiner {
       if (join.next === join.targets.length) this.#waiting.shift();
       const target = join.targets[index];
       if (target === undefined) continue;
+      if (target.name === "" && this.#core.config.requireNodeNames === true) {
+        join.errors[index] = joinError(target.to.ip, NAME_REQUIRED);
+        replyIfOver(join, out);
+        continue;
+      }
       join.open += 1;
       this.#open += 1;
       log(this.#core, "debug", `Initiating push/pull sync with: ${target.name} ${formatEndpoint(target.to)}`, out);
@@ -79,7 +85,8 @@ export class Joiner {
   }
 }
 
-function reply({ request, contacted, errors }: Request, out: SwimEffect[]): void {
+function replyIfOver({ request, targets, next, open, contacted, errors }: Request, out: SwimEffect[]): void {
+  if (open > 0 || next < targets.length) return;
   // One contact is enough to be in: failures beside it are only logged, as in the originals.
   const shown = contacted > 0 ? [] : errors.filter((error) => error !== null);
   out.push({ kind: "reply", request, value: { kind: "joined", nodes: contacted }, errors: shown });

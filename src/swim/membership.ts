@@ -6,7 +6,7 @@ import { EMPTY_BYTES, equalBytes } from "../base/bytes.ts";
 import { formatEndpoint, ipFromBytes } from "../base/endpoint.ts";
 import { encodeAlive, encodeDead, encodeSuspect } from "../wire/gossip-codec.ts";
 import type { Alive } from "../wire/gossip-messages.ts";
-import { count, log, logs, type Core } from "./core.ts";
+import { count, isAllowedAddr, log, logs, type Core } from "./core.ts";
 import type { MemberRecord } from "./member-records.ts";
 import { StateCode } from "./member-table.ts";
 import type { Outbox } from "./outbox.ts";
@@ -86,9 +86,21 @@ export class Membership {
         count("memberlist.drop.members", out);
         return false;
       }
+      if (!isAllowedAddr(core, claim.addr)) {
+        const ip = ipFromBytes(claim.addr);
+        log(core, "warn", `Rejected node ${node} (${ip}): ${ip} is not allowed`, out);
+        count("memberlist.drop.address", out);
+        return false;
+      }
       slot = table.add(node, claim, nowMs, core.random);
       if (aboutUs) core.selfSlot = slot;
     } else if (this.#isElsewhere(table.record(slot), claim)) {
+      if (!isAllowedAddr(core, claim.addr)) {
+        const ip = ipFromBytes(claim.addr);
+        log(core, "warn", `Rejected IP update from ${table.record(slot).endpoint.ip} to ${ip} for node ${node}: ${ip} is not allowed`, out);
+        count("memberlist.drop.address", out);
+        return false;
+      }
       if (!this.#mayMove(slot, nowMs)) {
         this.#conflict(slot, claim, nowMs, out);
         return false;

@@ -18,7 +18,7 @@ import { decodePacketMessage, encodeAck, encodeUser } from "../wire/gossip-codec
 import type { Ping } from "../wire/gossip-messages.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
-import { count, log, type Core } from "./core.ts";
+import { count, isAllowedIp, log, type Core } from "./core.ts";
 import { Exchanges, type SyncPurpose } from "./exchanges.ts";
 import { Gossiper } from "./gossiper.ts";
 import { Joiner } from "./joiner.ts";
@@ -224,10 +224,11 @@ export class Swim<Out> {
   }
 
   #wake(nowMs: number, out: SwimEffect[]): void {
-    this.#membership.expireSuspicions(nowMs, out);
     this.#relays.wake(nowMs, out);
     this.#exchanges.wake(nowMs, out);
     this.#prober.wake(nowMs, out);
+    // After the prober, whose verdict may be the last confirmation that a suspicion waits for.
+    this.#membership.expireSuspicions(nowMs, out);
     if (this.#syncs.due(nowMs)) this.#sync(nowMs, out);
     this.#pending.wake(nowMs, out);
     this.#gossiper.wake(nowMs, out);
@@ -254,6 +255,10 @@ export class Swim<Out> {
   // Datagrams
 
   #receive(bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): boolean {
+    if (!isAllowedIp(this.#core, from.ip)) {
+      count("memberlist.drop.address", out);
+      return false;
+    }
     const decoded = decodePacketMessage(bytes);
     if (!decoded.ok) {
       count("memberlist.drop.undecodable", out);

@@ -6,6 +6,7 @@
  * Messages are plain: whoever drives the core takes compound, compression, CRC, encryption and label off (and puts them on).
  */
 import type { Endpoint } from "../base/endpoint.ts";
+import type { Cidr } from "./cidr.ts";
 
 export interface SwimConfig {
   readonly name: string;
@@ -21,6 +22,10 @@ export interface SwimConfig {
   readonly packetOverheadBytes: () => number;
   /** Lines below this level need not be built. */
   readonly logLevel: LogLevel;
+  /** Networks that members may come from; absent: any, an empty list: none. */
+  readonly allowedNetworks?: readonly Cidr[];
+  /** Refuse to join an address without a node name (`name/host:port`). */
+  readonly requireNodeNames?: boolean;
 }
 
 /** Timing and fan-out; `lan`, `wan` and `local` stand in `profiles.ts`. All times in ms. */
