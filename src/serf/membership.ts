@@ -8,6 +8,7 @@
  */
 import type { Random } from "../base/random.ts";
 import { MemberStatusCode } from "../wire/serf-messages.ts";
+import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import { IntentBuffer, type Intent } from "./intent-buffer.ts";
 import { LamportClock } from "./lamport-clock.ts";
 import { MemberTable, type MemberInfo, type Row } from "./member-table.ts";
@@ -40,7 +41,7 @@ export interface MembershipHost {
 
 export class Membership {
   readonly clock = new LamportClock();
-  readonly table = new MemberTable();
+  readonly table: MemberTable;
   readonly #config: MembershipConfig;
   readonly #host: MembershipHost;
   readonly #report: Reporter;
@@ -49,7 +50,8 @@ export class Membership {
   readonly #failed = new Set<Row>();
   readonly #left = new Set<Row>();
 
-  constructor(config: MembershipConfig, host: MembershipHost, report: Reporter) {
+  constructor(config: MembershipConfig, host: MembershipHost, report: Reporter, records: MemberRecords) {
+    this.table = new MemberTable(records);
     this.#config = config;
     this.#host = host;
     this.#report = report;
@@ -101,10 +103,10 @@ export class Membership {
       this.#left.delete(row);
       table.setInfo(row, info);
       table.setStatus(row, "alive");
-      table.setLeaveTimeMs(row, 0);
+      table.clearLeaveTime(row);
     }
     this.#report.count("serf.member.join", out);
-    if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberJoin: ${info.name} ${info.ip}`, out);
+    if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberJoin: ${info.name} ${table.info(row).endpoint.ip}`, out);
     this.#host.memberEvent("member-join", table.member(row), nowMs, out);
   }
 
@@ -127,7 +129,7 @@ export class Membership {
     }
     const failed = before === "alive";
     this.#report.count(failed ? "serf.member.failed" : "serf.member.left", out);
-    const { ip } = table.info(row);
+    const { ip } = table.info(row).endpoint;
     if (this.#report.wants("info")) this.#report.log("info", `serf: ${failed ? "EventMemberFailed" : "EventMemberLeave"}: ${name} ${ip}`, out);
     this.#host.memberEvent(failed ? "member-failed" : "member-leave", table.member(row), nowMs, out);
   }
@@ -191,19 +193,19 @@ export class Membership {
   #forceLeft(row: Row, nowMs: number, out: PoolEffect[]): void {
     const leaveTimeMs = this.table.leaveTimeMs(row);
     this.#becomeLeft(row, leaveTimeMs);
-    const { name, ip } = this.table.info(row);
+    const { name, endpoint } = this.table.info(row);
     this.#report.count("serf.member.left", out);
-    if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberLeave (forced): ${name} ${ip}`, out);
+    if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberLeave (forced): ${name} ${endpoint.ip}`, out);
     this.#host.memberEvent("member-leave", this.table.member(row), nowMs, out);
   }
 
   #prune(row: Row, nowMs: number, out: PoolEffect[]): void {
-    const { name, ip } = this.table.info(row);
+    const { name, endpoint } = this.table.info(row);
     if (this.table.status(row) === "leaving") {
       this.#host.prune(name, nowMs + this.#config.pruneDelayMs);
       return;
     }
-    if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberReap (forced): ${name} ${ip}`, out);
+    if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberReap (forced): ${name} ${endpoint.ip}`, out);
     this.#erase(row, nowMs, out);
   }
 
@@ -213,7 +215,7 @@ export class Membership {
     if (row === undefined) return;
     const status = this.table.status(row);
     if (status === "alive" || status === "failed") return; // It came back; a failure after that is another story.
-    if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberReap (forced): ${name} ${this.table.info(row).ip}`, out);
+    if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberReap (forced): ${name} ${this.table.info(row).endpoint.ip}`, out);
     this.#erase(row, nowMs, out);
   }
 
@@ -268,7 +270,7 @@ export class Membership {
   }
 
   /** A failed member to try again; null when there is none or it is the turn of other nodes: together they make about one attempt per failed member. */
-  pickReconnect(random: Random, out: PoolEffect[]): MemberInfo | null {
+  pickReconnect(random: Random, out: PoolEffect[]): MemberRecord | null {
     const failed = this.#failed.size;
     if (failed === 0) return null;
     const others = Math.max(1, this.table.size - failed - this.#left.size);
@@ -280,17 +282,17 @@ export class Membership {
   }
 
   /** Up to `count` different random members, of those that `wanted` accepts. */
-  pickRandom(count: number, wanted: (info: MemberInfo, status: MemberStatus) => boolean, random: Random): MemberInfo[] {
-    const candidates: MemberInfo[] = [];
+  pickRandom(count: number, wanted: (info: MemberRecord, status: MemberStatus) => boolean, random: Random): MemberRecord[] {
+    const candidates: MemberRecord[] = [];
     for (const row of this.table.rows()) {
       const info = this.table.info(row);
       if (wanted(info, this.table.status(row))) candidates.push(info);
     }
-    const picked: MemberInfo[] = [];
+    const picked: MemberRecord[] = [];
     while (picked.length < count && candidates.length > 0) {
       const index = random.below(candidates.length);
-      picked.push(candidates[index] as MemberInfo);
-      candidates[index] = candidates[candidates.length - 1] as MemberInfo;
+      picked.push(candidates[index] as MemberRecord);
+      candidates[index] = candidates[candidates.length - 1] as MemberRecord;
       candidates.pop();
     }
     return picked;

@@ -48,7 +48,7 @@ export class NameVote implements QuerySink {
     const count = `[${this.#matching} / ${this.#responses}]`;
     const won = this.#matching >= majority;
     if (won) this.#report.log("info", `serf: majority in name conflict resolution ${count}`, out);
-    else this.#report.log("warn", `serf: minority in name conflict resolution, quiting ${count}`, out);
+    else this.#report.log("warn", `serf: minority in name conflict resolution, quitting ${count}`, out);
     this.#decided(won, nowMs, out);
   }
 }

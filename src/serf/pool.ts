@@ -62,7 +62,7 @@ export class Pool {
     this.#config = config;
     this.#random = random;
     const { restored } = config;
-    this.#serf = new Serf(config, random, matcher, {
+    this.#serf = new Serf(config, random, matcher, records, {
       isRunning: () => this.#state === "alive",
       aliveCount: () => this.#swim.aliveCount,
       prune: (name, atMs) => this.#timers.set(`prune:${name}`, atMs),
@@ -116,6 +116,7 @@ export class Pool {
   /** Lets go of what is shared with other pools of the process. No input may follow. */
   close(): void {
     this.#swim.table.close();
+    this.#serf.membership.table.close();
   }
 
   #command(input: Exclude<PoolInput, { readonly kind: "wake" | "message" | "streamOpened" | "streamMessage" | "streamFailed" | "keyringDone" | "shutdown" }>, nowMs: number, out: PoolEffect[]): void {
@@ -296,11 +297,11 @@ export class Pool {
   #reconnect(nowMs: number, out: PoolEffect[]): void {
     if (this.#state !== "alive") return;
     const failed = this.#serf.membership.pickReconnect(this.#random, out);
-    if (failed === null || failed.ip === "") return;
-    const { name, ip, port } = failed;
-    this.#serf.report.log("info", `serf: attempting reconnect to ${name} ${formatEndpoint({ ip, port })}`, out);
+    if (failed === null || failed.endpoint.ip === "") return;
+    const { name, endpoint: to } = failed;
+    this.#serf.report.log("info", `serf: attempting reconnect to ${name} ${formatEndpoint(to)}`, out);
     const ignored: SwimDone = () => {};
-    this.#swim.step({ kind: "join", request: this.#swimRequest(ignored), targets: [{ name, to: { ip, port } }] }, nowMs, out);
+    this.#swim.step({ kind: "join", request: this.#swimRequest(ignored), targets: [{ name, to }] }, nowMs, out);
   }
 
   #restore({ alive, unknownLines }: RestoredSnapshot, nowMs: number, out: PoolEffect[]): void {

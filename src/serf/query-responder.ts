@@ -108,7 +108,7 @@ export class QueryResponder {
       (info, status) => status === "alive" && (info.versions[1] ?? 0) >= RELAY_PROTOCOL_MIN && info.name !== this.#config.name,
       this.#random,
     );
-    for (const relay of relays) if (relay.ip !== "") sendUser(relay, message, out);
+    for (const { endpoint } of relays) if (endpoint.ip !== "") sendUser(endpoint, message, out);
   }
 }
 

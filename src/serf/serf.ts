@@ -7,6 +7,7 @@ import type { Endpoint } from "../base/endpoint.ts";
 import { ipFromBytes, ipToBytes } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
+import type { MemberRecords } from "../swim/member-records.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
 import type { SwimDelegate, SwimMember } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
@@ -20,7 +21,7 @@ import {
   encodeUserEvent,
   queryConcerns,
 } from "../wire/serf-codec.ts";
-import { QueryFlag, SerfMessageType, type QueryMessage, type Relay, type SerfPushPull, type UserEventMessage } from "../wire/serf-messages.ts";
+import { QueryFlag, SerfMessageType, type QueryMessage, type Relay, type SerfMessage, type SerfPushPull, type UserEventMessage } from "../wire/serf-messages.ts";
 import { CoalescerChain } from "./coalescer.ts";
 import { Coordinates } from "./coordinates.ts";
 import { EventGaps } from "./event-gaps.ts";
@@ -84,7 +85,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   readonly #queries: QueryRing;
   #voting = false;
 
-  constructor(config: PoolConfig, random: Random, matcher: Matcher, host: SerfHost) {
+  constructor(config: PoolConfig, random: Random, matcher: Matcher, records: MemberRecords, host: SerfHost) {
     this.#config = config;
     this.#random = random;
     this.#matcher = matcher;
@@ -92,7 +93,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.tags = config.tags;
     this.report = new Reporter(config.logLevel);
     const { name, queryResponseSizeMax: responseSizeMax, encrypted, restored } = config;
-    this.membership = new Membership({ ...config, pruneDelayMs: config.broadcastTimeoutMs + config.leavePropagateDelayMs }, this, this.report);
+    this.membership = new Membership({ ...config, pruneDelayMs: config.broadcastTimeoutMs + config.leavePropagateDelayMs }, this, this.report, records);
     this.events = new EventRing(config.eventBufferSize);
     this.#queries = new QueryRing(config.queryBufferSize, restored === null ? 0 : restored.queryClock + 1);
     this.queues = new SerfQueues(
@@ -212,6 +213,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     }
     const { intents, queries } = this.queues;
     const { value } = decoded;
+    if (this.report.wants("debug")) this.#traceMessage(value, out);
     switch (value.kind) {
       case "leave":
         if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, out);
@@ -235,6 +237,27 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       case "relay":
         this.#relay(value, out);
         return false;
+    }
+  }
+
+  #traceMessage(message: SerfMessage, out: PoolEffect[]): void {
+    switch (message.kind) {
+      case "leave":
+        this.report.log("debug", `serf: messageLeaveType: ${message.node}`, out);
+        return;
+      case "join":
+        this.report.log("debug", `serf: messageJoinType: ${message.node}`, out);
+        return;
+      case "userEvent":
+        this.report.log("debug", `serf: messageUserEventType: ${message.name}`, out);
+        return;
+      case "query":
+        this.report.log("debug", `serf: messageQueryType: ${message.name}`, out);
+        return;
+      case "queryResponse":
+        this.report.log("debug", `serf: messageQueryResponseType: ${message.from}`, out);
+        return;
+      case "relay": // Logged with its destination.
     }
   }
 

@@ -93,7 +93,7 @@ test("of two nodes with one name the newcomer loses the vote and stops", () => {
   const claimant = net.start("n2");
   net.join(claimant, first);
   net.until(() => claimant.effects.some((effect) => effect.kind === "stop"), 60_000);
-  assert.ok(claimant.logs.some((line) => /^\[warn\] serf: minority in name conflict resolution, quiting \[0 \/ \d+\]$/.test(line)));
+  assert.ok(claimant.logs.some((line) => /^\[warn\] serf: minority in name conflict resolution, quitting \[0 \/ \d+\]$/.test(line)));
   assert.ok(!second.effects.some((effect) => effect.kind === "stop"));
   assert.ok(first.logs.some((line) => line.includes("serf: Name conflict for 'n2' both 10.0.0.2:7946 and 10.0.0.5:7946 are claiming")));
 });

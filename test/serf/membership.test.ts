@@ -5,6 +5,7 @@ import { INTENT_BUFFER_MAX, IntentBuffer } from "../../src/serf/intent-buffer.ts
 import { Membership } from "../../src/serf/membership.ts";
 import { Reporter } from "../../src/serf/reporter.ts";
 import type { PoolEffect } from "../../src/serf/types.ts";
+import { MemberRecords } from "../../src/swim/member-records.ts";
 
 const HOUR_MS = 3600_000;
 
@@ -22,7 +23,7 @@ function membership(name: string) {
     prune: (pruned: string, atMs: number) => prunes.push({ name: pruned, atMs }),
   };
   const config = { name, recentIntentTimeoutMs: 300_000, reconnectTimeoutMs: HOUR_MS, tombstoneTimeoutMs: 2 * HOUR_MS, pruneDelayMs: 6000 };
-  return { name, core: new Membership(config, host, new Reporter("debug")), events, joins, prunes, out };
+  return { name, core: new Membership(config, host, new Reporter("debug"), new MemberRecords()), events, joins, prunes, out };
 }
 
 function info(name: string) {

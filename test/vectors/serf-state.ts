@@ -6,6 +6,7 @@ import { LamportClock } from "../../src/serf/lamport-clock.ts";
 import { Membership, type MembershipHost } from "../../src/serf/membership.ts";
 import { Reporter } from "../../src/serf/reporter.ts";
 import type { PoolEffect } from "../../src/serf/types.ts";
+import { MemberRecords } from "../../src/swim/member-records.ts";
 import { attempt, fieldsOf } from "./compare.ts";
 import type { Report } from "./registry.ts";
 
@@ -84,7 +85,7 @@ function checkMembers(name: string, self: string, steps: readonly MemberStep[], 
     prune: (pruned) => prunes.push(pruned),
   };
   const config = { name: self, recentIntentTimeoutMs: HOUR_MS, reconnectTimeoutMs: HOUR_MS, tombstoneTimeoutMs: HOUR_MS, pruneDelayMs: 0 };
-  const membership = new Membership(config, host, new Reporter("err"));
+  const membership = new Membership(config, host, new Reporter("err"), new MemberRecords());
   membership.clock.increment();
 
   for (const [i, step] of steps.entries()) {
