@@ -1,7 +1,7 @@
 /** memberlist's compress message: type 9, then {Algo: 0 (LZW), Buf} (reference: serf-protocol §2.2). */
 import { fail, type Result } from "../base/result.ts";
 import { MessageType } from "./gossip-messages.ts";
-import { compressLzw, decompressLzw } from "./lzw.ts";
+import { compressLzwView, decompressLzw } from "./lzw.ts";
 import { Reader, Schema, Writer, encodeKey, structLength } from "./msgpack.ts";
 
 const LZW = 0;
@@ -13,7 +13,7 @@ const reader = new Reader();
 
 /** The compress message that holds `message`. It may be larger than the message. */
 export function encodeCompress(message: Uint8Array): Uint8Array {
-  return wrapCompressed(compressLzw(message));
+  return wrapCompressed(compressLzwView(message));
 }
 
 /** A compress message around bytes that are compressed already. */

@@ -15,6 +15,7 @@ const INVALID = -1;
 
 /** Scratch output larger than this is dropped after use. */
 const KEEP_BYTES = 65_536;
+const KEEP_BYTES_MIN = 4096;
 
 /**
  * Encoder dictionary: open addressing over (epoch, prefix code, next byte). Entries of an older epoch count as free, so a clear is
@@ -26,7 +27,7 @@ const dictionaryKeys = new Int32Array(DICTIONARY_SIZE);
 const dictionaryCodes = new Uint16Array(DICTIONARY_SIZE);
 let epoch = 0;
 
-let output = new Uint8Array(4096);
+let output = new Uint8Array(KEEP_BYTES_MIN);
 
 function nextEpoch(): number {
   if (epoch === EPOCH_MAX) {
@@ -45,15 +46,22 @@ function reserve(needed: number): void {
 /** A copy of the first `length` bytes of the scratch output. */
 function takeOutput(length: number): Uint8Array {
   const taken = output.slice(0, length);
-  if (output.length > KEEP_BYTES) output = new Uint8Array(4096);
+  if (output.length > KEEP_BYTES) output = new Uint8Array(KEEP_BYTES_MIN);
   return taken;
 }
 
 /** The compressed form of `plain`. */
 export function compressLzw(plain: Uint8Array): Uint8Array {
+  return compressLzwView(plain).slice();
+}
+
+/** As `compressLzw`, but a view of memory that the next call of this module overwrites: for callers that copy it at once. */
+export function compressLzwView(plain: Uint8Array): Uint8Array {
   // One code of at most 12 bits for each byte, a clear for each dictionary, and first clear, EOF and padding.
   reserve(Math.ceil(plain.length * 1.51) + 16);
-  return takeOutput(encodeInto(output, plain));
+  const compressed = output.subarray(0, encodeInto(output, plain));
+  if (output.length > KEEP_BYTES) output = new Uint8Array(KEEP_BYTES_MIN);
+  return compressed;
 }
 
 function encodeInto(target: Uint8Array, plain: Uint8Array): number {
@@ -87,10 +95,12 @@ function encodeInto(target: Uint8Array, plain: Uint8Array): number {
 
     bits |= match << bitCount;
     bitCount += width;
-    while (bitCount >= 8) {
-      target[at++] = bits;
-      bits >>>= 8;
-      bitCount -= 8;
+    if (bitCount >= 16) {
+      target[at] = bits;
+      target[at + 1] = bits >>> 8;
+      at += 2;
+      bits >>>= 16;
+      bitCount -= 16;
     }
     hi += 1;
     if (hi === overflow) {
@@ -100,10 +110,12 @@ function encodeInto(target: Uint8Array, plain: Uint8Array): number {
     if (hi === CODE_MAX) {
       bits |= CLEAR << bitCount;
       bitCount += width;
-      while (bitCount >= 8) {
-        target[at++] = bits;
-        bits >>>= 8;
-        bitCount -= 8;
+      if (bitCount >= 16) {
+        target[at] = bits;
+        target[at + 1] = bits >>> 8;
+        at += 2;
+        bits >>>= 16;
+        bitCount -= 16;
       }
       stamp = nextEpoch();
       hi = EOF;
@@ -145,12 +157,22 @@ export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Re
   let bits = 0;
   let bitCount = 0;
   let next = 0;
+  const end = compressed.length;
 
   for (;;) {
-    while (bitCount < width) {
-      if (next >= compressed.length) return drop("unexpected EOF");
-      bits |= (compressed[next++] as number) << bitCount;
-      bitCount += 8;
+    if (bitCount < width) {
+      // Two bytes at a time: at most 11 bits are left over, so 27 are held.
+      if (next + 1 < end) {
+        bits |= ((compressed[next] as number) | ((compressed[next + 1] as number) << 8)) << bitCount;
+        bitCount += 16;
+        next += 2;
+      } else {
+        if (next < end) {
+          bits |= (compressed[next++] as number) << bitCount;
+          bitCount += 8;
+        }
+        if (bitCount < width) return drop("unexpected EOF");
+      }
     }
     const code = bits & ((1 << width) - 1);
     bits >>>= width;
@@ -181,7 +203,9 @@ export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Re
     if (code < CLEAR) target[at] = code;
     else {
       const start = entryStart[code] as number;
-      for (let i = 0; i < length; i += 1) target[at + i] = target[start + i] as number;
+      target[at] = target[start] as number;
+      target[at + 1] = target[start + 1] as number; // Entries are two bytes long at least, and most are no longer.
+      for (let i = 2; i < length; i += 1) target[at + i] = target[start + i] as number;
     }
     last = at;
     lastLength = length;

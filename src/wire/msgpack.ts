@@ -590,22 +590,26 @@ export class Writer {
   raw(bytes: Uint8Array): this {
     const length = bytes.length;
     this.#room(length);
-    if (length > 64) this.#bytes.set(bytes, this.#at);
-    else for (let i = 0; i < length; i += 1) this.#bytes[this.#at + i] = bytes[i] as number;
-    this.#at += length;
+    const target = this.#bytes;
+    const at = this.#at;
+    if (length > 64) target.set(bytes, at);
+    else for (let i = 0; i < length; i += 1) target[at + i] = bytes[i] as number;
+    this.#at = at + length;
     return this;
   }
 
   #tagged(tag: number, value: number, width: 1 | 2 | 4): this {
     this.#room(5);
     const bytes = this.#bytes;
-    bytes[this.#at++] = tag;
+    let at = this.#at;
+    bytes[at++] = tag;
     if (width === 4) {
-      bytes[this.#at++] = value >>> 24;
-      bytes[this.#at++] = value >>> 16;
+      bytes[at++] = value >>> 24;
+      bytes[at++] = value >>> 16;
     }
-    if (width !== 1) bytes[this.#at++] = value >>> 8;
-    bytes[this.#at++] = value;
+    if (width !== 1) bytes[at++] = value >>> 8;
+    bytes[at++] = value;
+    this.#at = at;
     return this;
   }
 

@@ -664,8 +664,13 @@ function writeTexts(texts: readonly string[] | null): void {
   for (const text of texts) writer.text(text);
 }
 
+/** A member as the encoder takes it: `tags` null is written as nil. */
+export interface ConflictMemberFields extends Omit<ConflictMember, "tags"> {
+  readonly tags: ConflictMember["tags"] | null;
+}
+
 /** A conflict response; null says that the name is unknown here. */
-export function encodeConflictMember(member: ConflictMember | null): Uint8Array {
+export function encodeConflictMember(member: ConflictMemberFields | null): Uint8Array {
   writer.byte(SerfMessageType.conflictResponse);
   if (member === null) return writer.nil().finish();
   writer.mapHead(11);
@@ -680,12 +685,13 @@ export function encodeConflictMember(member: ConflictMember | null): Uint8Array 
   writer.raw(key.protocolMin).int(member.protocolMin);
   writer.raw(key.status).int(member.status);
   writer.raw(key.tags);
-  writeTags(member.tags);
+  if (member.tags === null) writer.nil();
+  else writeTags(member.tags);
   return writer.finish();
 }
 
-/** The payload of a key query; `rawKey` is empty when no key is named. */
-export function encodeKeyRequest(rawKey: Uint8Array): Uint8Array {
+/** The payload of a key query; `rawKey` is empty (or null, written as nil) when no key is named. */
+export function encodeKeyRequest(rawKey: Uint8Array | null): Uint8Array {
   return writer.byte(SerfMessageType.keyRequest).mapHead(1).raw(key.key).bytes(rawKey).finish();
 }
 

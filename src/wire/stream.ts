@@ -1,7 +1,7 @@
 /**
  * Stream messages to bytes and back (reference: serf-protocol §2.4–2.6, §5). On the way out: compress (always, when it is on), encrypt
  * frame, label header once by the side that dialled. On the way in `StreamReader` takes chunks as they arrive, split anywhere, and
- * gives whole plain messages; it scans just enough to find a message's end, and continues where it stopped.
+ * gives the whole plain message; it scans just enough to find the message's end, and continues where it stopped.
  */
 import { EMPTY_BYTES, concatBytes, equalBytes } from "../base/bytes.ts";
 import { encodeCompress, inflate, readCompress } from "./compress.ts";
@@ -74,12 +74,14 @@ export interface StreamFailure {
   readonly answer: boolean;
 }
 
+/** Reads one direction of a connection: it carries one message (one request, one answer), and what follows is ignored. */
 export class StreamReader {
   readonly #options: StreamReaderOptions;
   readonly #reader = new Reader();
   #bytes: Uint8Array = EMPTY_BYTES;
   #length = 0; // Bytes of #bytes that hold data.
   #labelDone: boolean;
+  #done = false;
   #failure: StreamFailure | null = null;
   /** Progress inside a plain push/pull, so that each node state is scanned once; null outside. */
   #pushPull: { at: number; nodesLeft: number; readonly userStateLength: number } | null = null;
@@ -99,22 +101,18 @@ export class StreamReader {
     return this.#length;
   }
 
-  /** Takes the next bytes and returns the messages they complete, type byte first. Look at `failure` afterwards. */
+  /** Takes the next bytes and returns the message they complete, type byte first, or nothing. Look at `failure` afterwards. */
   push(chunk: Uint8Array): Uint8Array[] {
-    const messages: Uint8Array[] = [];
-    if (this.#failure !== null) return messages;
+    if (this.#done) return [];
     this.#append(chunk);
     if (!this.#labelDone) this.#takeLabel();
-    while (this.#labelDone && this.#length > 0) {
-      const message = this.#takeMessage();
-      if (message === null) break;
-      messages.push(message);
-    }
-    if (this.#failure !== null) {
+    const message = this.#labelDone && this.#length > 0 ? this.#takeMessage() : null;
+    if (message !== null || this.#failure !== null) {
+      this.#done = true;
       this.#bytes = EMPTY_BYTES;
       this.#length = 0;
     }
-    return messages;
+    return message === null ? [] : [message];
   }
 
   #append(chunk: Uint8Array): void {
@@ -126,16 +124,6 @@ export class StreamReader {
     }
     this.#bytes.set(chunk, this.#length);
     this.#length = length;
-  }
-
-  /** Takes the first `count` bytes away. Large messages keep the memory, the rest moves. */
-  #take(count: number): Uint8Array {
-    const taken = this.#bytes.subarray(0, count);
-    const rest = this.#bytes.subarray(count, this.#length);
-    this.#bytes = rest.length === 0 ? EMPTY_BYTES : rest.slice();
-    this.#length = rest.length;
-    this.#pushPull = null;
-    return taken;
   }
 
   #fail(error: string, answer: boolean): null {
@@ -155,13 +143,14 @@ export class StreamReader {
     const length = this.#bytes[1] as number;
     if (length === 0) this.#fail(LABEL_EMPTY, false);
     else if (this.#length >= 2 + length) {
-      const label = this.#take(2 + length).subarray(2);
-      if (!equalBytes(label, expected)) this.#fail("label differs", false);
+      if (!equalBytes(this.#bytes.subarray(2, 2 + length), expected)) this.#fail("label differs", false);
       this.#labelDone = true;
+      this.#bytes = this.#bytes.slice(2 + length, this.#length);
+      this.#length = this.#bytes.length;
     }
   }
 
-  /** The first message once it is complete; null while it is not, or after a failure. */
+  /** The message once it is complete; null while it is not, or after a failure. */
   #takeMessage(): Uint8Array | null {
     if (this.#failure !== null) return null;
     const type = this.#bytes[0] as number;
@@ -200,7 +189,7 @@ export class StreamReader {
     if (reader.failed) return this.#await(reader, 0, false);
     const end = reader.at + more;
     if (end > STREAM_BUFFER_BYTES_MAX) return this.#fail("message is larger than allowed", false);
-    return end <= this.#length ? this.#take(end) : null;
+    return end <= this.#length ? this.#bytes.subarray(0, end) : null;
   }
 
   /** After a failed read from `start`: waits for more bytes when that can help and stays within the bounds. */
@@ -240,13 +229,12 @@ export class StreamReader {
     const reader = this.#readerAt(1);
     const { algo, buf } = readCompress(reader);
     if (reader.failed) return this.#await(reader, 0, true);
-    return this.#inflated(algo, buf, reader.at);
+    return this.#inflated(algo, buf);
   }
 
-  #inflated(algo: number, buf: Uint8Array | null, end: number): Uint8Array | null {
+  #inflated(algo: number, buf: Uint8Array | null): Uint8Array | null {
     const plain = inflate(algo, buf, STREAM_INFLATED_BYTES_MAX);
     if (!plain.ok) return this.#fail(plain.error, true);
-    this.#take(end);
     return this.#checkedType(plain.value);
   }
 
@@ -256,7 +244,7 @@ export class StreamReader {
     const length = (((bytes[1] as number) << 24) | ((bytes[2] as number) << 16) | ((bytes[3] as number) << 8) | (bytes[4] as number)) >>> 0;
     if (length > ENCRYPTED_BYTES_MAX) return this.#fail(`Remote node state is larger than limit (${length})`, true);
     if (this.#length < FRAME_HEAD_BYTES + length) return null;
-    const frame = this.#take(FRAME_HEAD_BYTES + length);
+    const frame = bytes.subarray(0, FRAME_HEAD_BYTES + length);
     const { sealer, label } = this.#options;
     const plain = sealer.open(frame.subarray(FRAME_HEAD_BYTES), concatBytes([frame.subarray(0, FRAME_HEAD_BYTES), label]));
     if (!plain.ok) return this.#fail(plain.error, true);
@@ -264,7 +252,7 @@ export class StreamReader {
     this.#reader.reset(plain.value, 1);
     const { algo, buf } = readCompress(this.#reader);
     if (this.#reader.failed) return this.#fail("malformed message", true);
-    return this.#inflated(algo, buf, 0);
+    return this.#inflated(algo, buf);
   }
 
   /** A decrypted or inflated message: its type must be one that streams carry; compression inside compression is not understood. */

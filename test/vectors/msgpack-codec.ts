@@ -1,6 +1,7 @@
 /** msgpack-codec: what go-msgpack's decoder accepts and refuses, smallest integers, length headers of both profiles. */
 import { strict as assert } from "node:assert";
 import { concatBytes, toHex } from "../../src/base/bytes.ts";
+import { readCompress } from "../../src/wire/compress.ts";
 import { decodePacketMessage, decodeStreamMessage, readNodeState, readPushPullHead, readUserHead } from "../../src/wire/gossip-codec.ts";
 import { Reader, Writer, encodeValue } from "../../src/wire/msgpack.ts";
 import { decodeSerfMessage, decodeSerfPushPull } from "../../src/wire/serf-codec.ts";
@@ -84,6 +85,11 @@ function checkFields(target: string, body: Uint8Array, fields: Fields): void {
 function accepts(target: string, body: Uint8Array): boolean {
   const gossip = GOSSIP[target];
   const serf = SERF[target];
+  if (target === "compress") {
+    const reader = new Reader(body);
+    readCompress(reader);
+    return !reader.failed;
+  }
   if (target === "errResp") return decodeStreamMessage(typed(13, body)).ok;
   if (gossip !== undefined) return decodePacketMessage(typed(gossip, body)).ok;
   if (serf === 2) return decodeSerfPushPull(typed(serf, body)).ok;

@@ -3,7 +3,6 @@ import { strict as assert } from "node:assert";
 import { toHex } from "../../src/base/bytes.ts";
 import * as codec from "../../src/wire/serf-codec.ts";
 import type {
-  ConflictMember,
   EventSlot,
   JoinIntent,
   KeyResponse,
@@ -133,10 +132,11 @@ export function encodeFields(type: number, fields: unknown): Uint8Array {
     case 6: {
       if (fields === null) return codec.encodeConflictMember(null);
       const { Tags, ...rest } = asFields(fields);
-      return codec.encodeConflictMember({ ...messageOf(rest, MEMBER), tags: new Map(Object.entries(asFields(Tags))) } as unknown as ConflictMember);
+      const tags = Tags === null ? null : new Map(Object.entries(asFields(Tags)));
+      return codec.encodeConflictMember({ ...messageOf(rest, MEMBER), tags } as unknown as codec.ConflictMemberFields);
     }
     case 7:
-      return codec.encodeKeyRequest(taggedBytes(asFields(fields)["Key"]) ?? new Uint8Array(0));
+      return codec.encodeKeyRequest(taggedBytes(asFields(fields)["Key"]));
     case 8: {
       const { Keys, Message, PrimaryKey, Result } = asFields(fields);
       return codec.encodeKeyResponse({ keys: Keys, message: Message, primaryKey: PrimaryKey, result: Result } as KeyResponse);

