@@ -94,6 +94,7 @@ export class InternalQueries {
       this.#respond(answerable, encodeKeyResponse({ ...FAILED, message }), nowMs, out);
       return;
     }
+    if (this.#changes.size >= KEYRING_CHANGES_MAX) this.#forgetOverdue(nowMs);
     if (this.#changes.size >= KEYRING_CHANGES_MAX) {
       this.#report.count("serf.keyring.refused", out);
       return;
@@ -101,6 +102,11 @@ export class InternalQueries {
     this.#lastToken += 1;
     this.#changes.set(this.#lastToken, { operation, answerable });
     out.push({ kind: "keyring", token: this.#lastToken, operation, key });
+  }
+
+  /** A driver that failed to answer in time cannot be answered for any more. */
+  #forgetOverdue(nowMs: number): void {
+    for (const [token, { answerable }] of this.#changes) if (nowMs > answerable.deadlineMs) this.#changes.delete(token);
   }
 
   /** The driver has changed or read the ring everywhere: only now may we say so. */

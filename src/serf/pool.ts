@@ -72,9 +72,9 @@ export class Pool {
     const versions = Uint8Array.of(...MEMBERLIST_VERSIONS, SERF_PROTOCOL_MIN, SERF_PROTOCOL_MAX, config.protocol);
     this.#swim = new Swim({ ...config, versions, meta }, random, this.#serf, nowMs, out, records);
     this.gauges = new PoolGauges(this.#swim, this.#serf);
-    this.#timers.set("reap", nowMs + config.reapIntervalMs);
-    this.#timers.set("reconnect", nowMs + config.reconnectIntervalMs);
-    this.#timers.set("queueCheck", nowMs + config.queueCheckIntervalMs);
+    this.#repeat("reap", config.reapIntervalMs, nowMs);
+    this.#repeat("reconnect", config.reconnectIntervalMs, nowMs);
+    this.#repeat("queueCheck", config.queueCheckIntervalMs, nowMs);
     if (config.snapshot) this.#timers.set("snapshotClock", nowMs + SNAPSHOT_CLOCK_INTERVAL_MS);
     if (restored !== null) this.#restore(restored, nowMs, out);
     this.#settle(0, nowMs, out);
@@ -208,15 +208,15 @@ export class Pool {
     const { reapIntervalMs, reconnectIntervalMs, queueCheckIntervalMs } = this.#config;
     switch (timer) {
       case "reap":
-        this.#timers.set("reap", nowMs + reapIntervalMs);
+        this.#repeat("reap", reapIntervalMs, nowMs);
         this.#serf.membership.reap(nowMs, out);
         return;
       case "reconnect":
-        this.#timers.set("reconnect", nowMs + reconnectIntervalMs);
+        this.#repeat("reconnect", reconnectIntervalMs, nowMs);
         this.#reconnect(nowMs, out);
         return;
       case "queueCheck":
-        this.#timers.set("queueCheck", nowMs + queueCheckIntervalMs);
+        this.#repeat("queueCheck", queueCheckIntervalMs, nowMs);
         this.#serf.queues.check(out);
         return;
       case "snapshotClock":
@@ -230,6 +230,11 @@ export class Pool {
         if (timer.startsWith("prune:")) this.#serf.membership.pruneDue(timer.slice("prune:".length), nowMs, out);
         else this.#broadcastEnded(Number(timer.slice("broadcast:".length)), true, nowMs, out);
     }
+  }
+
+  /** A configured interval may be tiny, or 0; a timer that is due again at once would hold the step for ever. */
+  #repeat(timer: Timer, intervalMs: number, nowMs: number): void {
+    this.#timers.set(timer, nowMs + Math.max(1, intervalMs));
   }
 
   /** After each step: answers of SWIM to our own requests, broadcasts that have gone out, lines for the snapshot. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cluster, Net, PLAIN_QUERY, type Host } from "./harness.ts";
+import { KEYRING_CHANGES_MAX } from "../../src/serf/internal-queries.ts";
 import type { KeyResult } from "../../src/serf/types.ts";
 
 const KEY = Buffer.alloc(16, 7).toString("base64");
@@ -85,6 +86,19 @@ test("a ping query brings acks and nothing else", () => {
   net.advance(5000);
   assert.equal(first.effects.filter((effect) => effect.kind === "queryAck").length, 3);
   assert.equal(first.effects.filter((effect) => effect.kind === "queryResponse").length, 0);
+});
+
+test("key queries that the driver never carries out are bounded, and later ones are served again", () => {
+  const net = new Net();
+  const host = net.start("n1", { encrypted: () => true, queryTimeoutMult: 1 });
+  const asked = (): number => host.effects.filter((effect) => effect.kind === "keyring").length;
+  // The harness answers through `step`; here nobody does.
+  const silent = (): boolean => host.pool.step({ kind: "keys", request: 1, operation: "use", key: KEY }, net.nowMs, host.effects);
+  for (let i = 0; i < KEYRING_CHANGES_MAX + 10; i += 1) silent();
+  assert.equal(asked(), KEYRING_CHANGES_MAX);
+  net.nowMs += 10_000;
+  silent();
+  assert.equal(asked(), KEYRING_CHANGES_MAX + 1);
 });
 
 test("of two nodes with one name the newcomer loses the vote and stops", () => {
