@@ -61,6 +61,7 @@ export class Outbox {
   }
 
   #fill(limit: number, targets: number, into: Uint8Array[]): void {
+    if (limit <= PART_OVERHEAD_BYTES) return; // A long message of our own leaves no room.
     const { broadcasts } = this.#core;
     const waiting = broadcasts.bytes + broadcasts.length * PART_OVERHEAD_BYTES;
     const share = Math.trunc((limit * USER_SHARE.numerator) / USER_SHARE.denominator);

@@ -9,7 +9,8 @@
  * 4. System and user messages share a crowded packet by budget.
  * 5. The first broadcast after silence goes out at once instead of at the next tick.
  * 6. A push/pull that taught much is followed by another soon.
- * 7. Members are found for probes and gossip whenever there are eligible ones.
+ * 7. A member that left stays known for a quarter of an hour (`prober.ts`).
+ * 8. Members are found for probes and gossip whenever there are eligible ones.
  */
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, ipFromBytes, ipToBytes, type Endpoint } from "../base/endpoint.ts";
