@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { AGENT_FLAGS } from "../src/cli/serf/agent-flags.ts";
+import { CONFIG_KEYS } from "../src/cli/serf/config/schema.ts";
+import { projectPath } from "./support/project-root.ts";
+
+test("the README's configuration table has every key and every flag, and marks what a reload applies", () => {
+  const rows = readFileSync(projectPath("README.md"), "utf8").split("\n").filter((line) => line.startsWith("| `"));
+  for (const { key, reloads } of CONFIG_KEYS) {
+    const row = rows.find((line) => (line.split("|")[1] ?? "").includes(`\`${key}\``));
+    assert.ok(row, `no row for the key ${key}`);
+    assert.equal(row.includes("↻"), reloads, `${key}: ↻ stands for what SIGHUP applies`);
+  }
+  const flags = rows.map((line) => line.split("|")[2] ?? "").join(" ");
+  // -config-dir and -config-file name the files themselves.
+  const missing = Object.keys(AGENT_FLAGS).filter((flag) => !flag.startsWith("config-") && !new RegExp(`\`-${flag}[\` ]`).test(flags));
+  assert.deepEqual(missing, []);
+});
