@@ -42,7 +42,8 @@ export async function playSession(world: World, { frames }: Session): Promise<vo
 /** The recorded agent's log, so that a monitor has it to repeat. */
 function writeRecordedLog(world: World, expected: readonly Message[]): void {
   for (const { body } of expected) {
-    const match = isObject(body) ? /^\S+ \S+ \[([A-Z]+)\] ([^]*)$/.exec(String(body["Log"] ?? "")) : null;
+    const line = isObject(body) ? body["Log"] : null;
+    const match = typeof line === "string" ? /^\S+ \S+ \[([A-Z]+)\] ([^]*)$/.exec(line) : null;
     if (match !== null) world.logs.write((match[1] as string).toLowerCase() as LogLevel, match[2] as string);
   }
 }
