@@ -136,7 +136,9 @@ class Connection {
     socket.on("close", () => this.#release());
   }
 
+  /** Sends what waits for the end of this turn, then closes. */
   close(): void {
+    if (this.#flushing) this.#step({ kind: "flush" });
     this.#socket.end(() => this.#socket.destroy());
     setTimeout(() => this.#socket.destroy(), CLOSE_GRACE_MS).unref();
   }
