@@ -424,8 +424,9 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       // would push each other's times up for ever, until they outrun the join with which the member comes back.
       const status = this.membership.status(name);
       // SWIM has merged the same peer's members already: who is alive to us after that has come back since, and the list is out of date. The
-      // original shows such a member as leaving for ever, because nothing tells the member so that it could object. Ourselves: we object.
-      if (status === "alive" && name !== this.#config.name) continue;
+      // original shows such a member as leaving for ever, because nothing tells the member so that it could object. Nor is it kept for a member
+      // unknown to us: the time it comes with may be that of the join with which the member has just come back. Ourselves: we object.
+      if ((status === "alive" || status === "none") && name !== this.#config.name) continue;
       const isNews = status !== "left";
       const lamportTime = Math.min((remote.statusTimes.get(name) ?? 0) + (isNews ? 1 : 0), LAMPORT_TIME_MAX);
       this.membership.leaveIntent(lamportTime, name, false, nowMs, out);

@@ -5,9 +5,9 @@
  *                (A restarted member begins at 1 again, but others ignore that until it has refuted with a higher one; only a
  *                member that was forgotten may come back lower. Simulated members never change their address, the other exception.)
  *  own-incarnation is the same rule at the node itself.
- *  left          A table shows "left" only for a member that was asked to leave, and one shown as left turns alive only after that
- *                member has started a new run. The same holds for the member events given to the application, once SWIM too shows
- *                the member as left (one that is leaving and suspected is reported as left, but may still object).
+ *  left          A table shows "left" only for a member that was asked to leave. One shown as left turns alive only with a higher
+ *                incarnation that the member itself has announced, and in its own table not at all in the same run.
+ *  events        The application hears of a member-join only when SWIM shows the member alive (or already suspect).
  *  lamport       The three Lamport clocks of a run never go back.
  *  once          A run delivers each user event and each query at most once.
  *  internal      Queries named `_serf_…` are never delivered.
@@ -15,6 +15,7 @@
  */
 import type { NodeEffect } from "../node/types.ts";
 import type { SerfEvent } from "../serf/types.ts";
+import type { SwimState } from "../swim/types.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Readings } from "./sim-machine.ts";
@@ -39,9 +40,8 @@ interface Memory {
   readonly incarnation: Float64Array;
   /** Scan in which the member was last in the table. */
   readonly seenInScan: Int32Array;
-  /** 1 where the table, or a member event, has shown the member as left since it last was alive. */
-  readonly tableLeft: Uint8Array;
-  readonly eventLeft: Uint8Array;
+  /** Incarnation with which the table has shown the member as left since it last was alive; -1 when it has not. */
+  readonly leftIncarnation: Float64Array;
   memberClock: number;
   eventClock: number;
   queryClock: number;
@@ -54,12 +54,15 @@ export class SafetyChecker implements SimObserver {
   readonly #limits: SafetyLimits;
   readonly #memories: (Memory | null)[];
   readonly #indexOf = new Map<string, number>();
+  /** Highest incarnation that each member has held of itself. */
+  readonly #announced: Float64Array;
 
   constructor(sim: Simulation, ledger: Ledger, limits: SafetyLimits) {
     this.#sim = sim;
     this.#ledger = ledger;
     this.#limits = limits;
     this.#memories = sim.hosts.map(() => null);
+    this.#announced = new Float64Array(sim.hosts.length);
     for (const host of sim.hosts) this.#indexOf.set(host.name, host.index);
   }
 
@@ -70,8 +73,7 @@ export class SafetyChecker implements SimObserver {
       scan: 1,
       incarnation: new Float64Array(count),
       seenInScan: new Int32Array(count),
-      tableLeft: new Uint8Array(count),
-      eventLeft: new Uint8Array(count),
+      leftIncarnation: new Float64Array(count).fill(-1),
       memberClock: 0,
       eventClock: 0,
       queryClock: 0,
@@ -135,26 +137,28 @@ export class SafetyChecker implements SimObserver {
       }
       memory.incarnation[member] = incarnation;
       memory.seenInScan[member] = memory.scan;
-      const state = table.stateAt(row);
-      if (state === "left") {
-        if (this.#ledger.leaveRun[member] === -1) this.#sim.violate("left", `${host.name} shows ${name} as left, which never left`);
-        memory.tableLeft[member] = 1;
-      } else if (state === "alive" && memory.tableLeft[member] === 1) {
-        memory.tableLeft[member] = 0;
-        if (this.#isGoneForGood(member)) this.#sim.violate("left", `${host.name} shows ${name} as alive again, which has left`);
-      }
+      if (member === host.index) this.#announced[member] = Math.max(incarnation, this.#announced[member] as number);
+      this.#checkLeft(host, memory, member, table.stateAt(row), incarnation);
     }
   }
 
-  /** The member's newest run is one that was asked to leave. */
-  #isGoneForGood(member: number): boolean {
-    return this.#ledger.leaveRun[member] === (this.#sim.hosts[member] as Host).run;
+  #checkLeft(host: Host, memory: Memory, member: number, state: SwimState, incarnation: number): void {
+    const left = memory.leftIncarnation[member] as number;
+    const { name } = this.#sim.hosts[member] as Host;
+    if (state === "left") {
+      if (this.#ledger.leaveRun[member] === -1) this.#sim.violate("left", `${host.name} shows ${name} as left, which never left`);
+      memory.leftIncarnation[member] = incarnation;
+    } else if (state === "alive" && left >= 0) {
+      memory.leftIncarnation[member] = -1;
+      const cameBack = member !== host.index && incarnation > left && incarnation <= (this.#announced[member] as number);
+      if (!cameBack) this.#sim.violate("left", `${host.name} shows ${name} as alive again (incarnation ${left} → ${incarnation}), which has left`);
+    }
   }
 
   #checkEvent(host: Host, memory: Memory, event: SerfEvent): void {
     switch (event.kind) {
       case "members":
-        for (const { name } of event.members) this.#checkMemberEvent(host, memory, event.type, name);
+        for (const { name } of event.members) this.#checkMemberEvent(host, event.type, name);
         return;
       case "user":
         return this.#checkUserEvent(host, memory, event);
@@ -165,16 +169,10 @@ export class SafetyChecker implements SimObserver {
     }
   }
 
-  #checkMemberEvent(host: Host, memory: Memory, type: string, name: string): void {
+  #checkMemberEvent(host: Host, type: string, name: string): void {
     const member = this.#indexOf.get(name);
     if (member === undefined) return this.#sim.violate("left", `${host.name} reports ${type} of ${name}, which never existed`);
-    // A member that was leaving when it was declared dead is reported as left too, and may still object.
-    if (type === "member-leave" && isShownAs(host, name, "left")) memory.eventLeft[member] = 1;
-    if (type === "member-join") {
-      const wasLeft = memory.eventLeft[member] === 1;
-      memory.eventLeft[member] = 0;
-      if (wasLeft && this.#isGoneForGood(member)) this.#sim.violate("left", `${host.name} reports member-join of ${name}, which has left`);
-    }
+    if (type === "member-join" && !isShownAlive(host, name)) this.#sim.violate("events", `${host.name} reports member-join of ${name}, which is not alive`);
     if (type === "member-failed") this.#judgeFailure(host, member);
   }
 
@@ -209,9 +207,9 @@ export class SafetyChecker implements SimObserver {
   }
 }
 
-function isShownAs(host: Host, name: string, state: string): boolean {
+function isShownAlive(host: Host, name: string): boolean {
   const table = host.machine?.view.gauges.table;
   if (table === undefined) return false;
-  for (let row = 0; row < table.size; row += 1) if (table.nameAt(row) === name) return table.stateAt(row) === state;
+  for (let row = 0; row < table.size; row += 1) if (table.nameAt(row) === name) return table.stateAt(row) === "alive" || table.stateAt(row) === "suspect";
   return false;
 }
