@@ -89,9 +89,11 @@ function normalise(specs: FlagSpecs, words: readonly string[]): Normal {
       value = words[i] as string;
       i += 1;
     }
-    if (convertOne(spec.kind, value) === null) {
+    const converted = convertOne(spec.kind, value);
+    const outOfRange = spec.kind === "int" && Math.abs(Number(converted)) >= 2 ** 63; // Go's int has 64 bits.
+    if (converted === null || outOfRange) {
       const what = spec.kind === "bool" ? `boolean value ${goQuote(value)} for` : `value ${goQuote(value)} for flag`;
-      return { ok: false, error: `invalid ${what} -${name}: parse error` };
+      return { ok: false, error: `invalid ${what} -${name}: ${outOfRange ? "value out of range" : "parse error"}` };
     }
     flags.push(`--${spec.into ?? name}=${value}`);
   }

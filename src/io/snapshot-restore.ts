@@ -2,6 +2,7 @@
 import { replaySnapshot } from "../serf/snapshot.ts";
 import type { RestoredSnapshot } from "../serf/types.ts";
 import type { SerfAgentOptions } from "./serf-agent-api.ts";
+import { open } from "node:fs/promises";
 import { readSnapshotFile, SnapshotFile } from "./snapshot-file.ts";
 
 export interface Snapshot {
@@ -10,10 +11,12 @@ export interface Snapshot {
   readonly restored: RestoredSnapshot | null;
 }
 
-/** Null when no snapshot is configured; rejects with the system's error when the file cannot be read. */
+/** Null when no snapshot is configured; rejects with the system's error when the file cannot be read or written. */
 export async function openSnapshot({ snapshotPath, rejoinAfterLeave, log, metrics }: SerfAgentOptions): Promise<Snapshot | null> {
   if (snapshotPath === "") return null;
   const { bytes, completeBytes, tornBytes, nulBytes } = await readSnapshotFile(snapshotPath);
+  // A place where nothing can be written is found now, not when the first line is lost.
+  await (await open(snapshotPath, "a", 0o600)).close();
   if (tornBytes > 0) log.write("warn", `serf: snapshot ${snapshotPath} ends in a torn line of ${tornBytes} bytes, ignored`);
   if (nulBytes > 0) log.write("warn", `serf: snapshot ${snapshotPath} holds ${nulBytes} NUL bytes, as after a power failure; damaged lines are skipped`);
   const file = new SnapshotFile(snapshotPath, bytes === null ? null : completeBytes, {

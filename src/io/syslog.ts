@@ -3,7 +3,7 @@
  * listens on. Records go to its standard input, each with its priority in front.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { fail, ok, type Result } from "../base/result.ts";
 import type { LogLevel } from "../swim/types.ts";
 
@@ -56,7 +56,7 @@ export class Syslog {
   static start(options: SyslogOptions): Result<Syslog> {
     const facility = FACILITIES.indexOf(options.facility.toUpperCase());
     if (facility < 0 || options.facility === "") return fail(`invalid syslog facility: ${options.facility}`);
-    if (!(options.sockets ?? SOCKETS).some((path) => existsSync(path))) return fail("Unix syslog delivery error");
+    if (!(options.sockets ?? SOCKETS).some(isSocket)) return fail("Unix syslog delivery error");
     const child = spawn(options.logger ?? "logger", ["--prio-prefix", "-t", options.tag], { stdio: ["pipe", "ignore", "ignore"] });
     return ok(new Syslog(child, facility, options.onFailure));
   }
@@ -77,4 +77,8 @@ export class Syslog {
     this.#open = false;
     this.#child.stdin?.end();
   }
+}
+
+function isSocket(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isSocket() === true;
 }

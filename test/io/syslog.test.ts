@@ -1,17 +1,29 @@
 import assert from "node:assert/strict";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { test } from "node:test";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
 import { Syslog } from "../../src/io/syslog.ts";
 import { eventually } from "../support/eventually.ts";
 import { tempDir } from "../support/temp-dir.ts";
+
+// Any socket stands for the daemon's.
+const socket = join(mkdtempSync(join(tmpdir(), "muster-syslog-")), "log");
+const daemon = createServer().listen(socket);
+before(() => once(daemon, "listening"));
+after(() => {
+  daemon.close();
+  rmSync(dirname(socket), { recursive: true });
+});
 
 const options = { facility: "local0", tag: "serf", onFailure: () => undefined };
 
 test("an unknown facility and a machine without syslog are refused in the original's words", () => {
   assert.deepEqual(Syslog.start({ ...options, facility: "FOO" }), { ok: false, error: "invalid syslog facility: FOO" });
   assert.deepEqual(Syslog.start({ ...options, facility: "" }), { ok: false, error: "invalid syslog facility: " });
-  assert.deepEqual(Syslog.start({ ...options, sockets: ["/nosuch"] }), { ok: false, error: "Unix syslog delivery error" });
+  assert.deepEqual(Syslog.start({ ...options, sockets: ["/nosuch", "/"] }), { ok: false, error: "Unix syslog delivery error" });
 });
 
 test("each line goes to one logger with facility and severity in front", async (t) => {
@@ -19,7 +31,7 @@ test("each line goes to one logger with facility and severity in front", async (
   const logger = join(dir, "logger");
   writeFileSync(logger, `#!/bin/sh\necho "$@" > ${dir}/args\ncat > ${dir}/lines\n`);
   chmodSync(logger, 0o700);
-  const started = Syslog.start({ ...options, logger, sockets: ["/"] });
+  const started = Syslog.start({ ...options, logger, sockets: [socket] });
   assert.ok(started.ok);
   started.value.write("info", "agent: one");
   started.value.write("err", "agent: two\n\t* three\n");
@@ -42,7 +54,7 @@ test("a logger that ends is reported once, and later lines are counted", async (
   writeFileSync(logger, "#!/bin/sh\nexit 3\n");
   chmodSync(logger, 0o700);
   const reasons: string[] = [];
-  const started = Syslog.start({ ...options, logger, sockets: ["/"], onFailure: (reason) => reasons.push(reason) });
+  const started = Syslog.start({ ...options, logger, sockets: [socket], onFailure: (reason) => reasons.push(reason) });
   assert.ok(started.ok);
   await eventually("the end of the logger", 10_000, () => (reasons.length > 0 ? null : "it runs"));
   started.value.write("info", "agent: lost");

@@ -19,7 +19,7 @@ interface Run {
   readonly files?: Readonly<Record<string, string>>;
 }
 const RUN_FIELDS: ReadonlySet<string> = new Set(["name", "args", "exit", "output", "signals", "files"]);
-const SIGNALS: Readonly<Record<string, NodeJS.Signals>> = { interrupt: "SIGINT", terminated: "SIGTERM", hangup: "SIGHUP" };
+const SIGNALS: Readonly<Record<string, NodeJS.Signals>> = { interrupt: "SIGINT", terminated: "SIGTERM", hangup: "SIGHUP", "user defined signal 1": "SIGUSR1" };
 /** Agents at once: they mostly wait. */
 const PARALLEL = 4;
 const RUN_MS_MAX = 30_000;
@@ -29,8 +29,8 @@ const STREAMING = "Log data will now stream in as it occurs:";
 
 export async function checkAgentRuns(data: unknown, report: Report): Promise<void> {
   const { cases = [] } = fieldsOf<{ cases: readonly Run[] }>(data, ["cases"], report);
-  const queue = [...cases];
-  const worker = async (): Promise<void> => {
+  const movable = cases.filter((run) => recordedPorts(run.args).length === 2);
+  const check = async (queue: Run[]): Promise<void> => {
     for (let run = queue.shift(); run !== undefined; run = queue.shift()) {
       try {
         await checkRun(run);
@@ -40,7 +40,9 @@ export async function checkAgentRuns(data: unknown, report: Report): Promise<voi
       }
     }
   };
-  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  // Agents on ports that are part of the case, such as the default ones, would meet: they run alone.
+  await Promise.all(Array.from({ length: PARALLEL }, () => check(movable)));
+  await check(cases.filter((run) => recordedPorts(run.args).length !== 2));
 }
 
 async function checkRun(run: Run): Promise<void> {
@@ -69,12 +71,16 @@ async function checkRun(run: Run): Promise<void> {
 /** Other ports than the recorded ones, so that agents run side by side: pairs of recorded and used `:port`. Ports that are part of the case stay. */
 async function chooseFreePorts(args: readonly string[]): Promise<(readonly [string, string])[]> {
   const pairs: (readonly [string, string])[] = [];
-  for (const arg of args) {
-    const match = /^-?-(?:bind|rpc-addr)=(127\.\d+\.\d+\.\d+):(\d{4,5})$/.exec(arg);
-    if (match === null || Number(match[2]) > 65535) continue;
-    pairs.push([`:${match[2]}`, `:${await freePort(match[1] as string)}`]);
-  }
+  for (const { ip, port } of recordedPorts(args)) pairs.push([`:${port}`, `:${await freePort(ip)}`]);
   return pairs;
+}
+
+/** Loopback addresses with a usual port that the agent is told to listen on. */
+function recordedPorts(args: readonly string[]): { readonly ip: string; readonly port: string }[] {
+  return args.flatMap((arg) => {
+    const [, ip, port] = /^-?-(?:bind|rpc-addr)=(127\.\d+\.\d+\.\d+):(\d{4,5})$/.exec(arg) ?? [];
+    return ip === undefined || port === undefined || Number(port) > 65535 ? [] : [{ ip, port }];
+  });
 }
 
 async function freePort(ip: string): Promise<number> {
@@ -123,6 +129,7 @@ function normalise(text: string): string {
   return text
     .replace(/^hint: .*\n/gm, "") // What we add to an error.
     .replace(/Usage: serf agent [^]*$/, "<usage text>\n")
+    .replace(/^\[\d{4}-.*\]\[[GCS]\] .*\n/gm, "") // Measurements.
     .replace(/^ {4}\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /gm, "    DATE ")
     .replace(/ on [\d.]+:53: no such host/g, " on RESOLVER: no such host")
     // Members join a second before their event passes the coalescer; whether it still does depends on when the signal comes.

@@ -40,7 +40,8 @@ export async function restoreFiles(config: FullConfig, key: Uint8Array | null, l
 }
 
 /** What the agent itself would not refuse, or in other words; "" when nothing. */
-export function refusal({ protocol, nodeName, validateNodeNames }: FullConfig): string {
+export function refusal({ protocol, nodeName, validateNodeNames }: FullConfig, { advertise }: AgentAddresses): string {
+  if (advertise?.ip === "") return 'Failed to create memberlist: Failed to get final advertise address: Failed to parse advertise address "<nil>"';
   if (protocol > 255) {
     // The original cuts the number to 8 bits. Its message is kept, but 258 does not pass as 2.
     const cut = protocol % 256;

@@ -78,7 +78,7 @@ async function startAgent(read: AgentConfig, logLevel: LogLevel, { ui, world, lo
   ui.output("Starting Serf agent...");
   const restored = await restoreFiles(config, addresses.key, logs);
   if (!restored.ok) return refuse(`Failed to setup the Serf agent: ${restored.error}`);
-  const refused = refusal(config);
+  const refused = refusal(config, addresses);
   if (refused !== "") return refuse(`Failed to start the Serf agent: Error creating Serf: ${refused}`);
   if (config.eventHandlers.length > 0) spawner.start();
   try {
