@@ -8,7 +8,7 @@ import type { PoolEffect } from "./types.ts";
 /** Most bytes waiting in one queue. The depth alone (4096 messages of up to 9 KiB) would allow 36 MiB. */
 export const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
 /** A queue beyond its bytes is cut to this share of its messages, so that not each further message cuts again. */
-const PRUNE_KEEP_RATIO = 0.9;
+const PRUNE_KEEP_RATIO = 0.75;
 
 /**
  * User events and queries are sent this many times more often than SWIM's messages: nothing repairs a missed query, and a missed event
