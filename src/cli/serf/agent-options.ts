@@ -12,6 +12,8 @@ const PROTOCOL_MIN = 2;
 const PROTOCOL_MAX = 5;
 /** With `validate_node_names`. */
 const NODE_NAME_LENGTH_MAX = 128;
+/** More threads than this are a typing error. */
+const PACKET_WORKERS_MAX = 64;
 
 /** What was restored from files. */
 export interface Restored {
@@ -40,8 +42,9 @@ export async function restoreFiles(config: FullConfig, key: Uint8Array | null, l
 }
 
 /** What the agent itself would not refuse, or in other words; "" when nothing. */
-export function refusal({ protocol, nodeName, validateNodeNames }: FullConfig, { advertise }: AgentAddresses): string {
+export function refusal({ protocol, nodeName, validateNodeNames, packetWorkers = 0 }: FullConfig, { advertise }: AgentAddresses): string {
   if (advertise?.ip === "") return 'Failed to create memberlist: Failed to get final advertise address: Failed to parse advertise address "<nil>"';
+  if (packetWorkers > PACKET_WORKERS_MAX) return `packet_workers is ${packetWorkers}, at most ${PACKET_WORKERS_MAX} threads are of use`;
   if (protocol > 255) {
     // The original cuts the number to 8 bits. Its message is kept, but 258 does not pass as 2.
     const cut = protocol % 256;
@@ -86,6 +89,7 @@ export function agentOptions(
     querySizeMax: config.querySizeLimit,
     queryResponseSizeMax: config.queryResponseSizeLimit,
     userEventSizeMax: config.userEventSizeLimit,
+    packetWorkers: config.packetWorkers ?? 0,
     log: outlets.log,
     metrics: outlets.metrics,
   };

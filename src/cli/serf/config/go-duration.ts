@@ -31,7 +31,7 @@ export function parseDuration(text: string): Result<number> {
     const scale = UNIT_NS.get(unit);
     if (scale === undefined) return fail(`time: unknown unit ${quote(unit)} in duration ${quote(text)}`);
     rest = rest.slice(unit.length);
-    // Digits beyond the nanosecond are cut; nine are enough for that, twelve also for hours.
+    // More digits than these say nothing about nanoseconds, even of hours.
     const digits = (fraction ?? "").slice(0, 18);
     total += BigInt(`0${whole}`) * scale + (digits === "" ? 0n : (BigInt(digits) * scale) / 10n ** BigInt(digits.length));
     if (total > NS_MAX) return invalid;

@@ -49,6 +49,7 @@ export interface SerfConfig {
   mdnsDisableIPv4?: boolean;
   mdnsDisableIPv6?: boolean;
   validateNodeNames?: boolean;
+  packetWorkers?: number;
 }
 export type ConfigField = keyof SerfConfig;
 
@@ -116,6 +117,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   key("statsd_addr", "string", "statsdAddr", 'an address with port such as "127.0.0.1:8125"'),
   key("metrics_addr", "string", "metricsAddr", 'an address with port such as "127.0.0.1:9107"'),
   key("validate_node_names", "bool", "validateNodeNames", YES_NO),
+  key("packet_workers", "int", "packetWorkers", "a number of threads from 0 (none) to 64"),
   key("mdns", "mdns", null, 'an object such as {"interface": "eth0", "disable_ipv6": true}'),
 ];
 
