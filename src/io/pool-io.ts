@@ -58,6 +58,7 @@ export class PoolIo implements PoolPort {
   readonly #options: PoolIoOptions;
   readonly #sealer: NodeSealer;
   readonly hashKey = drawHashKey();
+  readonly #laneCounts = new Map<string, number>();
   readonly #inline: InlineLane;
   #lane: PacketLane;
   readonly #streams: Streams;
@@ -143,7 +144,7 @@ export class PoolIo implements PoolPort {
 
   /** Moves packet work to worker lanes, adaptively; to be called before traffic matters. Resolves once the lanes know the keys. */
   async useLanes(host: LaneHost): Promise<void> {
-    const { compress, verifyIncoming, verifyOutgoing, metrics } = this.#options;
+    const { compress, verifyIncoming, verifyOutgoing } = this.#options;
     this.#lane = await WorkerLane.start({
       host,
       pool: LANE_POOL,
@@ -151,8 +152,18 @@ export class PoolIo implements PoolPort {
       keys: this.keys,
       inline: this.#inline,
       overflow: (packets) => this.#shed(packets, "packets"),
-      count: (name, delta) => metrics.count(name, delta),
+      count: (name, delta) => this.#countLane(name, delta),
     });
+  }
+
+  #countLane(name: string, delta: number): void {
+    this.#laneCounts.set(name, (this.#laneCounts.get(name) ?? 0) + delta);
+    this.#options.metrics.count(`muster.lane.${name}`, delta);
+  }
+
+  /** What became of the packets, by path, since the start. */
+  laneCounts(): ReadonlyMap<string, number> {
+    return this.#laneCounts;
   }
 
   get keys(): KeyList {
@@ -239,7 +250,7 @@ export class PoolIo implements PoolPort {
   }
 
   #opened({ messages, drops, repeats, shed }: OpenedBatch): void {
-    if (repeats > 0) this.#options.metrics.count("muster.lane.repeats", repeats);
+    if (repeats > 0) this.#countLane("repeats", repeats);
     if (shed > 0) this.#shed(shed, "messages");
     for (const [reason, packets] of drops) this.#options.metrics.count(`memberlist.udp.dropped.${reason}`, packets);
     if (messages.length > 0) this.#runtime?.deliver(this.#options.pool, messages);

@@ -232,6 +232,21 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   stats(): Map<string, Map<string, string>> {
+    const stats = this.#baseStats();
+    if (this.#options.laneStats === true) stats.set("packet_lanes", this.#laneSection());
+    return stats;
+  }
+
+  #laneSection(): Map<string, string> {
+    const section = new Map([["lanes", String(this.laneStats().length)]]);
+    this.laneStats().forEach(({ up, inFlight, batches, restarts }, id) => {
+      section.set(`lane_${id}`, `${up ? "up" : "down"}, ${inFlight} in flight, ${batches} batches, ${restarts} restarts`);
+    });
+    for (const [name, value] of this.#io.laneCounts()) section.set(name, String(value));
+    return section;
+  }
+
+  #baseStats(): Map<string, Map<string, string>> {
     const architectures: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" };
     return new Map([
       ["agent", new Map([["name", this.name]])],

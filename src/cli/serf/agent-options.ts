@@ -1,4 +1,5 @@
 /** From settings to what starts the agent: the tags and keyring files, the checks that come with them, and the options. */
+import { availableParallelism } from "node:os";
 import { fail, ok, type Result } from "../../base/result.ts";
 import { loadKeyringFile } from "../../io/keyring-file.ts";
 import type { LogHub } from "../../io/log-hub.ts";
@@ -10,10 +11,12 @@ import type { AgentAddresses, AgentConfig, FullConfig } from "./agent-settings.t
 /** Serf protocol versions we speak. */
 const PROTOCOL_MIN = 2;
 const PROTOCOL_MAX = 5;
+/** More threads than this only cost memory: one opens some 40,000 packets a second. */
+const PACKET_WORKERS_MAX = 16;
+/** Of the default number of packet workers. */
+const DEFAULT_WORKERS_MAX = 4;
 /** With `validate_node_names`. */
 const NODE_NAME_LENGTH_MAX = 128;
-/** More threads than this are a typing error. */
-const PACKET_WORKERS_MAX = 64;
 
 /** What was restored from files. */
 export interface Restored {
@@ -44,13 +47,13 @@ export async function restoreFiles(config: FullConfig, key: Uint8Array | null, l
 /** What the agent itself would not refuse, or in other words; "" when nothing. */
 export function refusal({ protocol, nodeName, validateNodeNames, packetWorkers = 0 }: FullConfig, { advertise }: AgentAddresses): string {
   if (advertise?.ip === "") return 'Failed to create memberlist: Failed to get final advertise address: Failed to parse advertise address "<nil>"';
-  if (packetWorkers > PACKET_WORKERS_MAX) return `packet_workers is ${packetWorkers}, at most ${PACKET_WORKERS_MAX} threads are of use`;
   if (protocol > 255) {
     // The original cuts the number to 8 bits. Its message is kept, but 258 does not pass as 2.
     const cut = protocol % 256;
     const shown = cut >= PROTOCOL_MIN && cut <= PROTOCOL_MAX ? protocol : cut;
     return `Protocol version '${shown}' too ${shown < PROTOCOL_MIN ? "low" : "high"}. Must be in range: [${PROTOCOL_MIN}, ${PROTOCOL_MAX}]`;
   }
+  if (packetWorkers < 0 || packetWorkers > PACKET_WORKERS_MAX) return `Number of packet workers '${packetWorkers}' out of range: [0, ${PACKET_WORKERS_MAX}]`;
   if (validateNodeNames !== true) return "";
   if (nodeName.length > NODE_NAME_LENGTH_MAX) {
     return `Node name is ${nodeName.length} characters. Valid length is between 1 and ${NODE_NAME_LENGTH_MAX} characters`;
@@ -89,7 +92,8 @@ export function agentOptions(
     querySizeMax: config.querySizeLimit,
     queryResponseSizeMax: config.queryResponseSizeLimit,
     userEventSizeMax: config.userEventSizeLimit,
-    packetWorkers: config.packetWorkers ?? 0,
+    packetWorkers: config.packetWorkers ?? Math.max(1, Math.min(DEFAULT_WORKERS_MAX, availableParallelism() - 1)),
+    laneStats: config.packetWorkers !== undefined,
     log: outlets.log,
     metrics: outlets.metrics,
   };

@@ -33,6 +33,7 @@ export interface WorkerLaneOptions {
   readonly inline: InlineLane;
   /** Hears how many packets were dropped because too many wait. */
   readonly overflow: (packets: number) => void;
+  /** Counts by path: packets_inline, packets_offloaded, open_batches, pack_batches. */
   readonly count: (name: string, delta: number) => void;
 }
 
@@ -84,7 +85,7 @@ export class WorkerLane implements PacketLane {
       return;
     }
     const jobs = batch.map(({ to, messages, crc }) => ({ targets: to.length, messages, crc }));
-    count("muster.lane.pack_batches", 1);
+    count("pack_batches", 1);
     lane.send(encodePack(pool, jobs), (answer) => {
       if (this.#stopped) return;
       // A dead lane sent nothing: our own messages are worth sealing again.
@@ -128,7 +129,7 @@ export class WorkerLane implements PacketLane {
   }
 
   #openInline(batch: readonly ReceivedPacket[]): void {
-    this.#options.count("muster.lane.packets_inline", batch.length);
+    this.#options.count("packets_inline", batch.length);
     this.#options.inline.open(batch, (opened) => this.#done?.(opened));
   }
 
@@ -149,8 +150,8 @@ export class WorkerLane implements PacketLane {
       const packets = this.#takeBatch();
       const out: OutBatch = { packets, opened: undefined };
       this.#out.push(out);
-      count("muster.lane.open_batches", 1);
-      count("muster.lane.packets_offloaded", packets.length);
+      count("open_batches", 1);
+      count("packets_offloaded", packets.length);
       const request = { pool, shedGossip, settled: lane.takeSettled(), packets: packets.map(({ bytes }) => bytes) };
       lane.send(encodeOpen(request), (answer) => {
         out.opened = answer === null ? null : decodeOpened(answer);

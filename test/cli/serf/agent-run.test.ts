@@ -274,7 +274,7 @@ const WRONG_VALUES: readonly (readonly [string, string])[] = [
   ['{"rpc_addr": "127.0.0.1"}', "Error starting RPC listener: listen tcp: address 127.0.0.1: missing port in address"],
   ['{"tags_file": "/dev/null/x"}', "Failed to setup the Serf agent: Failed to read tags file: open /dev/null/x: not a directory"],
   ['{"keyring_file": "/nosuch"}', "Failed to setup the Serf agent: stat /nosuch: no such file or directory"],
-  ['{"packet_workers": 65}', "Failed to start the Serf agent: Error creating Serf: packet_workers is 65, at most 64 threads are of use"],
+  ['{"packet_workers": 65}', "Failed to start the Serf agent: Error creating Serf: Number of packet workers '65' out of range: [0, 16]"],
   ['{"protocol": 300}', "Failed to start the Serf agent: Error creating Serf: Protocol version '44' too high. Must be in range: [2, 5]"],
   ['{"protocol": 258}', "Failed to start the Serf agent: Error creating Serf: Protocol version '258' too high. Must be in range: [2, 5]"],
 ];
@@ -294,7 +294,7 @@ test("every setting reaches the agent", async () => {
     JSON.stringify({
       role: "r", tags: { a: "b" }, advertise: "127.0.0.2", encrypt_key: "MDEyMzQ1Njc4OWFiY2RlZg==", protocol: 4, query_response_size_limit: 1, query_size_limit: 2,
       user_event_size_limit: 3, profile: "wan", snapshot_path: join(dir, "s"), rejoin_after_leave: true, reconnect_interval: "1s", reconnect_timeout: "2s",
-      tombstone_timeout: "3s", disable_name_resolution: true, disable_coordinates: true, broadcast_timeout: "4s", rpc_auth: "secret", validate_node_names: true, packet_workers: 2,
+      tombstone_timeout: "3s", disable_name_resolution: true, disable_coordinates: true, broadcast_timeout: "4s", rpc_auth: "secret", validate_node_names: true, packet_workers: 0,
     }),
   );
   const run = start(["-disable-compression", "-tag=c=d", "-log-level=err", "-rpc-addr=127.0.0.1:1"]);
@@ -304,9 +304,9 @@ test("every setting reaches the agent", async () => {
   assert.deepEqual(options, {
     name: "n", bind: { ip: "127.0.0.1", port: 7946 }, advertise: { ip: "127.0.0.2", port: 7946 }, profile: "wan", protocol: 4,
     tags: new Map([["a", "b"], ["c", "d"], ["role", "r"]]), tagsFile: "", keys: [new Uint8Array(Buffer.from("0123456789abcdef"))], keyringFile: "",
-    packetWorkers: 2, snapshotPath: join(dir, "s"), rejoinAfterLeave: true, compression: false, coordinates: false, resolveConflicts: false, coalesce: true, logLevel: "err",
+    snapshotPath: join(dir, "s"), rejoinAfterLeave: true, compression: false, coordinates: false, resolveConflicts: false, coalesce: true, logLevel: "err",
     broadcastTimeoutMs: 4000, reconnectIntervalMs: 1000, reconnectTimeoutMs: 2000, tombstoneTimeoutMs: 3000,
-    querySizeMax: 2, queryResponseSizeMax: 1, userEventSizeMax: 3,
+    querySizeMax: 2, queryResponseSizeMax: 1, userEventSizeMax: 3, packetWorkers: 0, laneStats: true,
   });
   assert.equal(run.rpc()?.authKey, "secret");
   assert.deepEqual(run.rpc()?.listen, { ip: "127.0.0.1", port: 1 });

@@ -100,7 +100,7 @@ test("bursts go to the lanes and come back complete and in the socket's order", 
       await until(() => seen.length === expected.length);
       assert.deepEqual(seen.map(({ bytes }) => textOf(bytes)), expected);
       assert.equal(r.lost, 0);
-      assert.ok(r.metrics.counter("muster.lane.packets_offloaded") > 1000, "lanes did the work");
+      assert.ok(r.metrics.counter("packets_offloaded") > 1000, "lanes did the work");
       assert.deepEqual(seen[0]?.from, FROM);
     });
   }
@@ -111,7 +111,7 @@ test("little work stays inline and is done at once", async () => {
   const { seen, sink } = collect(r);
   r.lane.open([packet([event(1)])], sink);
   assert.equal(seen.length, 1);
-  assert.equal(r.metrics.counter("muster.lane.packets_offloaded"), 0);
+  assert.equal(r.metrics.counter("packets_offloaded"), 0);
 });
 
 test("repeats are left out once settled, and only then, whichever path settled them", async () => {
@@ -153,7 +153,7 @@ test("packing in a lane gives every target datagrams that open to the same messa
   const messages = Array.from({ length: 12 }, (_, i) => event(i));
   const targets = [1, 2, 3].map((last) => ({ ip: `127.0.0.${last}`, port: 1 }));
   const sealed = await new Promise<readonly SealedPacket[]>((resolve) => r.lane.pack([{ to: targets, messages, crc: true }, { to: targets.slice(0, 1), messages, crc: false }], resolve));
-  assert.equal(r.metrics.counter("muster.lane.pack_batches"), 1);
+  assert.equal(r.metrics.counter("pack_batches"), 1);
   assert.deepEqual(sealed.map(({ to }) => to.ip), ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.1"]);
   assert.equal(new Set(sealed.map(({ bytes }) => textOf(bytes))).size, 4, "each has a nonce of its own");
   const { seen, sink, until } = collect(r);
@@ -175,11 +175,11 @@ test("a lane that dies loses its packets, main goes inline, and a new lane takes
   r.lane.open(burst, sink);
   await until(() => seen.length + r.lost >= before + 200);
   while (!r.host.stats().every(({ up, restarts }) => up && restarts > 0)) await once(setTick(), "tick");
-  const offloaded = r.metrics.counter("muster.lane.packets_offloaded");
+  const offloaded = r.metrics.counter("packets_offloaded");
   const then = seen.length;
   r.lane.open(burst, sink);
   await until(() => seen.length === then + 200);
-  assert.equal(r.metrics.counter("muster.lane.packets_offloaded"), offloaded + 200);
+  assert.equal(r.metrics.counter("packets_offloaded"), offloaded + 200);
   assert.equal(r.metrics.counter("muster.lane.restarts"), 1);
   assert.ok(r.log.some((line) => line.startsWith("err agent: packet lane 0 died")));
 });

@@ -20,6 +20,8 @@ export const DEFAULTS = {
   enableCompression: true,
 } as const satisfies SerfConfig;
 
+/** Settings of our own for which 0 and below are values: they replace, and what is out of range is refused later. */
+const EVERY_NUMBER: ReadonlySet<string> = new Set(["packetWorkers"]);
 const MINIMUM_FOLLOWS: ReadonlySet<string> = new Set(["retryInterval", "broadcastTimeout"]);
 
 /**
@@ -30,7 +32,8 @@ export function mergeConfigs(base: SerfConfig, over: SerfConfig): SerfConfig {
   const merged: Record<string, unknown> = { ...base };
   for (const [field, value] of Object.entries(over)) {
     const before = merged[field];
-    if (Array.isArray(value)) merged[field] = [...((before as readonly string[] | undefined) ?? []), ...value];
+    if (EVERY_NUMBER.has(field)) merged[field] = value ?? before;
+    else if (Array.isArray(value)) merged[field] = [...((before as readonly string[] | undefined) ?? []), ...value];
     else if (value instanceof Map) merged[field] = new Map([...((before as ReadonlyMap<string, string> | undefined) ?? []), ...value]);
     else if (typeof value === "number" && value < 0 && !MINIMUM_FOLLOWS.has(field)) continue;
     else if (value !== undefined && value !== "" && value !== 0 && value !== false) merged[field] = value;

@@ -116,8 +116,8 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   key("statsite_addr", "string", "statsiteAddr", 'an address with port such as "127.0.0.1:8125"'),
   key("statsd_addr", "string", "statsdAddr", 'an address with port such as "127.0.0.1:8125"'),
   key("metrics_addr", "string", "metricsAddr", 'an address with port such as "127.0.0.1:9107"'),
+  key("packet_workers", "int", "packetWorkers", "a whole number from 0 (no threads) to 16"),
   key("validate_node_names", "bool", "validateNodeNames", YES_NO),
-  key("packet_workers", "int", "packetWorkers", "a number of threads from 0 (none) to 64"),
   key("mdns", "mdns", null, 'an object such as {"interface": "eth0", "disable_ipv6": true}'),
 ];
 
