@@ -5,6 +5,7 @@ import type { Command, CliContext } from "../context.ts";
 import { flagNames } from "../command.ts";
 import { AGENT_FLAGS } from "./agent-flags.ts";
 import { runAgent, type AgentSignal, type AgentWorld } from "./agent-run.ts";
+import { PatientOutput } from "./agent-output.ts";
 import { AgentUi } from "./agent-ui.ts";
 
 const SIGNALS: Readonly<Record<string, AgentSignal>> = {
@@ -65,5 +66,10 @@ Example:
 export const agentCommand: Command = {
   usage: USAGE,
   flagNames: flagNames(AGENT_FLAGS),
-  run: (context: CliContext, args) => runAgent(args, USAGE, new AgentUi(context), world),
+  async run(context: CliContext, args) {
+    const output = new PatientOutput(context);
+    const exitCode = await runAgent(args, USAGE, new AgentUi(output), world);
+    if (!(await output.drain())) process.exit(exitCode);
+    return exitCode;
+  },
 };
