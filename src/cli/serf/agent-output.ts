@@ -1,6 +1,7 @@
 /**
- * Standard output of an agent, which never waits for its reader. Node writes to pipes and sockets (a journal, a pager) synchronously: a reader that
- * stops would stop gossip. Here lines wait in memory, and what does not fit is dropped and counted.
+ * Standard output of an agent. Node keeps what the reader of a pipe (a journal, a pager) does not take, without bound, and does not end before it
+ * has taken it: a reader that stops would fill memory and keep a stopped agent alive. Here a bounded number of bytes waits, and what does not fit is
+ * dropped and counted.
  */
 import type { CliContext } from "../context.ts";
 import type { LineOutputs } from "./agent-ui.ts";
@@ -10,7 +11,7 @@ const PENDING_BYTES_MAX = 1024 * 1024;
 /** At the end, how long the reader may take for what waits, in ms. */
 const DRAIN_MS_MAX = 1000;
 
-export class PatientOutput implements LineOutputs {
+export class BoundedOutput implements LineOutputs {
   readonly #context: CliContext;
   readonly #stream: NodeJS.WriteStream;
   #dropped = 0;
@@ -18,9 +19,6 @@ export class PatientOutput implements LineOutputs {
   constructor(context: CliContext, stream: NodeJS.WriteStream = process.stdout) {
     this.#context = context;
     this.#stream = stream;
-    // Node offers no other way to make an inherited pipe non-blocking; files and terminals have no such method, and do not stop.
-    const { _handle: handle } = stream as unknown as { readonly _handle?: { setBlocking?(blocking: boolean): void } };
-    handle?.setBlocking?.(false);
   }
 
   out(line: string): void {

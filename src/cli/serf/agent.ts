@@ -5,7 +5,7 @@ import type { Command, CliContext } from "../context.ts";
 import { flagNames } from "../command.ts";
 import { AGENT_FLAGS } from "./agent-flags.ts";
 import { runAgent, type AgentSignal, type AgentWorld } from "./agent-run.ts";
-import { PatientOutput } from "./agent-output.ts";
+import { BoundedOutput } from "./agent-output.ts";
 import { AgentUi } from "./agent-ui.ts";
 
 const SIGNALS: Readonly<Record<string, AgentSignal>> = {
@@ -67,7 +67,7 @@ export const agentCommand: Command = {
   usage: USAGE,
   flagNames: flagNames(AGENT_FLAGS),
   async run(context: CliContext, args) {
-    const output = new PatientOutput(context);
+    const output = new BoundedOutput(context);
     const exitCode = await runAgent(args, USAGE, new AgentUi(output), world);
     if (!(await output.drain())) process.exit(exitCode);
     return exitCode;
