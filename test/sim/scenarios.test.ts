@@ -24,9 +24,16 @@ test("60 nodes that join one at the same moment see each other within 2 s", () =
   for (const seed of [1, 2]) assert.ok(play("mass-join-60", seed, 60).convergedAfterSeconds <= 2);
 });
 
+test("1,000 events at 60 nodes: 99.99 % of the deliveries within 2 s, all within 10 s", () => {
+  const { events } = play("event-burst", 1, 60);
+  assert.equal(events.pairs, 60_000);
+});
+
 test("mixed faults: losses, cuts, pauses, kills, restarts, leaves, events and queries", () => {
   for (const seed of [1, 2, 3, 5, 10]) play("mixed-faults", seed, 30);
   play("mixed-faults", 6, 50, "full");
+  // A fresh node showed a member as leaving for ever, because a left list came with the time of the member's newer join.
+  play("mixed-faults", 9, 60);
 });
 
 test("halves apart for two minutes become one again, with all events", () => {
@@ -52,7 +59,7 @@ test("one seed is one run, in every codec mode; another seed is another one", ()
   assert.notEqual(hashOf(8, "sampled"), hash);
 });
 
-test("without a repair a lost member would be noticed: the checkers see real nodes", () => {
+test("a node cut off behind the scenario's back is noticed: the checkers see real nodes", () => {
   const run = prepareScenario({ scenario: "steady", seed: 1, nodes: 5, codec: "off", original: false });
   // Cut off for ever, behind the scenario's back.
   run.sim.after(10_000_000, () => run.operator.disturb([run.sim.hosts[4] as (typeof run.sim.hosts)[number]], run.sim.hosts, 1_000_000, 0, 1e12));
