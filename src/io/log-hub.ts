@@ -37,15 +37,15 @@ export interface LogSubscription {
 }
 
 export class LogHub implements LogSink {
-  readonly #now: () => Date;
+  readonly #now: () => number;
   readonly #backlog: { readonly line: string; readonly level: LogLevel }[] = [];
   #oldest = 0; // Index of the oldest record once the ring is full.
   readonly #subscribers = new Set<Subscriber>();
   #second = NaN;
   #stamp = "";
 
-  /** `now`: the wall clock, replaced in tests. */
-  constructor(now: () => Date = () => new Date()) {
+  /** `now`: the wall clock in ms, replaced in tests. */
+  constructor(now: () => number = Date.now) {
     this.#now = now;
   }
 
@@ -91,10 +91,10 @@ export class LogHub implements LogSink {
 
   /** Local time as Go's standard logger prints it. Kept for the second: a burst of lines formats it once. */
   #timestamp(): string {
-    const now = this.#now();
-    const second = Math.floor(now.getTime() / 1000);
+    const second = Math.floor(this.#now() / 1000);
     if (second !== this.#second) {
       this.#second = second;
+      const now = new Date(second * 1000);
       const two = (value: number): string => String(value).padStart(2, "0");
       this.#stamp =
         `${now.getFullYear()}/${two(now.getMonth() + 1)}/${two(now.getDate())} ` +

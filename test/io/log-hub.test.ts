@@ -5,7 +5,7 @@ import { LOG_BACKLOG_MAX, LOG_LINE_LENGTH_MAX, LogHub, parseLogLevel } from "../
 const at = new Date(2026, 0, 2, 3, 4, 5);
 
 test("lines have the original's format, in local time", () => {
-  const hub = new LogHub(() => at);
+  const hub = new LogHub(() => at.getTime());
   const lines: string[] = [];
   hub.subscribe("info", (line) => lines.push(line), { replay: false });
   hub.write("info", "serf: EventMemberJoin: a 10.0.0.1");
@@ -15,7 +15,7 @@ test("lines have the original's format, in local time", () => {
 });
 
 test("a late listener gets the last lines that pass its level, also finer ones than others hear", () => {
-  const hub = new LogHub(() => at);
+  const hub = new LogHub(() => at.getTime());
   for (let i = 0; i < LOG_BACKLOG_MAX + 10; i += 1) hub.write(i % 2 === 0 ? "debug" : "info", `n${i}`);
   const fine: string[] = [];
   const coarse: string[] = [];
@@ -33,7 +33,7 @@ test("a late listener gets the last lines that pass its level, also finer ones t
 });
 
 test("a line is bounded", () => {
-  const hub = new LogHub(() => at);
+  const hub = new LogHub(() => at.getTime());
   hub.write("info", "x".repeat(10 * LOG_LINE_LENGTH_MAX));
   assert.ok((hub.backlog()[0]?.line.length ?? 0) < LOG_LINE_LENGTH_MAX + 64);
 });
