@@ -1,4 +1,9 @@
-/** The vote about our own name when another node claims it (reference: serf-protocol §8.11): the others say where the name lives. */
+/**
+ * The vote about our own name when another node claims it (reference: serf-protocol §8.11): the others say where the name lives.
+ *
+ * Difference from the original, on purpose: when nobody answers, the name is kept. There it is lost with 0 of 0 votes, so that one forged
+ * packet ends an agent that has no company.
+ */
 import { equalBytes } from "../base/bytes.ts";
 import { decodeConflictMember } from "../wire/serf-codec.ts";
 import { SerfMessageType } from "../wire/serf-messages.ts";
@@ -44,6 +49,11 @@ export class NameVote implements QuerySink {
   }
 
   done(nowMs: number, out: PoolEffect[]): void {
+    if (this.#responses === 0) {
+      this.#report.log("warn", "serf: nobody voted in name conflict resolution, keeping the name", out);
+      this.#decided(true, nowMs, out);
+      return;
+    }
     const majority = Math.floor(this.#responses / 2) + 1;
     const count = `[${this.#matching} / ${this.#responses}]`;
     const won = this.#matching >= majority;

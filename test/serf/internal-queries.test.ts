@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cluster, Net, PLAIN_QUERY, type Host } from "./harness.ts";
+import { encodeAlive } from "../../src/wire/gossip-codec.ts";
 import { KEYRING_CHANGES_MAX } from "../../src/serf/internal-queries.ts";
 import type { KeyResult } from "../../src/serf/types.ts";
 
@@ -110,4 +111,14 @@ test("of two nodes with one name the newcomer loses the vote and stops", () => {
   assert.ok(claimant.logs.some((line) => /^\[warn\] serf: minority in name conflict resolution, quitting \[0 \/ \d+\]$/.test(line)));
   assert.ok(!second.effects.some((effect) => effect.kind === "stop"));
   assert.ok(first.logs.some((line) => line.includes("serf: Name conflict for 'n2' both 10.0.0.2:7946 and 10.0.0.5:7946 are claiming")));
+});
+
+test("a forged claim of its name does not end a node without company (S-059: a conflict must not stop the wrong side)", () => {
+  const net = new Net();
+  const alone = net.start("n1");
+  const alive = encodeAlive({ incarnation: 1, node: "n1", addr: Uint8Array.of(10, 6, 6, 6), port: 7946, meta: null, versions: Uint8Array.of(1, 5, 2, 2, 5, 5) });
+  net.step(alone, { kind: "message", from: { ip: "10.6.6.6", port: 7946 }, bytes: alive });
+  net.advance(60_000);
+  assert.ok(alone.logs.some((line) => line.includes("nobody voted in name conflict resolution, keeping the name")));
+  assert.ok(!alone.effects.some((effect) => effect.kind === "stop"));
 });

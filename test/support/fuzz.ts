@@ -33,7 +33,8 @@ export function fuzz(seed: number, inputs: readonly Uint8Array[], decode: (bytes
 /** Tables that fill once (interned names) and noise of the runtime; a leak of 10 bytes an input shows at 10^6. */
 const GROWTH_BYTES_MAX = 6 << 20;
 
-function mutate(inputs: readonly Uint8Array[], random: SeededRandom): Uint8Array {
+/** One of `inputs` with a few mistakes in it. */
+export function mutate(inputs: readonly Uint8Array[], random: SeededRandom): Uint8Array {
   let bytes: Uint8Array = Uint8Array.from(pick(inputs, random));
   for (let left = 1 + random.below(4); left > 0; left -= 1) bytes = mutateOnce(bytes, inputs, random);
   return bytes.subarray(0, INPUT_BYTES_MAX);

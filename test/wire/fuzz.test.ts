@@ -13,64 +13,12 @@ import { Float64, Reader, decodeValue, encodeValue } from "../../src/wire/msgpac
 import { PACKET_INFLATED_BYTES_MAX, PACKET_MESSAGES_MAX, addCrc, decodeCompound, encodeCompound, openPacket, packPacket } from "../../src/wire/packet.ts";
 import * as serf from "../../src/wire/serf-codec.ts";
 import { StreamReader, encodeStream } from "../../src/wire/stream.ts";
+import { corpus } from "../support/corpus.ts";
 import { fuzz } from "../support/fuzz.ts";
 
 const plain = new NodeSealer([]);
 const sealed = new NodeSealer([new Uint8Array(16).fill(1)]);
-const addr = Uint8Array.of(127, 0, 0, 1);
-const versions = Uint8Array.of(1, 5, 2, 2, 5, 5);
-const meta = serf.encodeTags(new Map([["role", "web"], ["datacenter", "east"]]), 5);
-const source = { sourceAddr: addr, sourcePort: 7946, sourceNode: "node-b" };
-const coordinate = serf.encodeCoordinate({ vec: [0, 1, -2, 3.5, 0, 0, 0, 0], error: 1.5, adjustment: 0, height: 1e-5 });
-const filters = [serf.encodeFilter({ kind: "nodes", nodes: ["node-a", "node-b"] }), serf.encodeFilter({ kind: "tag", tag: "role", expr: "^web" })];
-const event = serf.encodeUserEvent({ lamportTime: 300, name: "deploy", payload: encodeUtf8("v1.2.3"), coalesce: true });
-const response = serf.encodeQueryResponse({ lamportTime: 7, id: 99, from: "node-a", flags: 1, payload: encodeUtf8("up 3 days") });
-
-const origin = { addr, port: 7946, sourceNode: "node-a" };
-const serfMessages = [
-  serf.encodeLeave({ lamportTime: 5, node: "node-a", prune: true }),
-  serf.encodeJoin({ lamportTime: 70_000, node: "node-b" }),
-  event,
-  serf.encodeQuery({
-    ...origin,
-    lamportTime: 9,
-    id: 1234567,
-    filters,
-    flags: 1,
-    relayFactor: 2,
-    timeoutMs: 15_000,
-    name: "uptime",
-    payload: encodeUtf8("x"),
-  }),
-  response,
-  serf.encodeRelay({ destAddr: addr, destPort: 7946, destName: "node-c", message: response }),
-];
-const packetMessages = [
-  gossip.encodePing({ seq: 42, node: "node-a", ...source }),
-  gossip.encodeIndirectPing({ seq: 43, target: addr, port: 7946, node: "node-c", nack: true, ...source }),
-  gossip.encodeAck({ seq: 42, payload: coordinate }),
-  gossip.encodeNack({ seq: 44 }),
-  gossip.encodeSuspect({ incarnation: 3, node: "node-a", from: "node-b" }),
-  gossip.encodeDead({ incarnation: 70_000, node: "node-a", from: "node-a" }),
-  gossip.encodeAlive({ incarnation: 3, node: "node-a", addr, port: 7946, meta, versions }),
-  ...serfMessages.map(gossip.encodeUser),
-];
-const state = serf.encodeSerfPushPull({
-  lamportTime: 12,
-  statusTimes: new Map([["node-a", 3], ["node-b", 9]]),
-  leftMembers: ["node-b"],
-  eventTime: 4,
-  events: [null, null, { lamportTime: 2, events: [{ name: "deploy", payload: encodeUtf8("v1") }, { name: "x", payload: null }] }, null],
-  queryTime: 3,
-});
-const node = { name: "node-a", addr, port: 7946, meta, incarnation: 1, state: 0, versions };
-const streamMessages = [
-  packetMessages[0] as Uint8Array,
-  packetMessages[2] as Uint8Array,
-  gossip.encodeErr("something is wrong"),
-  gossip.encodeStreamUser(event),
-  gossip.encodePushPull({ join: true, nodes: [node, { ...node, name: "node-b", state: 2 }], userState: state }),
-];
+const { addr, meta, coordinate, filters, serfMessages, packetMessages, state, streamMessages } = corpus("node-a", Uint8Array.of(127, 0, 0, 1));
 
 test("fuzz: decodePacketMessage, peekSeq", () => {
   fuzz(1, packetMessages, (bytes) => {
