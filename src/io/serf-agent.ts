@@ -1,5 +1,4 @@
 /** The Serf agent: one pool on real sockets behind `SerfAgentApi`. Used by the agent command, the RPC server and embedding programs. */
-import { availableParallelism, cpus } from "node:os";
 import { assert } from "../base/assert.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { ClusterNode } from "../node/node.ts";
@@ -19,9 +18,11 @@ import { Metrics } from "./metrics.ts";
 import { AllowList, isLoopback, isWildcard, privateAddress } from "./network.ts";
 import { NodeRuntime, type Reply } from "./node-runtime.ts";
 import { PoolIo, type PoolListener } from "./pool-io.ts";
+import { QueryGate } from "./query-gate.ts";
 import { resolveJoinAddresses } from "./resolver.ts";
 import { SerfError, type LogSink, type QueryRecord, type SerfAgentApi, type SerfAgentOptions, type Unsubscribe } from "./serf-agent-api.ts";
 import { advertisedEndpoint, optionsError, poolConfig } from "./serf-agent-config.ts";
+import { runtimeStats } from "./runtime-stats.ts";
 import { openSnapshot, type Snapshot } from "./snapshot-restore.ts";
 import { saveTagsFile } from "./tags-file.ts";
 
@@ -175,17 +176,10 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
       throw new SerfError(`Queries cannot contain the '${INTERNAL_QUERY_PREFIX}' prefix`);
     }
     let id: RequestId = 0;
-    // Our own answer may be there before the caller knows that the query is on its way.
-    let early: QueryRecord[] | null = [];
-    let cancelled = false;
-    const listener = (record: QueryRecord): void => {
-      if (cancelled) return;
-      if (early === null) onRecord(record);
-      else early.push(record);
-    };
+    const gate = new QueryGate(onRecord);
     const reply = await this.#command((request) => {
       id = request;
-      this.#queries.set(request, listener);
+      this.#queries.set(request, (record) => gate.pass(record));
       return { kind: "query", request, name, payload, params };
     });
     if (reply.errors.length > 0) {
@@ -193,13 +187,9 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
       this.#log.write("warn", `agent: failed to start user query: ${reply.errors[0] as string}`);
       throw new SerfError(reply.errors[0]);
     }
-    setImmediate(() => {
-      const records = early ?? [];
-      early = null;
-      for (const record of records) listener(record);
-    });
+    setImmediate(() => gate.open());
     return () => {
-      cancelled = true;
+      gate.close();
       this.#queries.delete(id);
     };
   }
@@ -247,21 +237,9 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   #baseStats(): Map<string, Map<string, string>> {
-    const architectures: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" };
     return new Map([
       ["agent", new Map([["name", this.name]])],
-      [
-        "runtime",
-        new Map([
-          ["arch", architectures[process.arch] ?? process.arch],
-          ["cpu_count", String(cpus().length)],
-          // The nearest thing to Go's number: what the event loop waits for.
-          ["goroutines", String(process.getActiveResourcesInfo().length)],
-          ["max_procs", String(availableParallelism())],
-          ["os", process.platform],
-          ["version", process.version],
-        ]),
-      ],
+      ["runtime", runtimeStats()],
       ["serf", this.#pool.stats()],
       ["tags", new Map(this.self().tags)],
     ]);
