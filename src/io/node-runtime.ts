@@ -17,6 +17,8 @@ const MESSAGES_PER_CLOCK_READ = 16;
 export const GOSSIP_QUEUE_MAX = 16_384;
 /** Pings, acks and commands waiting. Only a flood of pings can fill it. */
 export const URGENT_QUEUE_MAX = 16_384;
+/** Bytes of the messages waiting in either queue: a packet may inflate to 1 MiB, so that counting messages alone would not bound memory. */
+export const QUEUED_BYTES_MAX = 32 * 1024 * 1024;
 /** Longest delay of a timer. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -44,6 +46,8 @@ interface Work {
   readonly input: PoolInput;
   readonly low: number;
   readonly high: number;
+  /** Length of its message; 0 for anything else. */
+  readonly byteLength: number;
 }
 
 export interface PlainMessage {
@@ -66,8 +70,8 @@ export class NodeRuntime {
   readonly #hooks: RuntimeHooks;
   readonly #ports = new Map<PoolName, PoolPort>();
   readonly #requests = new Map<RequestId, Pending>();
-  readonly #urgent = new Fifo<Work>();
-  readonly #gossip = new Fifo<Work>();
+  readonly #urgent = new WorkQueue();
+  readonly #gossip = new WorkQueue();
   readonly #out: NodeEffect[] = [];
   #nextRequest = 0;
   #running = false;
@@ -94,7 +98,7 @@ export class NodeRuntime {
   /** Applies one input now, or right after the one being applied. */
   submit(pool: PoolName, input: PoolInput): void {
     if (this.#stopped) return;
-    this.#urgent.push({ pool, input, low: 0, high: 0 });
+    this.#urgent.push({ pool, input, low: 0, high: 0, byteLength: 0 });
     this.#turn(null);
   }
 
@@ -116,8 +120,12 @@ export class NodeRuntime {
     for (const { from, bytes, low, high } of messages) {
       const urgent = isProbe(bytes[0]);
       const queue = urgent ? this.#urgent : this.#gossip;
-      if (queue.size >= (urgent ? URGENT_QUEUE_MAX : GOSSIP_QUEUE_MAX)) dropped += 1;
-      else queue.push({ pool, input: { kind: "message", from, bytes }, low, high });
+      const full = queue.size >= (urgent ? URGENT_QUEUE_MAX : GOSSIP_QUEUE_MAX) || queue.bytes + bytes.length > QUEUED_BYTES_MAX;
+      if (full) {
+        dropped += 1;
+        continue;
+      }
+      queue.push({ pool, input: { kind: "message", from, bytes }, low, high, byteLength: bytes.length });
     }
     if (dropped > 0) this.#hooks.dropped(dropped);
     this.#turn(null);
@@ -215,23 +223,30 @@ function isProbe(type: number | undefined): boolean {
   return type === MessageType.ping || type === MessageType.indirectPing || type === MessageType.ack || type === MessageType.nack;
 }
 
-/** A queue whose `shift` is cheap at any length. */
-class Fifo<T> {
-  #items: T[] = [];
+/** A queue whose `shift` is cheap at any length, and that knows its bytes. */
+class WorkQueue {
+  #items: Work[] = [];
   #head = 0;
+  #bytes = 0;
 
   get size(): number {
     return this.#items.length - this.#head;
   }
 
-  push(item: T): void {
-    this.#items.push(item);
+  get bytes(): number {
+    return this.#bytes;
   }
 
-  shift(): T | undefined {
-    if (this.#head === this.#items.length) return undefined;
+  push(item: Work): void {
+    this.#items.push(item);
+    this.#bytes += item.byteLength;
+  }
+
+  shift(): Work | undefined {
     const item = this.#items[this.#head];
+    if (item === undefined) return undefined;
     this.#head += 1;
+    this.#bytes -= item.byteLength;
     if (this.#head === this.#items.length) this.clear();
     else if (this.#head === 1024) {
       this.#items = this.#items.slice(this.#head); // Frees what has been taken.
@@ -243,5 +258,6 @@ class Fifo<T> {
   clear(): void {
     this.#items.length = 0;
     this.#head = 0;
+    this.#bytes = 0;
   }
 }

@@ -24,7 +24,7 @@ const PACKETS_PER_PING = 200;
 const PACKETS_PERCENT = 80;
 const STREAMS_PERCENT = 10;
 const FRAMES_PER_CONNECTION = 4;
-/** TCP connections at the same time. */
+/** Connections at the same time, to each of the two ports. */
 const CONNECTIONS = 16;
 /** Without an answer for so long the agent counts as hung. */
 const ANSWER_MS = 10_000;
@@ -205,7 +205,7 @@ class LiveFuzz {
         await play();
       }
     };
-    await Promise.all(Array.from({ length: CONNECTIONS / 2 }, worker));
+    await Promise.all(Array.from({ length: CONNECTIONS }, worker));
   }
 
   #stream(): Promise<void> {

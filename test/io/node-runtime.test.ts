@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GOSSIP_QUEUE_MAX, NodeRuntime, SLICE_MS, type PlainMessage, type PoolPort } from "../../src/io/node-runtime.ts";
+import { GOSSIP_QUEUE_MAX, NodeRuntime, QUEUED_BYTES_MAX, SLICE_MS, type PlainMessage, type PoolPort } from "../../src/io/node-runtime.ts";
 import type { NodeEffect, NodeMachine, PoolName } from "../../src/node/types.ts";
 import type { PoolEffect, PoolInput } from "../../src/serf/types.ts";
 import { MessageType } from "../../src/wire/gossip-messages.ts";
@@ -120,6 +120,19 @@ test("gossip beyond the queue's bound is dropped and told; probes still get in",
   const before = machine.inputs.length;
   await nextTurn();
   assert.equal(machine.inputs.length, before, "nothing is applied after the stop");
+});
+
+test("the bytes of waiting gossip are bounded too (memberlist#363: a packet may inflate a thousandfold); probes still get in", () => {
+  const { machine, runtime, clock, dropped } = setUp();
+  machine.onStep = () => {
+    clock.nowMs += 1;
+  };
+  const large: PlainMessage = { from, bytes: new Uint8Array(1024 * 1024).fill(MessageType.user), low: 0, high: 0 };
+  const fitting = QUEUED_BYTES_MAX / large.bytes.length;
+  runtime.deliver("lan", [...new Array<PlainMessage>(fitting + 5).fill(large), message(MessageType.ping)]);
+  assert.deepEqual(dropped, [5]);
+  assert.equal(types(machine)[0], MessageType.ping);
+  runtime.stop(new Error("stopped"));
 });
 
 test("the machine is woken when it asked to be, also between the slices of a flood", async () => {

@@ -11,6 +11,8 @@ import { attribute, openPackets, packJob, sealedFor, type OpenWork } from "./pac
 export const OPENED_AT_ONCE_MAX = 64;
 /** Packets waiting behind that; beyond it new ones are dropped, as the kernel would. */
 export const WAITING_PACKETS_MAX = 8192;
+/** And their bytes: packets may be 64 KiB long. */
+export const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface InlineLaneOptions {
   /** Shared with the pool's streams. */
@@ -36,6 +38,7 @@ export class InlineLane implements PacketLane {
   readonly #filter: RepeatFilter;
   readonly #waiting: Waiting[] = [];
   #waitingPackets = 0;
+  #waitingBytes = 0;
   #scheduled = false;
   #stopped = false;
 
@@ -53,9 +56,14 @@ export class InlineLane implements PacketLane {
 
   open(batch: readonly ReceivedPacket[], done: (opened: OpenedBatch) => void): void {
     if (this.#stopped) return;
-    const room = WAITING_PACKETS_MAX - this.#waitingPackets;
-    const packets = batch.length > room ? batch.slice(0, room) : batch;
-    if (packets.length < batch.length) this.#options.overflow(batch.length - packets.length);
+    let taken = 0;
+    for (const { bytes } of batch) {
+      if (this.#waitingPackets + taken >= WAITING_PACKETS_MAX || this.#waitingBytes + bytes.length > WAITING_BYTES_MAX) break;
+      this.#waitingBytes += bytes.length;
+      taken += 1;
+    }
+    const packets = taken < batch.length ? batch.slice(0, taken) : batch;
+    if (taken < batch.length) this.#options.overflow(batch.length - taken);
     this.#waiting.push({ packets, done, at: 0 });
     this.#waitingPackets += packets.length;
     if (!this.#scheduled) this.#openNext();
@@ -79,6 +87,7 @@ export class InlineLane implements PacketLane {
   stop(): Promise<void> {
     this.#stopped = true;
     this.#waiting.length = 0;
+    this.#waitingBytes = 0;
     return Promise.resolve();
   }
 
@@ -92,6 +101,7 @@ export class InlineLane implements PacketLane {
       this.#work,
     );
     this.#waitingPackets -= packets.length;
+    for (const { bytes } of packets) this.#waitingBytes -= bytes.length;
     first.at += packets.length;
     if (first.at === first.packets.length) this.#waiting.shift();
     if (this.#waiting.length > 0) this.#later();

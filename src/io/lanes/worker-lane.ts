@@ -21,6 +21,8 @@ const BATCH_BYTES_MAX = 256 * 1024;
 const BATCH_PACKETS_MAX = 512;
 /** Packets waiting for a lane; beyond it new ones are dropped, as the kernel would. */
 export const QUEUED_PACKETS_MAX = 8192;
+/** And their bytes: packets may be 64 KiB long. */
+export const QUEUED_BYTES_MAX = 32 * 1024 * 1024;
 /** With so many waiting we are not keeping up: lanes leave gossip out, which comes again, and keep probes and answers. */
 export const SHED_GOSSIP_ABOVE = QUEUED_PACKETS_MAX / 2;
 
@@ -46,6 +48,7 @@ interface OutBatch {
 export class WorkerLane implements PacketLane {
   readonly #options: WorkerLaneOptions;
   #queue: ReceivedPacket[] = [];
+  #queuedBytes = 0;
   /** Batches in flight, in the order they left. */
   readonly #out: OutBatch[] = [];
   #done: ((opened: OpenedBatch) => void) | null = null;
@@ -69,9 +72,14 @@ export class WorkerLane implements PacketLane {
       this.#openInline(batch);
       return;
     }
-    const room = QUEUED_PACKETS_MAX - this.#queue.length;
-    if (batch.length > room) this.#options.overflow(batch.length - Math.max(room, 0));
-    for (let i = 0; i < batch.length && i < room; i += 1) this.#queue.push(batch[i] as ReceivedPacket);
+    let taken = 0;
+    for (const packet of batch) {
+      if (this.#queue.length >= QUEUED_PACKETS_MAX || this.#queuedBytes + packet.bytes.length > QUEUED_BYTES_MAX) break;
+      this.#queue.push(packet);
+      this.#queuedBytes += packet.bytes.length;
+      taken += 1;
+    }
+    if (taken < batch.length) this.#options.overflow(batch.length - taken);
     this.#pump();
   }
 
@@ -108,6 +116,7 @@ export class WorkerLane implements PacketLane {
   stop(): Promise<void> {
     this.#stopped = true;
     this.#queue = [];
+    this.#queuedBytes = 0;
     return this.#options.inline.stop();
   }
 
@@ -141,6 +150,7 @@ export class WorkerLane implements PacketLane {
         if (this.#out.length > 0) return;
         const rest = this.#queue;
         this.#queue = [];
+        this.#queuedBytes = 0;
         this.#openInline(rest);
         return;
       }
@@ -169,6 +179,7 @@ export class WorkerLane implements PacketLane {
     }
     const packets = this.#queue.slice(0, end);
     this.#queue = this.#queue.slice(end);
+    this.#queuedBytes -= bytes;
     return packets;
   }
 

@@ -6,7 +6,7 @@ import { drawHashKey } from "../../../src/io/entropy.ts";
 import { InlineLane } from "../../../src/io/lanes/inline-lane.ts";
 import { LaneHost } from "../../../src/io/lanes/lane-host.ts";
 import type { OpenedBatch, SealedPacket } from "../../../src/io/lanes/packet-lane.ts";
-import { QUEUED_PACKETS_MAX, WorkerLane } from "../../../src/io/lanes/worker-lane.ts";
+import { QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX, WorkerLane } from "../../../src/io/lanes/worker-lane.ts";
 import { Metrics } from "../../../src/io/metrics.ts";
 import { NodeSealer } from "../../../src/io/node-sealer.ts";
 import type { ReceivedPacket } from "../../../src/io/udp-socket.ts";
@@ -193,6 +193,21 @@ test("more than can be queued is dropped, gossip behind a long queue is shed, al
   const shed = (): number => r.metrics.counter("test.shed");
   await until(() => seen.length + shed() + r.lost === 12_000);
   assert.ok(shed() > 0, "a queue this long makes the lane leave gossip out");
+});
+
+test("the bytes that can be queued are bounded too, on either path", async () => {
+  const size = 60_000;
+  const fitting = Math.floor(QUEUED_BYTES_MAX / size);
+  const burst = Array.from({ length: fitting + 100 }, () => ({ from: FROM, bytes: new Uint8Array(size) }));
+  const r = await rig(1);
+  r.lane.open(burst, () => undefined);
+  assert.equal(r.lost, 100);
+
+  let lost = 0;
+  const inline = new InlineLane({ sealer: new NodeSealer([KEY]), format: FORMAT, pool: 0, hashKey: drawHashKey(), overflow: (packets) => (lost += packets) });
+  inline.open(burst, () => undefined);
+  assert.equal(lost, 100);
+  await inline.stop();
 });
 
 /** Emits "tick" on the next turn of the loop. */
