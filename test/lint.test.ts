@@ -78,7 +78,10 @@ interface Diagnostic {
 /** Rule names per file, as oxlint reports them. */
 async function lint(dir: string): Promise<Map<string, string[]>> {
   const stdout = await new Promise<string>((resolve) => {
-    execFile(projectPath("node_modules/.bin/oxlint"), ["--type-aware", "--format", "json", "."], { cwd: dir, maxBuffer: 1 << 24 }, (_error, out) => resolve(out));
+    // oxlint looks for its type-aware half on the PATH.
+    const bin = projectPath("node_modules/.bin");
+    const env = { ...process.env, PATH: `${bin}:${process.env["PATH"]}` };
+    execFile(join(bin, "oxlint"), ["--type-aware", "--format", "json", "."], { cwd: dir, env, maxBuffer: 1 << 24 }, (_error, out) => resolve(out));
   });
   const { diagnostics } = JSON.parse(stdout) as { readonly diagnostics: readonly Diagnostic[] };
   const found = new Map<string, string[]>();
