@@ -6,9 +6,10 @@ import { parseArgs } from "node:util";
 import type { RunReport } from "../../src/sim/scenario-run.ts";
 import { SCENARIOS } from "../../src/sim/scenarios.ts";
 import type { CodecMode } from "../../src/sim/sim-codec.ts";
+import { playLanes } from "./lanes.ts";
 import { replayCommand, runScenario } from "./run.ts";
 
-const USAGE = `usage: npm run sim -- [--scenario NAME] [--seed N | --seeds A-B] [--nodes N] [--codec full|sampled|off] [--original] [--trace] [--quiet]
+const USAGE = `usage: npm run sim -- [--scenario NAME] [--seed N | --seeds A-B] [--nodes N] [--codec full|sampled|off] [--original] [--lanes] [--trace] [--quiet]
 
   --scenario   ${[...SCENARIOS.keys()].join(", ")} (default mixed-faults)
   --seed       one run with this seed (default 1)
@@ -16,6 +17,7 @@ const USAGE = `usage: npm run sim -- [--scenario NAME] [--seed N | --seeds A-B] 
   --nodes      number of nodes, 2 to 20000 (default: the scenario's)
   --codec      full: every packet is really encoded; sampled: one in 31; off (default sampled)
   --original   with memberlist's and Serf's own constants, without our floors and repairs, for comparison
+  --lanes      nodes behind packet lanes: each seed with and without the repeat filter, which must be the same run (default 10 nodes)
   --trace      print every input of every node on stderr
   --quiet      no progress on stderr`;
 
@@ -25,6 +27,7 @@ interface Options {
   readonly nodes: number | null;
   readonly codec: CodecMode;
   readonly original: boolean;
+  readonly lanes: boolean;
   readonly trace: boolean;
   readonly quiet: boolean;
 }
@@ -45,6 +48,7 @@ function readOptions(args: string[]): Options {
     nodes: values.nodes === undefined ? null : integer("--nodes", values.nodes, 2, 20_000),
     codec,
     original: values.original ?? false,
+    lanes: values.lanes ?? false,
     trace: values.trace ?? false,
     quiet: values.quiet ?? false,
   };
@@ -61,6 +65,7 @@ function parse(args: string[]) {
         nodes: { type: "string" },
         codec: { type: "string" },
         original: { type: "boolean" },
+        lanes: { type: "boolean" },
         trace: { type: "boolean" },
         quiet: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -84,6 +89,7 @@ function range(text: string): [number, number] {
   return [from, integer("--seeds", last, from, 0xffff_ffff)];
 }
 
+const LANES_NODES = 10;
 const HEAD = ["scenario", "seed", "nodes", "virtual s", "wall s", "converged s", "false", "events", "≤2 s %", "max ms", "trace hash", "verdict"];
 
 function row(report: RunReport, wallSeconds: number): string[] {
@@ -113,6 +119,11 @@ function print(cells: readonly string[]): void {
 function main(): void {
   const options = readOptions(process.argv.slice(2));
   const [first, last] = options.seeds;
+  if (options.lanes) {
+    const different = playLanes(first, last, options.nodes ?? LANES_NODES, (line) => void process.stdout.write(`${line}\n`));
+    process.exitCode = different > 0 ? 1 : 0;
+    return;
+  }
   print(HEAD);
   let failed = 0;
   for (let seed = first; seed <= last; seed += 1) {
