@@ -2,6 +2,7 @@
  * What one RPC connection is sent without asking again: event streams, one log monitor, and the records of its queries. Each has a bounded
  * queue of its own that fills only while the client does not read.
  */
+import { EMPTY_BYTES } from "../base/bytes.ts";
 import { passesFilters, type EventFilter } from "./event-filter.ts";
 import type { IpcEffect, IpcEvent, IpcRecordInput } from "./ipc-types.ts";
 import { RecordQueue } from "./record-queue.ts";
@@ -20,11 +21,14 @@ export const QUERIES_MAX = 128;
 /** Received queries that a client may still answer; the oldest is forgotten. */
 export const PENDING_QUERIES_MAX = 1024;
 
+type QueryEvent = Extract<IpcEvent, { readonly kind: "query" }>;
+
 interface EventStream {
   readonly kind: "stream";
   readonly seq: IpcSeq;
   readonly filters: readonly EventFilter[];
-  readonly queue: RecordQueue<IpcEvent>;
+  /** Bodies, ready to be sent; a query is encoded when it is sent, since it gets its id then. */
+  readonly queue: RecordQueue<Uint8Array | QueryEvent>;
 }
 interface Monitor {
   readonly kind: "monitor";
@@ -42,16 +46,16 @@ interface QueryStream {
 }
 type Stream = EventStream | Monitor | QueryStream;
 
-/** The bodies of events, shared by all connections that show them. */
-const eventBodies = new WeakMap<IpcEvent, Uint8Array>();
+/** An event goes to all connections before the next one comes, so its body is made once. (A map from events to bodies cost 1 µs an event.) */
+let lastEvent: IpcEvent | null = null;
+let lastBody: Uint8Array = EMPTY_BYTES;
 
-function eventBody(event: Exclude<IpcEvent, { readonly kind: "query" }>): Uint8Array {
-  let body = eventBodies.get(event);
-  if (body === undefined) {
-    body = event.kind === "user" ? encodeUserEvent(event) : encodeMemberEvent(event.type, event.members);
-    eventBodies.set(event, body);
+function eventBody(event: Exclude<IpcEvent, QueryEvent>): Uint8Array {
+  if (event !== lastEvent) {
+    lastBody = event.kind === "user" ? encodeUserEvent(event) : encodeMemberEvent(event.type, event.members);
+    lastEvent = event;
   }
-  return body;
+  return lastBody;
 }
 
 export class IpcStreams {
@@ -138,9 +142,11 @@ export class IpcStreams {
     const name = event.kind === "members" ? "" : event.name;
     for (const stream of this.#streams.values()) {
       if (!passesFilters(stream.filters, word, name)) continue;
-      // A query is encoded when it is sent, since it gets its id then; its size is that of its payload.
-      const size = event.kind === "query" ? (event.payload?.length ?? 0) : eventBody(event).length;
-      stream.queue.push(event, size);
+      if (event.kind === "query") stream.queue.push(event, event.payload?.length ?? 0);
+      else {
+        const body = eventBody(event);
+        stream.queue.push(body, body.length);
+      }
     }
   }
 
@@ -176,13 +182,12 @@ export class IpcStreams {
   }
 
   #sendEvent(stream: EventStream, out: IpcEffect[]): number {
-    const event = stream.queue.shift();
-    if (event === undefined) return 0;
-    const body = event.kind === "query" ? this.#queryBody(event) : eventBody(event);
-    return this.#send(stream, body, out);
+    const record = stream.queue.shift();
+    if (record === undefined) return 0;
+    return this.#send(stream, record instanceof Uint8Array ? record : this.#queryBody(record), out);
   }
 
-  #queryBody(event: Extract<IpcEvent, { readonly kind: "query" }>): Uint8Array {
+  #queryBody(event: QueryEvent): Uint8Array {
     this.#lastId += 1;
     this.#pending.set(this.#lastId, { token: event.token, deadlineMs: event.deadlineMs });
     if (this.#pending.size > PENDING_QUERIES_MAX) {

@@ -23,7 +23,7 @@ const COUNTERS: readonly string[] = [
   "serf.member.join", "serf.member.left", "serf.member.failed", "serf.member.flap", "serf.member.update", "serf.member.reap",
   "muster.lane.batches_lost", "muster.lane.open_batches", "muster.lane.pack_batches", "muster.lane.packets_inline", "muster.lane.packets_offloaded",
   "muster.lane.repeats", "muster.lane.restarts",
-  "serf.msg.malformed", "serf.queue.pruned", "serf.queue.bytes_exceeded", "serf.snapshot.error",
+  "serf.msg.malformed", "serf.queue.pruned", "serf.queue.overflow", "serf.snapshot.error",
 ];
 /** Members by their state; a series per member would be n² series over a cluster. */
 const STATUSES = ["alive", "leaving", "left", "failed"] as const;

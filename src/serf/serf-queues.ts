@@ -7,8 +7,11 @@ import type { PoolEffect } from "./types.ts";
 
 /** Most bytes waiting in one queue. The depth alone (4096 messages of up to 9 KiB) would allow 36 MiB. */
 export const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
-/** A queue beyond its bytes is cut to this share of its messages, so that not each further message cuts again. */
-const PRUNE_KEEP_RATIO = 0.75;
+/**
+ * A queue may grow to this many times its depth between two looks at it (the original lets it grow without bound: 402 MiB were seen); it is cut to
+ * its depth then, so that not each further message cuts again.
+ */
+const DEPTH_SLACK = 2;
 
 /**
  * User events and queries are sent this many times more often than SWIM's messages: nothing repairs a missed query, and a missed event
@@ -49,9 +52,10 @@ export class SerfQueues {
   /** Queues a Serf message. `token` comes back in `queue.finished`, unless 0. */
   add(queue: BroadcastQueue, message: Uint8Array, out: PoolEffect[], token = 0): void {
     queue.queue(null, message, token);
-    if (queue.bytes <= QUEUE_BYTES_MAX) return;
-    this.#report.count("serf.queue.bytes_exceeded", out);
-    queue.prune(Math.floor(queue.length * PRUNE_KEEP_RATIO));
+    const { depthMax } = this.#config;
+    if (queue.bytes <= QUEUE_BYTES_MAX && queue.length <= DEPTH_SLACK * depthMax) return;
+    this.#report.count("serf.queue.overflow", out);
+    queue.prune(Math.min(depthMax, queue.length >> 1));
   }
 
   /** Messages for one packet: each costs `overhead` more than its length, together at most `limit` bytes. */

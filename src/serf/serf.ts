@@ -11,6 +11,7 @@ import type { MemberRecords } from "../swim/member-records.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
 import type { SwimDelegate, SwimMember } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
+import { copyBytes } from "../wire/msgpack.ts";
 import {
   decodeSerfMessage,
   decodeSerfPushPull,
@@ -223,7 +224,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
         return this.membership.isSettled(value.lamportTime, value.node);
       case "userEvent": {
         const verdict = this.#userEvent(value, nowMs, out);
-        if (verdict === "new") this.#broadcastEvent(message.slice(), nowMs, out);
+        if (verdict === "new") this.#broadcastEvent(copyBytes(message, 0, message.length), nowMs, out);
         return verdict !== "full";
       }
       case "query": {
@@ -263,7 +264,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   /** The received bytes go on unchanged. Copied, because they may be a view of a whole packet. */
   #passOn(queue: SerfQueues["intents"], message: Uint8Array, out: PoolEffect[]): void {
-    this.queues.add(queue, message.slice(), out);
+    this.queues.add(queue, copyBytes(message, 0, message.length), out);
   }
 
   #relay({ destAddr, destPort, message }: Relay, out: PoolEffect[]): void {
@@ -273,7 +274,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       return;
     }
     if (this.report.wants("debug")) this.report.log("debug", `serf: Relaying response to addr: ${ip}:${destPort}`, out);
-    sendUser({ ip, port: destPort }, message.slice(), out);
+    sendUser({ ip, port: destPort }, copyBytes(message, 0, message.length), out);
   }
 
   // User events.

@@ -491,7 +491,8 @@ const INLINE_BYTES_MAX = 64;
 let piece = new Uint8Array(PIECE_BYTES);
 let pieceUsed = 0;
 
-function copyBytes(bytes: Uint8Array, at: number, length: number): Uint8Array {
+/** A copy of `bytes[at, at + length)`; small ones share memory pieces, so its buffer is never to be transferred. */
+export function copyBytes(bytes: Uint8Array, at: number, length: number): Uint8Array {
   if (length <= INLINE_BYTES_MAX || length > SHARED_BYTES_MAX) {
     const copy = new Uint8Array(length);
     if (length > 40) copy.set(bytes.subarray(at, at + length));

@@ -66,7 +66,17 @@ test("the bytes of a queue are bounded at once, not at the next check", () => {
     all.add(all.events, new Uint8Array(9000).fill(i), out);
     assert.ok(all.events.bytes <= QUEUE_BYTES_MAX);
   }
-  assert.ok(out.some((effect) => effect.kind === "count" && effect.name === "serf.queue.bytes_exceeded"));
+  assert.ok(out.some((effect) => effect.kind === "count" && effect.name === "serf.queue.overflow"));
+});
+
+test("the depth of a queue is bounded at once, to twice what the check leaves", () => {
+  const all = queues();
+  let longest = 0;
+  for (let i = 0; i < 30_000; i += 1) {
+    all.add(all.events, new Uint8Array(20), []);
+    longest = Math.max(longest, all.events.length);
+  }
+  assert.equal(longest, 8192);
 });
 
 test("intervals of 0 neither hang nor divide by zero (serf#697)", () => {

@@ -13,7 +13,7 @@ const PROTOCOL_MIN = 2;
 const PROTOCOL_MAX = 5;
 /** More threads than this only cost memory: one opens some 40,000 packets a second. */
 const PACKET_WORKERS_MAX = 16;
-/** Of the default number of packet workers. */
+/** Of the default number of packet workers. On a single core it is none: measured there, handing a batch over costs more than opening it. */
 const DEFAULT_WORKERS_MAX = 4;
 /** With `validate_node_names`. */
 const NODE_NAME_LENGTH_MAX = 128;
@@ -92,7 +92,7 @@ export function agentOptions(
     querySizeMax: config.querySizeLimit,
     queryResponseSizeMax: config.queryResponseSizeLimit,
     userEventSizeMax: config.userEventSizeLimit,
-    packetWorkers: config.packetWorkers ?? Math.max(1, Math.min(DEFAULT_WORKERS_MAX, availableParallelism() - 1)),
+    packetWorkers: config.packetWorkers ?? Math.min(DEFAULT_WORKERS_MAX, availableParallelism() - 1),
     laneStats: config.packetWorkers !== undefined,
     log: outlets.log,
     metrics: outlets.metrics,
