@@ -21,11 +21,19 @@ export const QUERIES_MAX = 128;
 /** Received queries that a client may still answer; the oldest is forgotten. */
 export const PENDING_QUERIES_MAX = 1024;
 
+type SendEffect = Extract<IpcEffect, { readonly kind: "send" }>;
+
+/** The same in front of every record of a stream. */
+function headerOf(seq: IpcSeq): SendEffect {
+  return { kind: "send", bytes: encodeResponseHeader(seq, "") };
+}
+
 type QueryEvent = Extract<IpcEvent, { readonly kind: "query" }>;
 
 interface EventStream {
   readonly kind: "stream";
   readonly seq: IpcSeq;
+  readonly header: SendEffect;
   readonly filters: readonly EventFilter[];
   /** Bodies, ready to be sent; a query is encoded when it is sent, since it gets its id then. */
   readonly queue: RecordQueue<Uint8Array | QueryEvent>;
@@ -33,11 +41,13 @@ interface EventStream {
 interface Monitor {
   readonly kind: "monitor";
   readonly seq: IpcSeq;
+  readonly header: SendEffect;
   readonly queue: RecordQueue<string>;
 }
 interface QueryStream {
   readonly kind: "query";
   readonly seq: IpcSeq;
+  readonly header: SendEffect;
   readonly queue: RecordQueue<QueryReplyRecord>;
   /** The request was answered, records may follow. */
   open: boolean;
@@ -93,19 +103,19 @@ export class IpcStreams {
   }
 
   addStream(seq: IpcSeq, filters: readonly EventFilter[], out: IpcEffect[]): void {
-    this.#streams.set(seq, { kind: "stream", seq, filters, queue: new RecordQueue(STREAM_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX) });
+    this.#streams.set(seq, { kind: "stream", seq, header: headerOf(seq), filters, queue: new RecordQueue(STREAM_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX) });
     if (this.#streams.size === 1) out.push({ kind: "watchEvents", on: true });
   }
 
   addMonitor(seq: IpcSeq, level: string, out: IpcEffect[]): void {
-    this.#monitor = { kind: "monitor", seq, queue: new RecordQueue(STREAM_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX) };
+    this.#monitor = { kind: "monitor", seq, header: headerOf(seq), queue: new RecordQueue(STREAM_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX) };
     out.push({ kind: "watchLogs", level });
   }
 
   /** Before the agent has accepted the query: records may come at once. */
   addQuery(query: number, seq: IpcSeq): void {
     const queue = new RecordQueue<QueryReplyRecord>(QUERY_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX);
-    this.#queries.set(query, { kind: "query", seq, queue, open: false, done: false });
+    this.#queries.set(query, { kind: "query", seq, header: headerOf(seq), queue, open: false, done: false });
   }
 
   /** The query was answered to the client; when the agent refused it, no record will follow. */
@@ -214,14 +224,13 @@ export class IpcStreams {
   }
 
   #send(stream: Stream, body: Uint8Array, out: IpcEffect[]): number {
-    const header = encodeResponseHeader(stream.seq, "");
-    out.push({ kind: "send", bytes: header }, { kind: "send", bytes: body });
+    out.push(stream.header, { kind: "send", bytes: body });
     const count = stream.queue.dropped - (this.#reported.get(stream) ?? 0);
     // Told when the client reads again: one report for a whole pause.
     if (count > 0 && stream.queue.size === 0) {
       this.#reported.set(stream, stream.queue.dropped);
       out.push({ kind: "dropped", stream: stream.kind, seq: stream.seq, count });
     }
-    return header.length + body.length;
+    return stream.header.bytes.length + body.length;
   }
 }
