@@ -69,7 +69,10 @@ function base(name: string, about: string, nodes: number): Omit<Scenario, "steps
 }
 
 function steady(nodes: number): Scenario {
-  const expect: Expectation = { ...CALM, faultsEndMs: 2 * SECOND_MS };
+  // Above some hundred nodes, one of a million views may have to wait for a periodic push/pull, every few minutes then.
+  const convergedWithinMs = nodes <= 200 ? CALM.convergedWithinMs : 10 * MINUTE_MS;
+  const quietWithinMs = nodes <= 200 ? CALM.quietWithinMs : 2 * MINUTE_MS;
+  const expect: Expectation = { ...CALM, faultsEndMs: 2 * SECOND_MS, convergedWithinMs, quietWithinMs };
   return {
     ...base("steady", "joined one after the other, then left alone", nodes),
     steps: startAndJoin(2 * SECOND_MS),
