@@ -24,7 +24,7 @@ export const AGENT_FLAGS = {
   "mdns-iface": { kind: "string", value: "<name>", help: "Network interface for mDNS; default: that of -iface" },
   "metrics-addr": { kind: "string", value: "<[ip]:port>", help: "Serve Prometheus metrics at /metrics; off by default; without an address on 127.0.0.1" },
   "node": { kind: "string", value: "<name>", help: "Name of this node, unique in the cluster; default: the host name" },
-  "packet-workers": { kind: "int", value: "<n>", help: "Threads that open and seal packets, 0 to 16; default: cores less one, 1 to 4" },
+  "packet-workers": { kind: "int", value: "<n>", help: "Threads that open and seal packets, 0 to 16; default: cores less one, at most 4" },
   "profile": { kind: "string", value: "<name>", help: "Timing profile: lan, wan or local; default lan" },
   "protocol": { kind: "int", value: "<n>", help: "Serf protocol version to speak, 2 to 5; default 5" },
   "rejoin": { kind: "bool", value: "", help: "Rejoin from the snapshot even after a leave" },
