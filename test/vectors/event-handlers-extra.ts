@@ -41,7 +41,7 @@ export async function checkEventHandlersExtra(data: unknown, report: Report): Pr
   let log = "";
   for (const stream of [agent.stdout, agent.stderr]) stream.on("data", (chunk: Buffer) => void (log += chunk.toString()));
   try {
-    const catchAll = join(dir, "x.jsonl");
+    const [catchAll, twice] = outputFiles(recording.args).map((name) => join(dir, name)) as [string, string];
     const seen = async (what: string, path: string, count: number): Promise<void> =>
       eventually(what, DEADLINE_MS, () => (readInvocations(path).length >= count ? null : `${readInvocations(path).length} of ${count} invocations`), () => log);
     await seen("the first event", catchAll, 1);
@@ -53,7 +53,6 @@ export async function checkEventHandlersExtra(data: unknown, report: Report): Pr
       });
     }
     await seen("the last event of all", catchAll, recording.catchAll.length);
-    const twice = join(dir, "y.jsonl");
     await seen("the last user event", twice, recording.listedTwice.length);
     const lines = (recorded: readonly Invocation[], path: string): void =>
       assert.deepEqual(readInvocations(path).map((line) => withSortedTags(mapIps(line, theirs))), recorded.map(withSortedTags));
@@ -68,6 +67,18 @@ export async function checkEventHandlersExtra(data: unknown, report: Report): Pr
     if (agent.exitCode === null) agent.kill("SIGKILL");
     rmSync(dir, { recursive: true });
   }
+}
+
+/** Where the handler writes that gets every event, and the one that is listed twice. */
+function outputFiles(args: readonly string[]): [string, string] {
+  const files = args.flatMap((arg) => {
+    const [, filter, name] = /^-?-event-handler=(?:(.*)=)?node h\.js (\S+)$/.exec(arg) ?? [];
+    return name === undefined ? [] : [{ filter, name }];
+  });
+  const all = files.filter(({ filter = "*" }) => filter === "*");
+  const some = files.filter(({ filter = "*" }) => filter !== "*");
+  assert.deepEqual([all.length, some.length], [1, 1], "one recording handler for all events and one with a filter");
+  return [(all[0] as { name: string }).name, (some[0] as { name: string }).name];
 }
 
 function mapIps(invocation: Invocation, theirs: (text: string) => string): Invocation {
