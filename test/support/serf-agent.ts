@@ -19,6 +19,8 @@ export interface AgentSpec {
   /** Default: a fresh loopback address. */
   readonly ip?: string;
   readonly args?: readonly string[];
+  /** Options of node itself, for ours. */
+  readonly nodeArgs?: readonly string[];
 }
 
 /** One member as `serf members -format=json` prints it. */
@@ -29,6 +31,11 @@ export interface CliMember {
   readonly tags: Readonly<Record<string, string>>;
   readonly status: string;
   readonly protocol: { readonly max: number; readonly min: number; readonly version: number };
+}
+
+function commandOf({ program, nodeArgs = [] }: AgentSpec): readonly string[] {
+  const [executable = "", ...rest] = COMMANDS[program];
+  return [executable, ...nodeArgs, ...rest];
 }
 
 /** A running agent of either program on its own loopback address, with the usual ports. */
@@ -43,7 +50,7 @@ export class SerfAgent {
     this.name = spec.name;
     this.ip = spec.ip ?? nextLoopbackIp();
     const args = ["agent", `-node=${this.name}`, `-bind=${this.gossipAddr}`, `-rpc-addr=${this.rpcAddr}`, ...(spec.args ?? [])];
-    this.child = new Child(`${this.name} (${this.program})`, [...COMMANDS[this.program], ...args]);
+    this.child = new Child(`${this.name} (${this.program})`, [...commandOf(spec), ...args]);
   }
 
   get gossipAddr(): string {

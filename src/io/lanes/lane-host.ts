@@ -10,7 +10,7 @@ import { Piscina } from "piscina";
 import type { LogSink, MetricSink } from "../serf-agent-api.ts";
 import type { HashKey } from "../../wire/message-hash.ts";
 import { Batch } from "./batch.ts";
-import type { LaneAnswer, LaneControl, LanePoolSetup, LaneStart } from "./lane-protocol.ts";
+import { STARTED_VERSION, type LaneAnswer, type LaneControl, type LanePoolSetup, type LaneStart } from "./lane-protocol.ts";
 
 /** Batches handed to one lane at a time: one in work and one behind it, so that it never waits for main. */
 export const LANE_BATCHES_MAX = 2;
@@ -20,6 +20,9 @@ const RESTART_MS_MAX = 10_000;
 const HEALTHY_AFTER_MS = 60_000;
 /** A lane's heap: its tables are small; more than this is a leak, and better ends with the lane than with the process. */
 const LANE_HEAP_MIB_MAX = 256;
+
+/** A lane that owes an answer for so long hangs and is replaced. A batch takes it some 10 ms. */
+const ANSWER_MS_MAX = 5_000;
 
 /** What became of a batch: the lane's answer, or null when the lane died with it. */
 export type BatchDone = (answer: Batch | null) => void;
@@ -41,24 +44,13 @@ export interface LaneHostOptions {
 }
 
 export class LaneHost {
-  readonly #piscina: Piscina;
+  /** One for each lane that runs, of one thread each: a new one at every start, see `#run`. */
+  readonly #piscinas = new Set<Piscina>();
   readonly #lanes: Lane[] = [];
   readonly #setups = new Map<number, LanePoolSetup>();
   readonly #freed = new Set<() => void>();
 
   constructor({ lanes, hashKey, log, metrics }: LaneHostOptions) {
-    const worker = new URL(`../../../workers/packet-lane${extname(import.meta.url)}`, import.meta.url);
-    this.#piscina = new Piscina({
-      filename: fileURLToPath(worker),
-      name: "runPacketLane",
-      minThreads: lanes,
-      maxThreads: lanes,
-      // With piscina's default the worker sleeps in Atomics.wait between messages and never hears its port.
-      atomics: "disabled",
-      resourceLimits: { maxOldGenerationSizeMb: LANE_HEAP_MIB_MAX },
-    });
-    // A worker's failure reaches us as the rejection of its task; unheard, the same error would end the process.
-    this.#piscina.on("error", () => undefined);
     for (let id = 0; id < lanes; id += 1) {
       this.#lanes.push(
         new Lane({
@@ -67,13 +59,37 @@ export class LaneHost {
           setups: this.#setups,
           log,
           metrics,
-          run: (start) => this.#piscina.run(start, { transferList: [start.port] }) as Promise<void>,
+          run: (start) => this.#run(start),
           freed: () => {
             for (const listener of this.#freed) listener();
           },
         }),
       );
     }
+  }
+
+  /**
+   * A piscina whose thread dies while it loads never starts another one and leaves its tasks waiting for ever; the first threads of a new
+   * one count as loaded, so that the death of the lane always ends its task.
+   */
+  #run(start: LaneStart): LaneRun {
+    const piscina = new Piscina({
+      filename: WORKER,
+      name: "runPacketLane",
+      minThreads: 1,
+      maxThreads: 1,
+      // With piscina's default the worker sleeps in Atomics.wait between messages and never hears its port.
+      atomics: "disabled",
+      resourceLimits: { maxOldGenerationSizeMb: LANE_HEAP_MIB_MAX },
+    });
+    // A worker's failure reaches us as the rejection of its task; unheard, the same error would end the process.
+    piscina.on("error", () => undefined);
+    this.#piscinas.add(piscina);
+    const end = async (): Promise<void> => {
+      if (this.#piscinas.delete(piscina)) await piscina.destroy();
+    };
+    const ended = (piscina.run(start, { transferList: [start.port] }) as Promise<void>).finally(() => void end());
+    return { ended, kill: () => void end() };
   }
 
   /** Registers a pool, or changes its keys; resolves once every running lane works with it. A lane that starts later starts with it. */
@@ -96,6 +112,7 @@ export class LaneHost {
   pick(): Lane | null {
     let best: Lane | null = null;
     for (const lane of this.#lanes) {
+      lane.check();
       if (lane.up && lane.inFlight < LANE_BATCHES_MAX && (best === null || lane.inFlight < best.inFlight)) best = lane;
     }
     return best;
@@ -112,14 +129,25 @@ export class LaneHost {
 
   /** The worker threads, for tests that kill one. */
   get threads(): Piscina["threads"] {
-    return this.#piscina.threads;
+    return [...this.#piscinas].flatMap((piscina) => piscina.threads);
   }
 
   async stop(): Promise<void> {
     for (const lane of this.#lanes) lane.stop();
-    await this.#piscina.destroy();
+    const piscinas = [...this.#piscinas];
+    this.#piscinas.clear();
+    await Promise.all(piscinas.map((piscina) => piscina.destroy()));
   }
 }
+
+/** A lane's thread. */
+interface LaneRun {
+  /** Settles when the thread has ended, for whatever reason. */
+  readonly ended: Promise<void>;
+  kill(): void;
+}
+
+const WORKER = fileURLToPath(new URL(`../../../workers/packet-lane${extname(import.meta.url)}`, import.meta.url));
 
 interface LaneOptions {
   readonly id: number;
@@ -127,7 +155,7 @@ interface LaneOptions {
   readonly setups: ReadonlyMap<number, LanePoolSetup>;
   readonly log: LogSink;
   readonly metrics: MetricSink;
-  readonly run: (start: LaneStart) => Promise<void>;
+  readonly run: (start: LaneStart) => LaneRun;
   readonly freed: () => void;
 }
 
@@ -138,6 +166,11 @@ const SETTLED_WAITING_MAX = 8192;
 export class Lane {
   readonly #options: LaneOptions;
   #port: MessagePort | null = null;
+  /** The thread has loaded its code and has said so. Before, batches go inline. */
+  #ready = false;
+  #run: LaneRun | null = null;
+  /** When it was started, last answered, or given work after none: from then on an answer is due. */
+  #dueSinceMs = 0;
   #waiting: BatchDone[] = []; // Of the batches in flight, oldest first: a lane answers in order.
   #settled: number[] = [];
   readonly #barriers = new Map<number, () => void>();
@@ -155,7 +188,7 @@ export class Lane {
   }
 
   get up(): boolean {
-    return this.#port !== null;
+    return this.#ready;
   }
 
   get inFlight(): number {
@@ -164,13 +197,22 @@ export class Lane {
 
   /** Hands a batch over; `done` is called once, in the order of the batches. */
   send(batch: ArrayBuffer, done: BatchDone): void {
-    if (this.#port === null) {
+    if (this.#port === null || !this.#ready) {
       done(null);
       return;
     }
+    if (this.#waiting.length === 0) this.#dueSinceMs = performance.now();
     this.#batches += 1;
     this.#waiting.push(done);
     this.#port.postMessage(batch, [batch]);
+  }
+
+  /** Replaces a lane that hangs: it would keep its batches, and the pool would be deaf. */
+  check(): void {
+    if (this.#run === null || (this.#ready && this.#waiting.length === 0)) return;
+    if (performance.now() - this.#dueSinceMs <= ANSWER_MS_MAX) return;
+    this.#run.kill();
+    this.#run = null;
   }
 
   settle(low: number, high: number): void {
@@ -207,30 +249,40 @@ export class Lane {
   }
 
   #start(): void {
-    const { id, hashKey, setups, log, metrics, run } = this.#options;
+    const { hashKey, setups, run } = this.#options;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#startedAtMs = performance.now();
     port1.on("message", (message: ArrayBuffer | LaneAnswer) => {
+      this.#dueSinceMs = performance.now();
       if (message instanceof ArrayBuffer) {
         const done = this.#waiting.shift();
         done?.(new Batch(message));
         this.#options.freed();
-      } else {
+      } else if (message.version === STARTED_VERSION) this.#becomeReady();
+      else {
         this.#barriers.get(message.version)?.();
         this.#barriers.delete(message.version);
       }
     });
     // The sockets keep the process alive, not the lanes.
     port1.unref();
-    run({ port: port2, hashKey, pools: [...setups.values()] }).then(
+    this.#dueSinceMs = this.#startedAtMs;
+    this.#run = run({ port: port2, hashKey, pools: [...setups.values()] });
+    this.#run.ended.then(
       () => this.#ended("it returned"),
       (error: unknown) => this.#ended(error instanceof Error ? error.message : String(error)),
     );
+  }
+
+  #becomeReady(): void {
+    const { id, log, metrics, freed } = this.#options;
+    this.#ready = true;
     if (this.#restarts > 0) {
       log.write("info", `agent: packet lane ${id} is running again`);
       metrics.count("muster.lane.restarts", 1);
     }
+    freed();
   }
 
   #ended(reason: string): void {
@@ -248,6 +300,8 @@ export class Lane {
   #close(): void {
     this.#port?.close();
     this.#port = null;
+    this.#ready = false;
+    this.#run = null;
     const lost = this.#waiting;
     this.#waiting = [];
     if (lost.length > 0) this.#options.metrics.count("muster.lane.batches_lost", lost.length);

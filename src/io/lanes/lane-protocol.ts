@@ -34,6 +34,9 @@ export interface LaneStart {
 /** Control messages to a lane. `setup` is answered by `ready` with the same `version`: the barrier of a keyring change. */
 export type LaneControl = { readonly kind: "setup"; readonly version: number; readonly setup: LanePoolSetup } | { readonly kind: "stop" };
 
+/** The version of the answer that a lane gives unasked once it runs. */
+export const STARTED_VERSION = 0;
+
 export type LaneAnswer = { readonly kind: "ready"; readonly version: number };
 
 const OPEN_FIXED_WORDS = 3;

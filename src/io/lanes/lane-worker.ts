@@ -7,7 +7,7 @@ import { RepeatFilter } from "../../wire/repeat-filter.ts";
 import { assert } from "../../base/assert.ts";
 import { NodeSealer } from "../node-sealer.ts";
 import { Batch } from "./batch.ts";
-import { BatchKind, decodeOpen, decodePack, encodeOpened, encodePacked, type LaneControl, type LanePoolSetup, type LaneStart } from "./lane-protocol.ts";
+import { BatchKind, decodeOpen, decodePack, encodeOpened, encodePacked, STARTED_VERSION, type LaneAnswer, type LaneControl, type LanePoolSetup, type LaneStart } from "./lane-protocol.ts";
 import { openPackets, packJob } from "./packet-work.ts";
 
 interface LanePool {
@@ -35,10 +35,16 @@ class LaneWorker {
         else if (message.kind === "stop") this.#port.close();
         else {
           this.#setUp(message.setup);
-          this.#port.postMessage({ kind: "ready", version: message.version });
+          this.#ready(message.version);
         }
       });
+      this.#ready(STARTED_VERSION);
     });
+  }
+
+  #ready(version: number): void {
+    const answer: LaneAnswer = { kind: "ready", version };
+    this.#port.postMessage(answer);
   }
 
   #setUp(setup: LanePoolSetup): void {

@@ -4,7 +4,8 @@ import { after, test, type TestContext } from "node:test";
 import { encodeUtf8 } from "../../../src/base/utf8.ts";
 import { drawHashKey } from "../../../src/io/entropy.ts";
 import { InlineLane } from "../../../src/io/lanes/inline-lane.ts";
-import { LaneHost } from "../../../src/io/lanes/lane-host.ts";
+import { Lane, LaneHost } from "../../../src/io/lanes/lane-host.ts";
+import { STARTED_VERSION } from "../../../src/io/lanes/lane-protocol.ts";
 import type { OpenedBatch, SealedPacket } from "../../../src/io/lanes/packet-lane.ts";
 import { QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX, WorkerLane } from "../../../src/io/lanes/worker-lane.ts";
 import { Metrics } from "../../../src/io/metrics.ts";
@@ -67,10 +68,13 @@ function collect(r: Rig): { readonly seen: OpenedBatch["messages"][number][]; re
   };
   const until = (done: () => boolean): Promise<void> =>
     new Promise((resolve, reject) => {
+      // Packets may be lost without a word: look now and then, too.
+      const look = setInterval(() => check(), 10);
       const deadline = setTimeout(() => reject(new Error(`not done after 10 s: ${seen.length} messages, ${r.lost} lost, ${r.log.join("; ")}`)), 10_000);
       check = () => {
         if (!done()) return;
         clearTimeout(deadline);
+        clearInterval(look);
         resolve();
       };
       check();
@@ -182,6 +186,52 @@ test("a lane that dies loses its packets, main goes inline, and a new lane takes
   assert.equal(r.metrics.counter("packets_offloaded"), offloaded + 200);
   assert.equal(r.metrics.counter("muster.lane.restarts"), 1);
   assert.ok(r.log.some((line) => line.startsWith("err agent: packet lane 0 died")));
+});
+
+test("a lane whose thread dies while it loads is started again, too", async () => {
+  const r = await rig(1);
+  const { seen, sink, until } = collect(r);
+  for (let kills = 1; kills <= 3; kills += 1) {
+    while (r.host.threads.length === 0) await once(setTick(), "tick");
+    await Promise.all(r.host.threads.map((thread) => thread.terminate()));
+    while ((r.host.stats()[0]?.restarts ?? 0) < kills) await once(setTick(), "tick");
+    assert.equal(r.host.down, true);
+    // Nothing waits for a lane that is not there.
+    const then = seen.length;
+    r.lane.open(Array.from({ length: 100 }, (_, i) => packet([event(i)])), sink);
+    await until(() => seen.length === then + 100);
+  }
+  while (r.host.down) await once(setTick(), "tick");
+});
+
+test("a lane that hangs is replaced, and its batches are given up", async (t: TestContext) => {
+  let nowMs = 0;
+  t.mock.method(performance, "now", () => nowMs);
+  let kill: (() => void) | null = null;
+  const log: string[] = [];
+  const lane: Lane = new Lane({
+    id: 0,
+    hashKey: drawHashKey(),
+    setups: new Map(),
+    log: { write: (_, text) => log.push(text) },
+    metrics: new Metrics(),
+    run: ({ port }) => {
+      port.postMessage({ kind: "ready", version: STARTED_VERSION });
+      return { ended: new Promise((_, reject) => (kill = () => reject(new Error("killed")))), kill: () => kill?.() };
+    },
+    freed: () => undefined,
+  });
+  t.after(() => lane.stop());
+  while (!lane.up) await once(setTick(), "tick");
+  nowMs += 100_000;
+  lane.check();
+  assert.equal(lane.up, true, "idle is not hanging");
+  const answer = new Promise((resolve) => lane.send(new ArrayBuffer(16), resolve));
+  nowMs += 10_000;
+  lane.check();
+  assert.equal(await answer, null);
+  assert.equal(lane.up, false);
+  assert.match(log.join(), /packet lane 0 died \(killed\)/);
 });
 
 test("more than can be queued is dropped, gossip behind a long queue is shed, all of it counted", async () => {
