@@ -158,33 +158,47 @@ export interface OpenedPacket {
   readonly drops: readonly PacketDrop[];
 }
 
-const NO_DROPS: readonly PacketDrop[] = [];
+/** Takes what is found in a packet, in its order. Nothing may be kept of `bytes` beyond `[start, end)`. */
+export interface PacketVisitor {
+  /** One plain message, not empty; its type is not checked. */
+  message(bytes: Uint8Array, start: number, end: number): void;
+  drop(reason: PacketDrop): void;
+}
 
 /** Takes a received datagram apart. Never throws; what does not fit is dropped and named, what came before it is kept. */
-export function openPacket(packet: Uint8Array, { sealer, label, verifyIncoming }: OpenOptions): OpenedPacket {
-  if (packet.length > PACKET_BYTES_MAX) return dropped("oversized");
-  const labelled = removeLabel(packet);
-  if (!labelled.ok || !equalBytes(labelled.value.label, label)) return dropped("label");
-  let plain = labelled.value.rest;
+export function openPacket(packet: Uint8Array, options: OpenOptions): OpenedPacket {
+  const messages: Uint8Array[] = [];
+  const drops: PacketDrop[] = [];
+  visitPacket(packet, options, {
+    message: (bytes, start, end) => messages.push(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end)),
+    drop: (reason) => drops.push(reason),
+  });
+  return { messages, drops };
+}
+
+/**
+ * As `openPacket`, without an object per message: most messages of a busy cluster are repeats that nobody looks at again, and a view of each would
+ * cost more than recognising it.
+ */
+export function visitPacket(packet: Uint8Array, { sealer, label, verifyIncoming }: OpenOptions, visitor: PacketVisitor): void {
+  if (packet.length > PACKET_BYTES_MAX) return visitor.drop("oversized");
+  let plain = packet;
+  if (label.length > 0 || packet[0] === MessageType.hasLabel) {
+    const labelled = removeLabel(packet);
+    if (!labelled.ok || !equalBytes(labelled.value.label, label)) return visitor.drop("label");
+    plain = labelled.value.rest;
+  }
   if (sealer.encrypts) {
     const opened = sealer.open(plain, label);
     if (opened.ok) plain = opened.value;
-    else if (verifyIncoming) return dropped("decrypt");
+    else if (verifyIncoming) return visitor.drop("decrypt");
   }
+  let start = 0;
   if (plain.length >= CRC_BYTES && plain[0] === MessageType.hasCrc) {
-    const rest = plain.subarray(CRC_BYTES);
-    if (sealer.crc32(rest) !== readCrc(plain)) return dropped("crc");
-    plain = rest;
+    if (sealer.crc32(plain.subarray(CRC_BYTES)) !== readCrc(plain)) return visitor.drop("crc");
+    start = CRC_BYTES;
   }
-  const type = plain[0];
-  if (type !== undefined && type !== MessageType.compound && type !== MessageType.compress) return { messages: [plain], drops: NO_DROPS };
-  const flattener = new Flattener();
-  flattener.add(plain, 0);
-  return flattener;
-}
-
-function dropped(reason: PacketDrop): OpenedPacket {
-  return { messages: [], drops: [reason] };
+  new Flattener(visitor).add(plain, start, plain.length, 0);
 }
 
 function readCrc(packet: Uint8Array): number {
@@ -192,57 +206,78 @@ function readCrc(packet: Uint8Array): number {
 }
 
 /** Takes compounds and compressed parts apart, depth first, within the bounds of one packet. */
-class Flattener implements OpenedPacket {
-  readonly messages: Uint8Array[] = [];
-  readonly drops: PacketDrop[] = [];
+class Flattener {
+  readonly #visitor: PacketVisitor;
+  #messages = 0;
+  #drops = 0;
   #inflatable = PACKET_INFLATED_BYTES_MAX;
   #full = false;
 
-  add(message: Uint8Array, depth: number): void {
-    if (this.#full) return;
-    switch (message[0]) {
-      case undefined:
-        this.drops.push("empty");
-        return;
-      case MessageType.compound:
-      case MessageType.compress:
-        if (depth >= PACKET_NESTING_MAX) this.drops.push("nestedTooDeep");
-        else if (message[0] === MessageType.compound) this.#addCompound(message, depth + 1);
-        else this.#addCompressed(message, depth + 1);
-        return;
-      default:
-        if (this.messages.length < PACKET_MESSAGES_MAX) this.messages.push(message);
-        else this.#stop("tooManyMessages");
-    }
+  constructor(visitor: PacketVisitor) {
+    this.#visitor = visitor;
   }
 
-  #addCompound(message: Uint8Array, depth: number): void {
-    const compound = decodeCompound(message);
-    if (!compound.ok) {
-      this.drops.push("compound");
+  /** The message at `bytes[start, end)`. */
+  add(bytes: Uint8Array, start: number, end: number, depth: number): void {
+    if (this.#full) return;
+    if (start === end) {
+      this.#drop("empty");
       return;
     }
-    for (const part of compound.value.parts) this.add(part, depth);
-    if (compound.value.truncated > 0) this.drops.push("truncated");
+    const type = bytes[start];
+    if (type === MessageType.compound || type === MessageType.compress) {
+      if (depth >= PACKET_NESTING_MAX) this.#drop("nestedTooDeep");
+      else if (type === MessageType.compound) this.#addCompound(bytes, start, end, depth + 1);
+      else this.#addCompressed(bytes.subarray(start, end), depth + 1);
+      return;
+    }
+    this.#messages += 1;
+    if (this.#messages <= PACKET_MESSAGES_MAX) this.#visitor.message(bytes, start, end);
+    else this.#stop("tooManyMessages");
+  }
+
+  /** As `decodeCompound`, in place. */
+  #addCompound(bytes: Uint8Array, start: number, end: number, depth: number): void {
+    const count = end - start < 2 ? -1 : (bytes[start + 1] as number);
+    let body = start + 2 + 2 * count;
+    if (count < 0 || body > end) {
+      this.#drop("compound");
+      return;
+    }
+    for (let head = start + 2, i = 0; i < count; i += 1, head += 2) {
+      const length = ((bytes[head] as number) << 8) | (bytes[head + 1] as number);
+      if (body + length > end) {
+        this.#drop("truncated");
+        break;
+      }
+      this.add(bytes, body, body + length, depth);
+      body += length;
+    }
     // Each part can add one drop: a packet of empty parts must not make a long list.
-    if (this.drops.length > DROPS_MAX) this.#stop("tooManyMessages");
+    if (this.#drops > DROPS_MAX) this.#stop("tooManyMessages");
   }
 
   #addCompressed(message: Uint8Array, depth: number): void {
     const plain = decodeCompress(message, this.#inflatable);
     if (plain.ok) {
       this.#inflatable -= plain.value.length;
-      this.add(plain.value, depth);
+      this.add(plain.value, 0, plain.value.length, depth);
     } else if (plain.error === LZW_TOO_LARGE) this.#stop("inflatedTooLarge");
     else {
-      this.drops.push("compress");
+      this.#drop("compress");
       this.#inflatable = Math.max(0, this.#inflatable - FAILED_INFLATE_BYTES);
     }
   }
 
+  #drop(reason: PacketDrop): void {
+    if (this.#full) return;
+    this.#drops += 1;
+    this.#visitor.drop(reason);
+  }
+
   #stop(reason: PacketDrop): void {
+    this.#drop(reason);
     this.#full = true;
-    this.drops.push(reason);
   }
 }
 

@@ -11,15 +11,17 @@ import { MessageHasher, type HashKey } from "./message-hash.ts";
 import { SerfMessageType } from "./serf-messages.ts";
 import { SettledTable } from "./settled-table.ts";
 
-/** True for the kinds of plain messages whose repeats may be dropped once settled. Looks at the first one or two bytes. */
-export function mayRepeat(bytes: Uint8Array): boolean {
-  switch (bytes[0]) {
+/** True for the kinds of plain messages whose repeats may be dropped once settled. Looks at the first one or two bytes of `bytes[start, end)`. */
+export function mayRepeat(bytes: Uint8Array, start = 0, end = bytes.length): boolean {
+  if (start >= end) return false;
+  switch (bytes[start]) {
     case MessageType.alive:
     case MessageType.suspect:
     case MessageType.dead:
       return true;
     case MessageType.user:
-      switch (bytes[1]) {
+      if (start + 1 >= end) return false;
+      switch (bytes[start + 1]) {
         case SerfMessageType.leave:
         case SerfMessageType.join:
         case SerfMessageType.userEvent:
@@ -56,8 +58,8 @@ export class RepeatFilter {
   }
 
   /** True when this candidate (see `mayRepeat`) of pool number `pool` is a repeat of a settled message. */
-  isRepeat(bytes: Uint8Array, pool: number): boolean {
-    this.#hasher.hash(bytes, 0, bytes.length, pool);
+  isRepeat(bytes: Uint8Array, pool: number, start = 0, end = bytes.length): boolean {
+    this.#hasher.hash(bytes, start, end, pool);
     return this.#settled.has(this.#hasher.low, this.#hasher.high);
   }
 

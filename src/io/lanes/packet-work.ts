@@ -2,7 +2,7 @@
  * The work on packets itself, the same on main and in a lane: received datagrams to plain messages without settled repeats, plain messages
  * to sealed datagrams.
  */
-import { openPacket, packPlain, sealPacket, type PacketDrop } from "../../wire/packet.ts";
+import { packPlain, sealPacket, visitPacket, type PacketDrop, type PacketVisitor } from "../../wire/packet.ts";
 import { mayRepeat, type RepeatFilter } from "../../wire/repeat-filter.ts";
 import type { Sealer } from "../../wire/sealer.ts";
 import type { ReceivedPacket } from "../udp-socket.ts";
@@ -60,35 +60,52 @@ export function emptyOpened(): Opened {
 
 /** Opens packets, in their order; the filter has been aged. */
 export function openPackets(packets: readonly Uint8Array[], work: OpenWork): Opened {
-  const { sealer, format, filter, pool, shedGossip } = work;
-  const options = { sealer, label: format.label, verifyIncoming: format.verifyIncoming };
-  const opened = emptyOpened();
-  let bytesLeft = OPENED_BYTES_MAX;
-  for (let i = 0; i < packets.length; i += 1) {
-    const { messages, drops } = openPacket(packets[i] as Uint8Array, options);
-    for (const drop of drops) note(opened.drops, drop);
-    for (const message of messages) {
-      const candidate = mayRepeat(message);
-      if (candidate && filter.isRepeat(message, pool)) {
-        opened.repeats += 1;
-        continue;
-      }
-      if (candidate && shedGossip) {
-        opened.shed += 1;
-        continue;
-      }
-      bytesLeft -= message.length;
-      if (bytesLeft < 0) {
-        note(opened.drops, "tooManyMessages");
-        continue;
-      }
-      opened.messages.push(message);
-      opened.packets.push(i);
-      opened.lows.push(candidate ? filter.low : 0);
-      opened.highs.push(candidate ? filter.high : 0);
-    }
+  const opener = new Opener(work);
+  const options = { sealer: work.sealer, label: work.format.label, verifyIncoming: work.format.verifyIncoming };
+  for (const packet of packets) {
+    visitPacket(packet, options, opener);
+    opener.packet += 1;
   }
-  return opened;
+  return opener.opened;
+}
+
+class Opener implements PacketVisitor {
+  readonly opened = emptyOpened();
+  /** Index of the packet being visited. */
+  packet = 0;
+  readonly #work: OpenWork;
+  #bytesLeft = OPENED_BYTES_MAX;
+
+  constructor(work: OpenWork) {
+    this.#work = work;
+  }
+
+  message(bytes: Uint8Array, start: number, end: number): void {
+    const { opened } = this;
+    const { filter, pool, shedGossip } = this.#work;
+    const candidate = mayRepeat(bytes, start, end);
+    if (candidate && filter.isRepeat(bytes, pool, start, end)) {
+      opened.repeats += 1;
+      return;
+    }
+    if (candidate && shedGossip) {
+      opened.shed += 1;
+      return;
+    }
+    this.#bytesLeft -= end - start;
+    if (this.#bytesLeft < 0) {
+      this.drop("tooManyMessages");
+      return;
+    }
+    opened.messages.push(bytes.subarray(start, end));
+    opened.packets.push(this.packet);
+    opened.lows.push(candidate ? filter.low : 0);
+    opened.highs.push(candidate ? filter.high : 0);
+  }
+
+  drop(reason: PacketDrop): void {
+    note(this.opened.drops, reason);
+  }
 }
 
 function note(drops: Map<PacketDrop, number>, drop: PacketDrop): void {
