@@ -77,6 +77,11 @@ export class IpcSession {
     return this.#pending === null && !this.#blocked && !this.#more;
   }
 
+  /** Handshake and authentication are done. */
+  get trusted(): boolean {
+    return this.#shookHands && this.#authenticated;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }
@@ -131,7 +136,7 @@ export class IpcSession {
         this.#more = this.#buffer.size > 0;
         return;
       }
-      const reader = this.#buffer.next(this.#shookHands && this.#authenticated ? REQUEST_BYTES_MAX : UNTRUSTED_REQUEST_BYTES_MAX);
+      const reader = this.#buffer.next(this.trusted ? REQUEST_BYTES_MAX : UNTRUSTED_REQUEST_BYTES_MAX);
       if (reader === "short") return;
       if (typeof reader === "string") return this.#close(this.#awaited !== null ? `decode failed: ${reader} request` : "", reader, out);
       if (this.#awaited !== null) this.#takeBody(this.#awaited, reader, nowMs, out);

@@ -11,12 +11,12 @@ import type { MetricSink, SerfAgentApi } from "./serf-agent-api.ts";
 /** What the agent counts; a name that is not here is declared at its first use. */
 const COUNTERS: readonly string[] = [
   "agent.event_handler.dropped", "agent.event_handler.failed",
-  "agent.ipc.accept", "agent.ipc.command", "agent.ipc.dropped", "agent.ipc.refused",
+  "agent.ipc.accept", "agent.ipc.command", "agent.ipc.dropped", "agent.ipc.evicted", "agent.ipc.refused",
   "memberlist.conflict", "memberlist.degraded.probe", "memberlist.degraded.timeout", "memberlist.refute",
   "memberlist.msg.alive", "memberlist.msg.dead", "memberlist.msg.suspect", "memberlist.probe.tcpOnly",
   "memberlist.drop.alive", "memberlist.drop.indirectPing", "memberlist.drop.lateAck", "memberlist.drop.members",
   "memberlist.drop.pingForOther", "memberlist.drop.streamType", "memberlist.drop.undecodable", "memberlist.drop.undecodableStream",
-  "memberlist.tcp.accept", "memberlist.tcp.received", "memberlist.tcp.sent", "memberlist.tcp.undecodable",
+  "memberlist.tcp.accept", "memberlist.tcp.evicted", "memberlist.tcp.received", "memberlist.tcp.sent", "memberlist.tcp.undecodable",
   "memberlist.tcp.refused_address", "memberlist.tcp.refused_busy", "memberlist.tcp.refused_push_pull",
   "memberlist.udp.received", "memberlist.udp.sent", "memberlist.udp.send_error", "memberlist.udp.receive_dropped", "memberlist.udp.refused_address",
   "serf.events", "serf.events.refused", "serf.queries", "serf.queries.refused", "serf.coordinate.rejected", "serf.keyring.refused",

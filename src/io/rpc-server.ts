@@ -12,10 +12,15 @@ import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
 import { Re2Matcher } from "./matcher.ts";
 import type { MetricSink, SerfAgentApi, Unsubscribe } from "./serf-agent-api.ts";
 
-/** Connections at once; more are closed at once and counted. */
+/**
+ * Connections at once. Beyond it the oldest one that has not shaken hands (and authenticated) makes room; with none of those the new one is
+ * closed at once. Both are counted.
+ */
 export const RPC_CONNECTIONS_MAX = 1024;
 /** Bytes that may wait in a socket's buffer before its session is told to stop sending. */
 export const RPC_SOCKET_BUFFER_BYTES = 262_144;
+/** A connection on which nothing was heard for so long is asked by TCP whether its client still lives: clients vanish without a word. */
+const KEEP_ALIVE_MS = 30_000;
 /** After the last answer, how long a client may take to close its side. */
 const CLOSE_GRACE_MS = 1000;
 
@@ -44,8 +49,8 @@ export interface RpcServer {
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const connections = new Set<Connection>();
   const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options) };
-  const server = createServer({ highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true }, (socket) => {
-    if (connections.size >= RPC_CONNECTIONS_MAX) {
+  const server = createServer({ highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
+    if (connections.size >= RPC_CONNECTIONS_MAX && !evictStranger(connections, options)) {
       options.metrics?.count("agent.ipc.refused", 1);
       socket.destroy();
       return;
@@ -71,6 +76,17 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
         for (const connection of connections) connection.close();
       }),
   };
+}
+
+/** Closes the oldest connection that has not said who it is; false when there is none. */
+function evictStranger(connections: ReadonlySet<Connection>, { metrics }: RpcServerOptions): boolean {
+  for (const connection of connections) {
+    if (connection.trusted) continue;
+    metrics?.count("agent.ipc.evicted", 1);
+    connection.destroy();
+    return true;
+  }
+  return false;
 }
 
 function listen(server: Server, endpoint: Endpoint): Promise<void> {
@@ -134,6 +150,16 @@ class Connection {
     socket.on("drain", () => this.#step({ kind: "resume" }));
     socket.on("error", () => undefined); // "close" follows; a client that vanished is nobody's error.
     socket.on("close", () => this.#release());
+  }
+
+  get trusted(): boolean {
+    return this.#session.trusted;
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.#release();
+    this.#socket.destroy();
   }
 
   /** Sends what waits for the end of this turn, then closes. */

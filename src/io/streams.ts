@@ -12,8 +12,16 @@ import { canonicalIp, type AllowList } from "./network.ts";
 
 /** Push/pulls of peers served at the same time; more are closed, as the original does. */
 export const PUSH_PULLS_MAX = 128;
-/** Connections of peers open at the same time, whatever they do. Probes and user messages need some besides the push/pulls. */
+/**
+ * Connections of peers open at the same time, whatever they do. Probes and user messages need some besides the push/pulls. Beyond it the
+ * oldest one that has not said anything complete makes room: silent connections must not keep members out.
+ */
 export const ACCEPTED_STREAMS_MAX = 512;
+/**
+ * Bytes of incomplete messages of all peers together: one push/pull may be 40 MiB long, but 512 of them at once must not be. Beyond it the
+ * stream that holds most is closed.
+ */
+export const STREAM_INPUT_BYTES_MAX = 48 * 1024 * 1024;
 /** After the last byte was given to the system, a peer that does not close has this long. */
 const LINGER_MS = 1000;
 
@@ -23,6 +31,8 @@ export interface StreamDecoder {
   push(chunk: Uint8Array): readonly Uint8Array[];
   /** What is wrong with the bytes, in the original's words; `answer`: the peer is told. */
   readonly failure: { readonly error: string; readonly answer: boolean } | null;
+  /** Bytes of an incomplete message that it keeps. */
+  readonly buffered: number;
 }
 
 /** How this pool frames streams. */
@@ -52,6 +62,8 @@ interface Stream {
   received: boolean;
   pushPull: boolean;
   closing: boolean;
+  /** Share in the sum of buffered bytes. */
+  buffered: number;
 }
 
 export class Streams {
@@ -64,6 +76,7 @@ export class Streams {
   #nextAccepted = -1;
   #accepted = 0;
   #pushPulls = 0;
+  #buffered = 0;
   #stopped = false;
 
   /** `timeoutMs`: deadline of a whole exchange with a peer that dialled us. */
@@ -156,7 +169,7 @@ export class Streams {
     };
     if (this.#stopped) return refuse("memberlist.tcp.refused_stopped");
     if (!this.#allow.allows(ip)) return refuse("memberlist.tcp.refused_address");
-    if (this.#accepted >= ACCEPTED_STREAMS_MAX) return refuse("memberlist.tcp.refused_busy");
+    if (this.#accepted >= ACCEPTED_STREAMS_MAX && !this.#makeRoom()) return refuse("memberlist.tcp.refused_busy");
     this.#accepted += 1;
     this.#hooks.count("memberlist.tcp.accept", 1);
     const peer = { ip, port: socket.remotePort ?? 0 };
@@ -167,6 +180,17 @@ export class Streams {
     socket.once("close", () => {
       this.#accepted -= 1;
     });
+  }
+
+  /** Closes the oldest accepted stream that has not brought its message yet; false when there is none. */
+  #makeRoom(): boolean {
+    for (const stream of this.#streams.values()) {
+      if (stream.initiated || stream.received || stream.closing) continue;
+      this.#hooks.count("memberlist.tcp.evicted", 1);
+      this.#fail(stream, "too many connections");
+      return true;
+    }
+    return false;
   }
 
   #add(id: StreamId, socket: Socket, peer: Endpoint, initiated: boolean, timeoutMs: number): Stream {
@@ -180,6 +204,7 @@ export class Streams {
       received: false,
       pushPull: false,
       closing: false,
+      buffered: 0,
     };
     this.#streams.set(id, stream);
     socket.on("data", (chunk: Uint8Array) => this.#receive(stream, chunk));
@@ -193,6 +218,7 @@ export class Streams {
     this.#hooks.count("memberlist.tcp.received", chunk.length);
     const message = stream.decoder.push(chunk)[0];
     const { failure } = stream.decoder;
+    this.#account(stream, stream.decoder.buffered);
     if (message !== undefined) {
       stream.received = true;
       if (this.#admit(stream, message)) this.#hooks.message(stream.id, stream.peer, message);
@@ -200,6 +226,17 @@ export class Streams {
       stream.received = true;
       this.#undecodable(stream, failure.error, failure.answer);
     }
+  }
+
+  #account(stream: Stream, buffered: number): void {
+    this.#buffered += buffered - stream.buffered;
+    stream.buffered = buffered;
+    if (this.#buffered <= STREAM_INPUT_BYTES_MAX) return;
+    let largest = stream;
+    for (const other of this.#streams.values()) if (other.buffered > largest.buffered) largest = other;
+    this.#hooks.count("memberlist.tcp.evicted", 1);
+    this.#account(largest, 0);
+    this.#fail(largest, "too much stream input at once");
   }
 
   /** Counts the push/pulls of peers and closes those beyond the limit. */
@@ -248,6 +285,7 @@ export class Streams {
 
   #remove(stream: Stream): void {
     clearTimeout(stream.deadline);
+    this.#account(stream, 0);
     if (stream.pushPull) this.#pushPulls -= 1;
     this.#streams.delete(stream.id);
     // Closed without an error and without an answer.

@@ -161,16 +161,32 @@ test("the agent's own answers do not pile up for a reader that stops reading", a
   await eventually("all answers delivered", 20_000, () => (received > 2000 * 60_000 ? null : `received ${received}`));
 });
 
-test("connections have a limit; refused ones are counted", async (t) => {
-  const b = await bench(t);
-  const sockets = Array.from({ length: RPC_CONNECTIONS_MAX }, () => connect(b.server.address.port, b.server.address.ip));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-  });
+test("silent strangers do not keep clients out; clients have a limit, and refused ones are counted (unauthenticated floods, half-open clients)", async (t) => {
+  const b = await bench(t, "secret");
+  const dial = (): Socket => {
+    const socket = connect(b.server.address.port, b.server.address.ip).on("error", () => undefined);
+    t.after(() => void socket.destroy());
+    return socket;
+  };
+  const first = dial();
+  const evicted = once(first, "close");
+  for (let i = 1; i < RPC_CONNECTIONS_MAX; i += 1) dial();
   await eventually("all accepted", 10_000, () => (b.server.connectionCount === RPC_CONNECTIONS_MAX ? null : `${b.server.connectionCount}`));
-  const refused = connect(b.server.address.port, b.server.address.ip).on("error", () => undefined);
-  await once(refused, "close");
+  const client = await b.connect();
+  t.after(() => client.close());
+  assert.equal((await client.members()).length, 2);
+  await evicted;
+  assert.equal(b.counts.get("agent.ipc.evicted"), 1);
+  assert.equal(b.server.connectionCount, RPC_CONNECTIONS_MAX);
+
+  for (let i = 1; i < RPC_CONNECTIONS_MAX; i += 1) {
+    const trusted = await b.connect();
+    t.after(() => trusted.close());
+  }
+  assert.equal(b.counts.get("agent.ipc.evicted"), RPC_CONNECTIONS_MAX);
+  await once(dial(), "close");
   assert.equal(b.counts.get("agent.ipc.refused"), 1);
+  assert.equal((await client.members()).length, 2);
 });
 
 test("a bad expression closes the connection and is logged with Go's text", async (t) => {

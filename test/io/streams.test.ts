@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import { AllowList } from "../../src/io/network.ts";
 import { NodeSealer } from "../../src/io/node-sealer.ts";
-import { ACCEPTED_STREAMS_MAX, PUSH_PULLS_MAX, Streams, type StreamHooks } from "../../src/io/streams.ts";
+import { ACCEPTED_STREAMS_MAX, PUSH_PULLS_MAX, STREAM_INPUT_BYTES_MAX, Streams, type StreamHooks } from "../../src/io/streams.ts";
 import { decodeStreamMessage, encodeAck, encodePing, encodePushPull } from "../../src/wire/gossip-codec.ts";
 import { encodeStream, StreamReader } from "../../src/wire/stream.ts";
 import { within } from "./support/agents.ts";
@@ -189,11 +189,48 @@ test(`push/pulls beyond ${PUSH_PULLS_MAX} at once are closed, others go on; slot
   assert.equal((await server.next()).text, "pushPull");
 });
 
-test(`connections beyond ${ACCEPTED_STREAMS_MAX} are closed at once`, async (t) => {
+test(`of more than ${ACCEPTED_STREAMS_MAX} connections the oldest silent one makes room (slowloris); those being served stay`, async (t) => {
   const server = new Side(t, {});
   const port = await server.streams.listen({ ip: IP, port: 0 });
-  const sockets = Array.from({ length: ACCEPTED_STREAMS_MAX + 1 }, () => rawConnect(t, port));
-  await within(Promise.race(sockets.map((socket) => new Promise<void>((resolve) => socket.once("end", () => resolve()).once("close", () => resolve())))), "one is closed");
+  const served = rawConnect(t, port);
+  served.write(PUSH_PULL);
+  assert.equal((await server.next()).text, "pushPull");
+  const oldest = rawConnect(t, port);
+  await openStreams(server, 2);
+  for (let i = 2; i < ACCEPTED_STREAMS_MAX; i += 1) rawConnect(t, port);
+  await openStreams(server, ACCEPTED_STREAMS_MAX);
+  rawConnect(t, port).write(PING);
+  assert.equal((await server.next()).text, "ping");
+  await closed(oldest.resume());
+  assert.equal(server.counts.get("memberlist.tcp.evicted"), 1);
+  assert.equal(served.closed, false);
+});
+
+test("connections that are all being served leave no room for another", async (t) => {
+  const server = new Side(t, {});
+  const port = await server.streams.listen({ ip: IP, port: 0 });
+  for (let i = 0; i < ACCEPTED_STREAMS_MAX; i += 1) rawConnect(t, port).write(PING);
+  for (let i = 0; i < ACCEPTED_STREAMS_MAX; i += 1) assert.equal((await server.next()).text, "ping");
+  await closed(rawConnect(t, port).resume());
   assert.equal(server.counts.get("memberlist.tcp.refused_busy"), 1);
   assert.equal(server.streams.open, ACCEPTED_STREAMS_MAX);
+});
+
+test("incomplete messages of all peers together are bounded: whoever holds most is closed", async (t) => {
+  const server = new Side(t, {});
+  const port = await server.streams.listen({ ip: IP, port: 0 });
+  // A push/pull without nodes that announces 20 MiB of user state.
+  const head = Uint8Array.of(6, 0x82, 0xa5, ...Buffer.from("Nodes"), 0, 0xac, ...Buffer.from("UserStateLen"), 0xce, 0x01, 0x40, 0, 0);
+  const largest = rawConnect(t, port);
+  const bytes = (STREAM_INPUT_BYTES_MAX / 3) | 0;
+  const others = [rawConnect(t, port), rawConnect(t, port)];
+  const small = rawConnect(t, port);
+  await openStreams(server, 4);
+  small.write(PING.subarray(0, 3));
+  largest.write(Buffer.concat([head, new Uint8Array(bytes + 1000)]));
+  for (const other of others) other.write(Buffer.concat([head, new Uint8Array(bytes)]));
+  await Promise.race([largest, ...others].map((socket) => closed(socket.resume())));
+  assert.equal(server.counts.get("memberlist.tcp.evicted"), 1);
+  small.write(PING.subarray(3));
+  assert.equal((await server.next()).text, "ping");
 });
