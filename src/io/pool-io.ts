@@ -166,6 +166,11 @@ export class PoolIo implements PoolPort {
     return this.#laneCounts;
   }
 
+  /** Received packets that nobody has opened yet. */
+  get packetsWaiting(): number {
+    return this.#lane.waiting;
+  }
+
   get keys(): KeyList {
     return this.#sealer.keys;
   }

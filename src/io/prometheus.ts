@@ -27,7 +27,7 @@ const COUNTERS: readonly string[] = [
 ];
 /** Members by their state; a series per member would be n² series over a cluster. */
 const STATUSES = ["alive", "leaving", "left", "failed"] as const;
-/** Values of `stats` that are numbers worth a graph. */
+/** Values of `stats` that are numbers worth a graph. The event loop's delay comes with prom-client's own metrics (`nodejs_eventloop_lag_…`). */
 const STATS: readonly (readonly [key: string, help: string])[] = [
   ["health_score", "Local health; 0 is best"],
   ["intent_queue", "Join and leave intents waiting to be gossiped"],

@@ -10,6 +10,7 @@ import { encodeTags, tagsError } from "../wire/serf-codec.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
+import { LoopDelay } from "./loop-delay.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
 import { errnoText, fileErrorText } from "./go-errors.ts";
@@ -43,6 +44,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   readonly #io: PoolIo;
   readonly #lanes: LaneHost | null;
   readonly #pool: Pool;
+  readonly #loopDelay: LoopDelay | null;
   readonly #listeners = new Set<(event: SerfEvent) => void>();
   readonly #queries = new Map<RequestId, (record: QueryRecord) => void>();
   #settleStopped: (outcome: { readonly reason: StopReason }) => void = () => undefined;
@@ -57,6 +59,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     this.#log = options.log;
     this.#io = io;
     this.#lanes = lanes;
+    this.#loopDelay = options.laneStats === true ? new LoopDelay() : null;
     this.stopped = new Promise((resolve) => (this.#settleStopped = resolve));
     const node = new ClusterNode(new SystemRandom(), new Re2Matcher());
     this.#runtime = new NodeRuntime(node, { now: monotonicMs, dropped: (messages) => io.shedMessages(messages) });
@@ -223,16 +226,19 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
 
   stats(): Map<string, Map<string, string>> {
     const stats = this.#baseStats();
-    if (this.#options.laneStats === true) stats.set("packet_lanes", this.#laneSection());
+    if (this.#loopDelay !== null) stats.set("packet_lanes", this.#laneSection(this.#loopDelay));
     return stats;
   }
 
-  #laneSection(): Map<string, string> {
+  #laneSection(loopDelay: LoopDelay): Map<string, string> {
     const section = new Map([["lanes", String(this.laneStats().length)]]);
     this.laneStats().forEach(({ up, inFlight, batches, restarts }, id) => {
       section.set(`lane_${id}`, `${up ? "up" : "down"}, ${inFlight} in flight, ${batches} batches, ${restarts} restarts`);
     });
     for (const [name, value] of this.#io.laneCounts()) section.set(name, String(value));
+    const { p50Ms, p99Ms, maxMs } = loopDelay.summary();
+    section.set("packets_waiting", String(this.#io.packetsWaiting));
+    section.set("loop_delay_p50_ms", p50Ms.toFixed(3)).set("loop_delay_p99_ms", p99Ms.toFixed(3)).set("loop_delay_max_ms", maxMs.toFixed(3));
     return section;
   }
 
@@ -301,6 +307,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     for (const listener of listeners) listener({ kind: "done" });
     await this.#io.close();
     await this.#lanes?.stop();
+    this.#loopDelay?.stop();
     this.#log.write("info", "agent: shutdown complete");
     this.#settleStopped({ reason });
   }

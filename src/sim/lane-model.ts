@@ -69,6 +69,9 @@ interface Arrival {
 interface OpenedMessage extends Arrival {
   readonly low: number;
   readonly high: number;
+  /** The filter knows it: left out, or delivered to see that it changes nothing. */
+  readonly repeats: boolean;
+  readonly gone: boolean;
 }
 
 interface LaneBatch {
@@ -120,6 +123,8 @@ class LaneMachine implements SimMachine {
   #ring: readonly string[];
   #waiting: Arrival[] = [];
   readonly #out: LaneBatch[] = [];
+  /** Opened messages on their way to the core. */
+  readonly #back: OpenedMessage[] = [];
   /** Ring changes on their way to the lanes. */
   readonly #changes: RingChange[] = [];
   #nextSerial = 0;
@@ -144,6 +149,7 @@ class LaneMachine implements SimMachine {
   }
 
   get wakeAtMs(): number {
+    if (this.#back.length > 0) return 0; // At once.
     let atMs = Math.min(this.#node.wakeAtMs, this.#flushAtMs);
     const first = this.#out[0];
     if (first !== undefined) atMs = Math.min(atMs, first.dueMs);
@@ -170,8 +176,9 @@ class LaneMachine implements SimMachine {
     const start = out.length;
     if (this.#node.wakeAtMs <= nowMs) this.#node.wake(nowMs, out);
     this.#applyRings(nowMs, out);
-    this.#collect(nowMs, out);
-    if (this.#flushAtMs <= nowMs) this.#flush(nowMs, out);
+    this.#collect(nowMs);
+    if (this.#flushAtMs <= nowMs) this.#flush(nowMs);
+    this.#deliverNext(nowMs, out);
     this.takeOver(out, start, nowMs);
   }
 
@@ -198,15 +205,15 @@ class LaneMachine implements SimMachine {
   }
 
   /** The messages of this turn: inline when little is going on, else as batches while lanes have room. */
-  #flush(nowMs: number, out: NodeEffect[]): void {
+  #flush(nowMs: number): void {
     this.#flushAtMs = Infinity;
-    const inline = this.#random.below(MILLION) < INLINE_PPM;
-    if (inline && (this.#out.length === 0 || this.#settings.mistake === "overtaking")) {
+    const inline = this.#random.below(MILLION) < INLINE_PPM && this.#waiting.length <= BATCH_MESSAGES_MAX;
+    if (inline && ((this.#out.length === 0 && this.#back.length === 0) || this.#settings.mistake === "overtaking")) {
       const turn = this.#waiting;
       this.#waiting = [];
       this.#totals.inline += turn.length;
       this.#inlineFilter.age(nowMs);
-      this.#deliver(this.#open(turn, this.#inlineFilter, this.#ring, false), nowMs, out);
+      this.#back.push(...this.#open(turn, this.#inlineFilter, this.#ring, false));
       return;
     }
     while (this.#waiting.length > 0 && this.#out.length < BATCHES_OUT_MAX) this.#leave(nowMs);
@@ -235,50 +242,49 @@ class LaneMachine implements SimMachine {
     this.#out.push({ dueMs, opened: this.#open(batch, lane.filter, lane.ring, overloaded && chance < SHED_PPM) });
   }
 
+  /** One entry for each arrival: what is left out keeps its turn, so that the wakes of a run do not tell whether the filter is on. */
   #open(batch: readonly Arrival[], filter: RepeatFilter, ring: readonly string[], shedGossip: boolean): OpenedMessage[] {
-    const { filter: isOn, mistake, violate, keys } = this.#settings;
-    const opened: OpenedMessage[] = [];
-    for (const arrival of batch) {
-      const key = keys.length === 0 ? "" : (this.#sealedWith.get(arrival.bytes) ?? "");
-      if (keys.length > 0 && !ring.includes(key)) {
-        violate("ring", `${this.#name} cannot open a packet sealed with a key that everybody had confirmed`);
-        continue;
-      }
+    const { filter: isOn, mistake, keys } = this.#settings;
+    return batch.map((arrival) => {
+      const opens = keys.length === 0 || ring.includes(this.#sealedWith.get(arrival.bytes) ?? "");
+      if (!opens) this.#settings.violate("ring", `${this.#name} cannot open a packet sealed with a key that everybody had confirmed`);
       const candidate = mayRepeat(arrival.bytes) || mistake === "answersFiltered";
       const repeats = candidate && filter.isRepeat(arrival.bytes, POOL_NUMBER);
-      if (isOn && repeats) {
-        this.#totals.repeats += 1;
-        continue;
-      }
       const { low, high } = filter;
       if (isOn && candidate && (mistake === "firstSight" || mistake === "answersFiltered")) this.#settle(low, high, 0);
-      if (candidate && shedGossip) {
-        this.#totals.shed += 1;
-        continue;
-      }
-      opened.push({ ...arrival, low: candidate ? low : 0, high: candidate ? high : 0 });
-    }
-    return opened;
+      if (repeats && isOn) this.#totals.repeats += 1;
+      const shed = candidate && shedGossip && !repeats;
+      if (shed) this.#totals.shed += 1;
+      const gone = !opens || shed || (repeats && isOn);
+      return { ...arrival, low: candidate ? low : 0, high: candidate ? high : 0, repeats, gone };
+    });
   }
 
-  /** Delivers what is back, oldest first, up to the first batch that is still out; then the lanes have room again. */
-  #collect(nowMs: number, out: NodeEffect[]): void {
+  /** Takes what is back, oldest first, up to the first batch that is still out; then the lanes have room again. */
+  #collect(nowMs: number): void {
     let freed = false;
     for (let first = this.#out[0]; first !== undefined && first.dueMs <= nowMs; first = this.#out[0]) {
       this.#out.shift();
       freed = true;
-      this.#deliver(first.opened, nowMs, out);
+      this.#back.push(...first.opened);
     }
     if (freed && this.#waiting.length > 0) this.#flushAtMs = Math.min(this.#flushAtMs, nowMs);
   }
 
-  #deliver(messages: readonly OpenedMessage[], nowMs: number, out: NodeEffect[]): void {
-    for (const { serial, from, bytes, low, high } of messages) {
-      if (serial <= this.#delivered) this.#settings.violate("order", `${this.#name} got a message after a later one of the same socket`);
-      this.#delivered = serial;
-      const settled = this.#node.step(POOL_NAME, { kind: "message", from, bytes }, nowMs, out);
-      if (settled && (low !== 0 || high !== 0)) this.#settle(low, high, nowMs);
-    }
+  /** One message per wake: the checkers look at the node after each. */
+  #deliverNext(nowMs: number, out: NodeEffect[]): void {
+    const next = this.#back.shift();
+    if (next === undefined) return;
+    const { serial, from, bytes, low, high, repeats, gone } = next;
+    if (serial <= this.#delivered) this.#settings.violate("order", `${this.#name} got a message after a later one of the same socket`);
+    this.#delivered = serial;
+    if (gone) return;
+    const start = out.length;
+    const settled = this.#node.step(POOL_NAME, { kind: "message", from, bytes }, nowMs, out);
+    if (settled && (low !== 0 || high !== 0)) this.#settle(low, high, nowMs);
+    if (!repeats) return;
+    const caused = out.slice(start).find(({ effect }) => effect.kind !== "log" && effect.kind !== "count");
+    if (caused !== undefined) this.#settings.violate("settled", `${this.#name}: a repeat of a settled message of type ${bytes[0]} caused ${caused.effect.kind}`);
   }
 
   #settle(low: number, high: number, nowMs: number): void {

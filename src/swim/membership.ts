@@ -189,12 +189,15 @@ export class Membership {
 
   /**
    * A further copy of this claim would change nothing: the member is known at this address with this incarnation or a newer one. Never true
-   * of claims about ourselves (they are answered) and of conflicting ones (each copy counts).
+   * of claims about ourselves (they are answered), of conflicting ones (each copy counts), and about a member that is dead or left: once
+   * that member is forgotten, the same claim makes it known again. One that dies now is not forgotten before filters have forgotten the claim.
    */
   isSettledAlive(claim: AliveClaim): boolean {
     const { table, selfSlot } = this.#core;
     const slot = table.slotOf(claim.node);
     if (slot < 0 || slot === selfSlot) return false;
+    const state = table.state(slot);
+    if (state === StateCode.dead || state === StateCode.left) return false;
     return claim.incarnation <= table.incarnation(slot) && !this.#isElsewhere(table.record(slot), claim);
   }
 

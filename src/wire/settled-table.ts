@@ -73,7 +73,11 @@ export class SettledTable {
 
   /** Retires what is too old; call it once a batch. */
   age(nowMs: number): void {
-    if (nowMs - this.#youngSinceMs >= SETTLED_GENERATION_MS) this.#rotate(nowMs);
+    const ageMs = nowMs - this.#youngSinceMs;
+    if (ageMs < SETTLED_GENERATION_MS) return;
+    this.#rotate(nowMs);
+    // Nobody called for long: what was the young generation is too old by now as well.
+    if (ageMs >= 2 * SETTLED_GENERATION_MS) this.#rotate(nowMs);
   }
 
   #rotate(nowMs: number): void {

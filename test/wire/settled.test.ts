@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MessageHasher } from "../../src/wire/message-hash.ts";
+import { PROFILES } from "../../src/swim/profiles.ts";
 import { SettledTable, SETTLED_GENERATION_MS } from "../../src/wire/settled-table.ts";
 
 /** The definition, word by word, for comparison: HalfSipHash-1-3 of the pool word followed by the message. */
@@ -88,4 +89,15 @@ test("the table keeps the newest hashes and never grows", () => {
   assert.equal(table.has(2654435761, 1), false);
   table.add(0, 0, 0);
   assert.equal(table.has(0, 0), false, "the empty slot's value is never a member");
+});
+
+test("after a long silence nothing is known any more, however rarely the table is aged", () => {
+  const table = new SettledTable(0);
+  table.add(1, 2, 0);
+  table.age(2 * SETTLED_GENERATION_MS);
+  assert.equal(table.has(1, 2), false);
+});
+
+test("whoever dies now is not forgotten before its settled claims are: else a repeat of its alive would be missed", () => {
+  for (const { gossipToTheDeadMs } of Object.values(PROFILES)) assert.ok(gossipToTheDeadMs > 2 * SETTLED_GENERATION_MS);
 });

@@ -54,6 +54,10 @@ export class InlineLane implements PacketLane {
     return this.#scheduled;
   }
 
+  get waiting(): number {
+    return this.#waitingPackets;
+  }
+
   open(batch: readonly ReceivedPacket[], done: (opened: OpenedBatch) => void): void {
     if (this.#stopped) return;
     let taken = 0;

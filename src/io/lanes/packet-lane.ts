@@ -41,6 +41,8 @@ export interface PacketFormat {
 }
 
 export interface PacketLane {
+  /** Packets given to `open` whose work has not begun. */
+  readonly waiting: number;
   /** May call `done` several times, each with the next part of the batch; before or after returning. */
   open(batch: readonly ReceivedPacket[], done: (opened: OpenedBatch) => void): void;
   pack(batch: readonly OutgoingPacket[], done: (sealed: readonly SealedPacket[]) => void): void;

@@ -65,6 +65,10 @@ export class WorkerLane implements PacketLane {
     return lane;
   }
 
+  get waiting(): number {
+    return this.#queue.length + this.#options.inline.waiting;
+  }
+
   open(batch: readonly ReceivedPacket[], done: (opened: OpenedBatch) => void): void {
     if (this.#stopped) return;
     this.#done = done;
