@@ -5,9 +5,13 @@ import { encodeUtf8 } from "./base/utf8.ts";
 import type { CliContext } from "./cli/context.ts";
 
 const USAGE = `Usage: muster <persona> <command> [<args>]
+       muster sim [options]
 
 Personas:
     serf      The Serf agent and its commands
+
+Simulator:
+    sim       What would a cluster do? Thousands of these nodes in one process
 
 A link to this program named serf acts as that persona.
 
@@ -16,6 +20,7 @@ Examples:
   muster serf agent -node=web-1 -bind=127.0.0.1
   muster serf members
   muster serf --help
+  muster sim -scenario=partition-heal -nodes=40
 `;
 
 const exitCode = await main(process.argv.slice(2), basename(process.argv[1] ?? ""));
@@ -34,6 +39,8 @@ async function main(words: readonly string[], program: string): Promise<number> 
   switch (persona) {
     case "serf":
       return (await import("./cli/serf/persona.ts")).runSerf(processContext(), rest);
+    case "sim":
+      return (await import("./cli/sim/command.ts")).runSim(processContext(), rest);
     case "consul":
       process.stderr.write("The consul persona is not offered yet.\nhint: `muster serf --help` shows what is\n");
       return 1;

@@ -38,7 +38,7 @@ export function flagNames(flags: FlagSpecs): readonly string[] {
 const HELP_COLUMN = 28;
 const HELP_WIDTH = 80;
 
-function usageText({ synopsis, about, flags, examples }: Pick<CommandSpec<FlagSpecs>, "synopsis" | "about" | "flags" | "examples">): string {
+export function usageText({ synopsis, about, flags, examples }: Pick<CommandSpec<FlagSpecs>, "synopsis" | "about" | "flags" | "examples">): string {
   const options = Object.entries(flags).flatMap(([name, { value, help }]) => optionLines(`-${name}${value === "" ? "" : `=${value}`}`, help));
   return [
     `Usage: ${synopsis}`,

@@ -17,6 +17,11 @@ export class PoolGauges {
     return this.#swim.table;
   }
 
+  /** Members that SWIM shows as alive or suspect, the node itself among them. */
+  get aliveCount(): number {
+    return this.#swim.aliveCount;
+  }
+
   get memberClock(): number {
     return this.#serf.membership.clock.time;
   }

@@ -16,6 +16,9 @@ export interface NetworkConfig {
   readonly duplicatePpm: number;
   /** Bytes a node can send per second; 0 is unlimited. */
   readonly bandwidthBytesPerSecond: number;
+  /** Data centres: node i stands in number i mod `zones`; what crosses from one to another takes `zoneDelayUs` longer, each way. */
+  readonly zones: number;
+  readonly zoneDelayUs: number;
 }
 
 /** A quiet local network: 0.2 to 1 ms, nothing lost. */
@@ -27,6 +30,8 @@ export const QUIET_NETWORK: NetworkConfig = {
   lossPpm: 0,
   duplicatePpm: 0,
   bandwidthBytesPerSecond: 0,
+  zones: 1,
+  zoneDelayUs: 0,
 };
 
 /** Datagrams wait at most this long for a slow uplink; beyond it the sender's socket drops them. */
@@ -84,13 +89,14 @@ export class Network {
    * `patient`: the sender waits however long its uplink is busy (TCP); else the datagram is lost when the wait is too long.
    */
   transit(from: number, to: number, bytes: number, nowUs: number, patient: boolean): number {
-    const { delayUsMin, delayUsMax, tailPpm, tailUs, lossPpm, bandwidthBytesPerSecond } = this.#config;
+    const { delayUsMin, delayUsMax, tailPpm, tailUs, lossPpm, bandwidthBytesPerSecond, zones, zoneDelayUs } = this.#config;
     const waitUs = bandwidthBytesPerSecond === 0 || from === to ? 0 : this.#occupyUplink(from, bytes, nowUs, patient);
     if (waitUs < 0) return -1;
     if (from === to) return waitUs + 20; // Loopback: neither lost nor cut, and hardly delayed.
     if (lossPpm > 0 && this.#random.below(MILLION) < lossPpm) return -1;
     let delayUs = waitUs + delayUsMin + this.#random.below(delayUsMax - delayUsMin + 1);
     if (tailPpm > 0 && this.#random.below(MILLION) < tailPpm) delayUs += this.#random.below(tailUs + 1);
+    if (zones > 1 && from % zones !== to % zones) delayUs += zoneDelayUs;
     for (const rule of this.#rules) {
       if (rule.from[from] !== 1 || rule.to[to] !== 1) continue;
       if (rule.lossPpm >= MILLION || this.#random.below(MILLION) < rule.lossPpm) return -1;

@@ -182,6 +182,16 @@ export class Operator implements SimObserver {
     }
   }
 
+  /** Nothing passes between the network's zones. */
+  cutZones(forUs: number): void {
+    const { zones } = this.#sim.network.config;
+    for (let zone = 0; zone < zones; zone += 1) {
+      const inside = this.#sim.hosts.filter(({ index }) => index % zones === zone);
+      const outside = this.#sim.hosts.filter(({ index }) => index % zones !== zone);
+      this.disturb(inside, outside, CUT_PPM, 0, forUs);
+    }
+  }
+
   #mask(hosts: readonly Host[]): Uint8Array {
     const mask = new Uint8Array(this.#sim.hosts.length);
     for (const { index } of hosts) mask[index] = 1;

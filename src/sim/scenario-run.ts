@@ -29,6 +29,7 @@ export interface EventReport {
   readonly within10s: number;
   readonly delivered: number;
   readonly p50Ms: number;
+  readonly p90Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
 }
@@ -45,6 +46,8 @@ export interface RunReport {
   readonly falseFailures: number;
   readonly detections: number;
   readonly detectionP50Ms: number;
+  readonly detectionP90Ms: number;
+  readonly detectionP99Ms: number;
   readonly detectionMaxMs: number;
   readonly events: EventReport;
   readonly queries: { readonly sent: number; readonly acks: number; readonly responses: number };
@@ -80,7 +83,7 @@ export class ScenarioRun {
   }
 
   run(): RunReport {
-    const { expect, durationMs } = this.#scenario;
+    const { expect, durationMs, settledMs = 0 } = this.#scenario;
     this.#play(expect.faultsEndMs * MS);
     const { sim } = this;
     const convergedUs = this.#await("convergence", expect.convergedWithinMs, () => this.#liveness.viewProblems());
@@ -90,6 +93,7 @@ export class ScenarioRun {
       this.#await("quiescence", expect.quietWithinMs, () => this.#liveness.queueProblems());
     }
     this.#play(durationMs * MS);
+    if (convergedUs >= 0) this.#play(expect.faultsEndMs * MS + convergedUs + settledMs * MS);
     if (sim.violations.length === 0) this.#judgeLatency();
     return this.#report(convergedUs < 0 ? -1 : convergedUs / 1e6, this.#reportEvents());
   }
@@ -162,6 +166,8 @@ export class ScenarioRun {
       }
       case "partition":
         return operator.partition(action.groups, action.forMs * MS);
+      case "zoneCut":
+        return operator.cutZones(action.forMs * MS);
       case "network":
         return sim.network.configure({ ...sim.network.config, ...action.change });
       case "jumpClock":
@@ -230,6 +236,7 @@ export class ScenarioRun {
       within10s: sorted.filter((ms) => ms <= 10_000).length,
       delivered: sorted.length,
       p50Ms: percentile(sorted, 500),
+      p90Ms: percentile(sorted, 900),
       p99Ms: percentile(sorted, 990),
       maxMs: sorted.at(-1) ?? 0,
     };
@@ -250,6 +257,8 @@ export class ScenarioRun {
       falseFailures: ledger.falseFailures,
       detections: detection.length,
       detectionP50Ms: percentile(detection, 500),
+      detectionP90Ms: percentile(detection, 900),
+      detectionP99Ms: percentile(detection, 990),
       detectionMaxMs: detection.at(-1) ?? 0,
       events,
       queries: { sent: ledger.queriesSent, acks: ledger.queryAcks, responses: ledger.queryResponses },

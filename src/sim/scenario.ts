@@ -40,6 +40,8 @@ export type Action =
     }
   /** Splits the nodes in so many groups of equal size that cannot reach each other. */
   | { readonly kind: "partition"; readonly groups: number; readonly forMs: number }
+  /** Cuts the lines between the network's zones. */
+  | { readonly kind: "zoneCut"; readonly forMs: number }
   | { readonly kind: "network"; readonly change: Partial<NetworkConfig> }
   | { readonly kind: "jumpClock"; readonly nodes: Selector; readonly byMs: number }
   | { readonly kind: "events"; readonly nodes: Selector; readonly count: number; readonly bytes: number }
@@ -106,4 +108,6 @@ export interface Scenario {
   readonly expect: Expectation;
   /** The run goes on at least until then, converged or not. */
   readonly durationMs: number;
+  /** It also goes on this long after every view was right. */
+  readonly settledMs?: number;
 }

@@ -87,6 +87,7 @@ function joinStorm(nodes: number): Scenario {
     steps: [at(0, { kind: "start", nodes: ALL }), at(0, { kind: "join", nodes: OTHERS, to: { kind: "earlier" } }, 5 * SECOND_MS)],
     expect: { ...CALM, faultsEndMs: 5 * SECOND_MS, convergedWithinMs: 2 * MINUTE_MS },
     durationMs: MINUTE_MS,
+    settledMs: MINUTE_MS,
   };
 }
 
@@ -176,7 +177,71 @@ function flapping(nodes: number): Scenario {
   };
 }
 
-interface BuiltIn {
+function crash1pct(nodes: number): Scenario {
+  return {
+    ...base("crash-1pct", "one node in a hundred (at least one) loses power at the same moment: how long until everybody knows?", nodes),
+    steps: [...startAndJoin(2 * SECOND_MS), at(30 * SECOND_MS, { kind: "kill", nodes: { kind: "share", perMille: 10 }, power: true })],
+    expect: { ...troubled(30 * SECOND_MS), noFalseFailures: true },
+    durationMs: 90 * SECOND_MS,
+  };
+}
+
+function rollingRestart(nodes: number): Scenario {
+  const steps = startAndJoin(2 * SECOND_MS);
+  const startMs = 20 * SECOND_MS;
+  const apartMs = 2 * SECOND_MS;
+  for (let node = 0; node < nodes; node += 1) {
+    const nodeMs = startMs + node * apartMs;
+    const only: Selector = { kind: "range", first: node, last: node };
+    steps.push(at(nodeMs, { kind: "leave", nodes: only }), at(nodeMs + 8 * SECOND_MS, { kind: "restart", nodes: only, snapshot: false }));
+  }
+  const endMs = startMs + nodes * apartMs + 8 * SECOND_MS;
+  return {
+    ...base("rolling-restart", "one node after the other leaves, is replaced by a fresh process of its name 8 s later, and joins again", nodes),
+    steps,
+    expect: troubled(endMs),
+    durationMs: endMs + 20 * SECOND_MS,
+  };
+}
+
+/** Losses of the network in per cent, for half a minute each. */
+const LOSSES_PERCENT: readonly number[] = [1, 5, 10, 20, 30];
+
+function lossSweep(nodes: number): Scenario {
+  const steps = startAndJoin(2 * SECOND_MS);
+  LOSSES_PERCENT.forEach((percent, i) => {
+    const fromMs = (10 + 30 * i) * SECOND_MS;
+    steps.push(at(fromMs, { kind: "network", change: { lossPpm: percent * 10_000 } }));
+    steps.push(at(fromMs + 5 * SECOND_MS, { kind: "events", nodes: ALL, count: 10, bytes: 32 }, 10 * SECOND_MS));
+  });
+  const endMs = (10 + 30 * LOSSES_PERCENT.length) * SECOND_MS;
+  steps.push(at(endMs, { kind: "network", change: { lossPpm: 0 } }));
+  return {
+    ...base("loss-sweep", `datagrams and segments are lost, ${LOSSES_PERCENT.join(", ")} % of them for half a minute each, with events meanwhile`, nodes),
+    steps,
+    expect: troubled(endMs),
+    durationMs: endMs + 20 * SECOND_MS,
+  };
+}
+
+function wanTwoDc(nodes: number): Scenario {
+  const cutMs = 90 * SECOND_MS;
+  return {
+    ...base("wan-two-dc", "two data centres 40 ms apart on the wan profile; the line between them is cut for 20 s, events before and after", nodes),
+    profile: "wan",
+    network: { ...QUIET_NETWORK, delayUsMax: 2_000, tailPpm: 1_000, tailUs: 30_000, zones: 2, zoneDelayUs: 40_000 },
+    steps: [
+      ...startAndJoin(5 * SECOND_MS),
+      at(60 * SECOND_MS, { kind: "events", nodes: ALL, count: 20, bytes: 32 }, 10 * SECOND_MS),
+      at(cutMs, { kind: "zoneCut", forMs: 20 * SECOND_MS }),
+      at(150 * SECOND_MS, { kind: "events", nodes: ALL, count: 20, bytes: 32 }, 10 * SECOND_MS),
+    ],
+    expect: troubled(160 * SECOND_MS),
+    durationMs: 180 * SECOND_MS,
+  };
+}
+
+export interface BuiltIn {
   readonly build: Builder;
   readonly nodesDefault: number;
 }
@@ -190,5 +255,9 @@ export const SCENARIOS: ReadonlyMap<string, BuiltIn> = new Map([
   ["partition-heal", { build: partitionHeal, nodesDefault: 30 }],
   ["cpu-starved", { build: cpuStarved, nodesDefault: 50 }],
   ["one-way", { build: oneWay, nodesDefault: 40 }],
+  ["crash-1pct", { build: crash1pct, nodesDefault: 100 }],
+  ["rolling-restart", { build: rollingRestart, nodesDefault: 30 }],
+  ["loss-sweep", { build: lossSweep, nodesDefault: 40 }],
+  ["wan-two-dc", { build: wanTwoDc, nodesDefault: 40 }],
   ["flapping", { build: flapping, nodesDefault: 40 }],
 ]);

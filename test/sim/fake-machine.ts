@@ -17,6 +17,7 @@ export interface FakeMember {
 export class FakeView implements PoolView, Readings, MemberTableView {
   rows: FakeMember[] = [];
   revision = 0;
+  aliveCount = 0;
   memberClock = 1;
   eventClock = 1;
   queryClock = 1;
@@ -100,7 +101,7 @@ export function fakeCluster(nodes: number, intervalMs: number, change: Partial<S
   const sim = new Simulation({
     seed: 1,
     nodes,
-    network: { delayUsMin: 1_000, delayUsMax: 1_000, tailPpm: 0, tailUs: 0, lossPpm: 0, duplicatePpm: 0, bandwidthBytesPerSecond: 0 },
+    network: { delayUsMin: 1_000, delayUsMax: 1_000, tailPpm: 0, tailUs: 0, lossPpm: 0, duplicatePpm: 0, bandwidthBytesPerSecond: 0, zones: 1, zoneDelayUs: 0 },
     factory: (spec) => (machines[spec.index] = new FakeMachine(spec, nodes, intervalMs)),
     codec: null,
     codecMode: "off",

@@ -9,7 +9,7 @@ import { endpointOf, indexOfEndpoint, Network, QUIET_NETWORK } from "../../src/s
 import type { SimCodec } from "../../src/sim/sim-codec.ts";
 import { fakeCluster, type FakeCluster, type FakeMachine } from "./fake-machine.ts";
 
-const ROUGH = { delayUsMin: 100, delayUsMax: 5_000, tailPpm: 50_000, tailUs: 100_000, lossPpm: 100_000, duplicatePpm: 50_000, bandwidthBytesPerSecond: 10_000 };
+const ROUGH = { delayUsMin: 100, delayUsMax: 5_000, tailPpm: 50_000, tailUs: 100_000, lossPpm: 100_000, duplicatePpm: 50_000, bandwidthBytesPerSecond: 10_000, zones: 1, zoneDelayUs: 0 };
 
 function host({ sim }: FakeCluster, index: number): Host {
   return sim.hosts[index] as Host;

@@ -7,7 +7,8 @@ import type { RunReport } from "../../src/sim/scenario-run.ts";
 import { SCENARIOS } from "../../src/sim/scenarios.ts";
 import type { CodecMode } from "../../src/sim/sim-codec.ts";
 import { playLanes } from "./lanes.ts";
-import { replayCommand, runScenario } from "./run.ts";
+import { replayCommand } from "../../src/cli/sim/play.ts";
+import { runScenario } from "./run.ts";
 
 const USAGE = `usage: npm run sim -- [--scenario NAME] [--seed N | --seeds A-B] [--nodes N] [--codec full|sampled|off] [--original] [--lanes] [--trace] [--quiet]
 
@@ -143,7 +144,7 @@ function main(): void {
     if (report.violations.length === 0) continue;
     failed += 1;
     for (const { atUs, checker, text } of report.violations) process.stderr.write(`at ${(atUs / 1e6).toFixed(6)} s, ${checker}: ${text}\n`);
-    process.stderr.write(`replay: ${replayCommand({ ...options, seed, trace: null })}\n`);
+    process.stderr.write(`replay: ${replayCommand({ ...options, seed })}\n`);
   }
   if (failed > 0) process.stderr.write(`${failed} of ${last - first + 1} runs failed\n`);
   process.exitCode = failed > 0 ? 1 : 0;

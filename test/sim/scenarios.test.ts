@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunReport } from "../../src/sim/scenario-run.ts";
-import { prepareScenario, replayCommand, runScenario, type RunChoice } from "./run.ts";
+import { replayCommand } from "../../src/cli/sim/play.ts";
+import { prepareScenario, runScenario, type RunChoice } from "./run.ts";
 
 function play(scenario: string, seed: number, nodes: number, codec: RunChoice["codec"] = "sampled"): RunReport {
   const choice: RunChoice = { scenario, seed, nodes, codec, original: false };

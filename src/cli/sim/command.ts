@@ -1,0 +1,128 @@
+/** `muster sim`: plays one scenario in the simulator and tells what came out. Exit 0: all is well; 1: a checker complained; 2: wrong words. */
+import { readFileSync } from "node:fs";
+import { SCENARIOS } from "../../sim/scenarios.ts";
+import { NODES_MAX, NODES_MIN, readScenario } from "../../sim/scenario-file.ts";
+import type { Scenario } from "../../sim/scenario.ts";
+import type { CodecMode } from "../../sim/sim-codec.ts";
+import { fail, ok, type Result } from "../../base/result.ts";
+import { usageText } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { parseFlags, type FlagValues } from "../flags.ts";
+import { measuredRun } from "./measured-run.ts";
+import { replayCommand } from "./play.ts";
+import { summaryOf, summaryTable } from "./summary.ts";
+import { openTrace, type TraceFile } from "./trace-file.ts";
+
+const FLAGS = {
+  scenario: { kind: "string", value: "<name|file.json>", help: `What happens: ${[...SCENARIOS.keys()].join(", ")}, or a scenario file. Default steady.` },
+  nodes: { kind: "int", value: "<count>", help: `Number of nodes, ${NODES_MIN} to ${NODES_MAX}. Default: the scenario's.` },
+  seed: { kind: "int", value: "<number>", help: "All that is random comes from it: the same seed is the same run. Default 1." },
+  profile: { kind: "string", value: "<lan|wan|local>", help: "Timing of the nodes. Default: the scenario's." },
+  duration: { kind: "duration", value: "<time>", help: "Virtual time that the run lasts at least, such as 90s or 24h; it ends when the cluster has healed." },
+  codec: {
+    kind: "string",
+    value: "<full|sampled|off>",
+    help: "How many of the packets are really encoded: all, one in 31, or none. Does not change what happens. Default full up to 200 nodes, sampled above.",
+  },
+  original: { kind: "bool", value: "", help: "Use the original's constants, without our floors and repairs; expectations on latency are not asked." },
+  json: { kind: "bool", value: "", help: "One JSON object on stdout instead of the table." },
+  trace: { kind: "string", value: "<file>", help: "Write a line for each input of each node." },
+} as const;
+
+const USAGE = usageText({
+  synopsis: "muster sim [options]",
+  about: [
+    "Plays a cluster of production nodes on a virtual clock and a seeded network,",
+    "checks the protocol's rules after each step, and prints what came out.",
+    "Progress goes to stderr. Exits with 1 when a rule was broken.",
+  ],
+  flags: FLAGS,
+  examples: ["muster sim -scenario=partition-heal -nodes=40 -seed=7", "muster sim -scenario=crash-1pct -nodes=300 -json"],
+});
+
+type Flags = FlagValues<typeof FLAGS>;
+
+/** Full up to here, unless `-codec` says otherwise: encoding everything is what costs most. */
+const CODEC_FULL_NODES = 200;
+const SEED_MAX = 0xffff_ffff;
+const WRONG_WORDS = 2;
+const HELP_FLAGS: readonly string[] = ["-h", "-help", "--help"];
+
+interface Choice {
+  readonly scenario: Scenario;
+  /** As on the command line. */
+  readonly named: string;
+  readonly seed: number;
+  readonly codec: CodecMode;
+}
+
+export function runSim(context: CliContext, words: readonly string[]): number {
+  if (words.some((word) => HELP_FLAGS.includes(word))) {
+    context.err(USAGE);
+    return 0;
+  }
+  const parsed = parseFlags(FLAGS, words);
+  if (!parsed.ok) return complain(context, parsed.error);
+  if (parsed.args.length > 0) return complain(context, `there are no arguments besides flags: "${parsed.args[0] as string}"`);
+  const choice = choose(parsed.flags);
+  return choice.ok ? play(context, choice.value, parsed.flags) : complain(context, choice.error);
+}
+
+function complain(context: CliContext, error: string): number {
+  context.err(`${error}\nhint: \`muster sim -h\` shows the flags`);
+  return WRONG_WORDS;
+}
+
+function choose(flags: Flags): Result<Choice> {
+  const { nodes = null, seed = 1, profile, duration } = flags;
+  if (nodes !== null && (nodes < NODES_MIN || nodes > NODES_MAX)) return fail(`-nodes: ${nodes} is not from ${NODES_MIN} to ${NODES_MAX}`);
+  if (seed < 0 || seed > SEED_MAX) return fail(`-seed: ${seed} is not from 0 to ${SEED_MAX}`);
+  if (profile !== undefined && profile !== "lan" && profile !== "wan" && profile !== "local") return fail(`-profile: "${profile}" is none of lan, wan, local`);
+  if (duration !== undefined && duration <= 0) return fail("-duration: it must be above zero, such as 90s");
+  const { codec } = flags;
+  if (codec !== undefined && codec !== "full" && codec !== "sampled" && codec !== "off") return fail(`-codec: "${codec}" is none of full, sampled, off`);
+  const named = flags.scenario ?? "steady";
+  const found = findScenario(named, nodes);
+  if (!found.ok) return found;
+  const base = found.value;
+  const scenario = { ...base, profile: profile ?? base.profile, durationMs: duration ?? base.durationMs };
+  return ok({ scenario, named, seed, codec: codec ?? (scenario.nodes <= CODEC_FULL_NODES ? "full" : "sampled") });
+}
+
+/** A built-in scenario by its name, or what a file says. */
+export function findScenario(named: string, nodes: number | null): Result<Scenario> {
+  const builtIn = SCENARIOS.get(named);
+  if (builtIn !== undefined) return ok(builtIn.build(nodes ?? builtIn.nodesDefault));
+  if (!named.includes("/") && !named.endsWith(".json")) {
+    return fail(`-scenario: there is no "${named}"; choose one of ${[...SCENARIOS.keys()].join(", ")}, or give the path of a .json file`);
+  }
+  let text: string;
+  try {
+    text = readFileSync(named, "utf8");
+  } catch (error) {
+    return fail(`-scenario: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const read = readScenario(named, text);
+  return read.ok && nodes !== null ? ok({ ...read.value, nodes }) : read;
+}
+
+function play(context: CliContext, choice: Choice, flags: Flags): number {
+  let trace: TraceFile | null = null;
+  try {
+    if (flags.trace !== undefined) trace = openTrace(flags.trace);
+  } catch (error) {
+    return complain(context, `-trace: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const { scenario, named, seed, codec } = choice;
+  const original = flags.original ?? false;
+  const label = `${scenario.name}, ${scenario.nodes} nodes, seed ${seed}, codec ${codec}`;
+  context.err(`${label}: ${scenario.about}`);
+  const measured = measuredRun(scenario, { seed, codec, original, trace: trace?.line ?? null }, (text) => context.err(`${label}: ${text}`));
+  trace?.close();
+  const summary = summaryOf(scenario, measured);
+  context.out(flags.json === true ? JSON.stringify(summary) : summaryTable(summary, measured));
+  if (summary.violations.length === 0) return 0;
+  for (const { atSeconds, checker, text } of summary.violations) context.err(`at ${atSeconds.toFixed(6)} s, ${checker}: ${text}`);
+  context.err(`replay: ${replayCommand({ scenario: named, seed, nodes: scenario.nodes, codec, original, profile: flags.profile, durationMs: flags.duration })}`);
+  return 1;
+}

@@ -1,0 +1,104 @@
+/**
+ * Readings of a run over its virtual time, for reports: how complete the views are, what the network carries, how much waits in queues.
+ * The number of samples is bounded: when there are too many, each second one goes and the distance doubles.
+ */
+import type { NodeEffect } from "../node/types.ts";
+import type { Host } from "./host.ts";
+import type { ScenarioRun } from "./scenario-run.ts";
+import type { SimObserver } from "./simulation.ts";
+
+export interface Sample {
+  readonly atSeconds: number;
+  readonly running: number;
+  /** Mean over the running nodes of the members they hold alive, as a share of those that run; 1 is agreement. */
+  readonly knownShare: number;
+  /** Share of the running nodes that hold as many members alive as there are. */
+  readonly completeShare: number;
+  /** Sent since the sample before, per running node and second. */
+  readonly bytesPerSecond: number;
+  /** Broadcasts waiting in all queues of one node. */
+  readonly queuedMean: number;
+  readonly queuedMax: number;
+  /** Since the beginning: members reported failed, and those of them that ran. */
+  readonly failedReports: number;
+  readonly falseFailures: number;
+}
+
+const SAMPLES_MAX = 480;
+const INTERVAL_FIRST_US = 100_000;
+
+export class Recorder implements SimObserver {
+  readonly #run: ScenarioRun;
+  #samples: Sample[] = [];
+  #intervalUs = INTERVAL_FIRST_US;
+  #nextAtUs = 0;
+  #lastAtUs = 0;
+  #lastBytes = 0;
+  #failedReports = 0;
+
+  constructor(run: ScenarioRun) {
+    this.#run = run;
+    run.sim.observe(this);
+  }
+
+  get samples(): readonly Sample[] {
+    return this.#samples;
+  }
+
+  /** Members in the views of all running nodes together. */
+  memberViews(): number {
+    let sum = 0;
+    for (const { machine } of this.#run.sim.hosts) sum += machine?.view.gauges.table.size ?? 0;
+    return sum;
+  }
+
+  stepped(_host: Host, effects: readonly NodeEffect[]): void {
+    for (const { effect } of effects) {
+      if (effect.kind === "event" && effect.event.kind === "members" && effect.event.type === "member-failed") this.#failedReports += effect.event.members.length;
+    }
+  }
+
+  /** Takes a sample, if it is time for one. */
+  sample(): void {
+    const { sim, ledger } = this.#run;
+    if (sim.nowUs < this.#nextAtUs) return;
+    let running = 0;
+    for (const host of sim.hosts) if (host.running && !host.leaving) running += 1;
+    let known = 0;
+    let complete = 0;
+    let queued = 0;
+    let queuedMax = 0;
+    for (const { machine, leaving } of sim.hosts) {
+      if (machine === null || leaving) continue;
+      const { aliveCount, swimQueued, intentsQueued, eventsQueued, queriesQueued } = machine.view.gauges;
+      const depth = swimQueued + intentsQueued + eventsQueued + queriesQueued;
+      known += aliveCount;
+      if (aliveCount === running) complete += 1;
+      queued += depth;
+      queuedMax = Math.max(queuedMax, depth);
+    }
+    const some = Math.max(1, running);
+    const elapsedSeconds = (sim.nowUs - this.#lastAtUs) / 1e6;
+    this.#samples.push({
+      atSeconds: sim.nowUs / 1e6,
+      running,
+      knownShare: known / some / some,
+      completeShare: complete / some,
+      bytesPerSecond: elapsedSeconds === 0 ? 0 : (sim.stats.bytes - this.#lastBytes) / elapsedSeconds / some,
+      queuedMean: queued / some,
+      queuedMax,
+      failedReports: this.#failedReports,
+      falseFailures: ledger.falseFailures,
+    });
+    this.#lastAtUs = sim.nowUs;
+    this.#lastBytes = sim.stats.bytes;
+    this.#nextAtUs = sim.nowUs + this.#intervalUs;
+    if (this.#samples.length >= SAMPLES_MAX) this.#thin();
+  }
+
+  /** Rates of the samples that stay are those of their own interval: a peak between two may be lost, which a report of hours can bear. */
+  #thin(): void {
+    this.#samples = this.#samples.filter((_, i) => i % 2 === 1);
+    this.#intervalUs *= 2;
+  }
+}
