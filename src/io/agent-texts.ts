@@ -20,7 +20,10 @@ export function eventText(event: SerfEvent): string {
   }
 }
 
-/** A payload as Go's %q shows plain text. */
+/** Payload bytes shown in a log line. It is quoted before anybody has checked its size: a request of 1 MiB must not cost its quoting. */
+const QUOTED_BYTES_MAX = 4096;
+
+/** A payload as Go's %q shows plain text; only the beginning of a long one. */
 export function quotePayload(payload: Uint8Array | null): string {
-  return JSON.stringify(Buffer.from(payload ?? []).toString("latin1"));
+  return JSON.stringify(Buffer.from((payload ?? []).slice(0, QUOTED_BYTES_MAX)).toString("latin1"));
 }

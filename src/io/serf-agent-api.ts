@@ -41,6 +41,10 @@ export interface SerfAgentOptions {
   readonly laneStats?: boolean;
   /** Label of the gossip pool (memberlist from 0.3 on); absent or "": none, as the Serf agent. */
   readonly label?: string;
+  /** False accepts plain packets and streams although there are keys: for the time of a migration to or from encryption. Default true. */
+  readonly verifyIncoming?: boolean;
+  /** False sends in the clear although there are keys: the first and last step of such a migration. Default true. */
+  readonly verifyOutgoing?: boolean;
   /** Addresses that may talk to us, as CIDR; absent or null: all; empty: none (S-030). */
   readonly allowedCidrs?: readonly string[] | null;
   /** Where log lines go: `line` is complete ("2006/01/02 15:04:05 [INFO] serf: …"). */

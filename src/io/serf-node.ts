@@ -41,6 +41,10 @@ export interface SerfNodeOptions {
   /** Base64 of 16, 24 or 32 bytes; the first one seals. Not together with `keyringFile`. */
   readonly keys?: readonly string[];
   readonly keyringFile?: string;
+  /** False accepts plain gossip although there are keys, for a migration: first false and false on all nodes, then outgoing true on all, then both. */
+  readonly verifyIncoming?: boolean;
+  /** False sends plain gossip although there are keys. */
+  readonly verifyOutgoing?: boolean;
   readonly tagsFile?: string;
   readonly snapshotPath?: string;
   readonly rejoinAfterLeave?: boolean;
@@ -215,6 +219,8 @@ async function agentOptions(options: SerfNodeOptions): Promise<SerfAgentOptions>
     tagsFile: options.tagsFile ?? "",
     keys: await keysOption(options),
     keyringFile: options.keyringFile ?? "",
+    verifyIncoming: options.verifyIncoming ?? true,
+    verifyOutgoing: options.verifyOutgoing ?? true,
     snapshotPath: options.snapshotPath ?? "",
     rejoinAfterLeave: options.rejoinAfterLeave ?? false,
     compression: true,

@@ -1,5 +1,6 @@
 /** The network coordinates of one pool: ours, learnt from probes, and the last one each probed member told (reference: serf-protocol §8.12). */
 import type { Random } from "../base/random.ts";
+import { fail } from "../base/result.ts";
 import { decodeCoordinate, encodeCoordinate } from "../wire/serf-codec.ts";
 import { CoordinateClient } from "./coordinate-client.ts";
 import type { Reporter } from "./reporter.ts";
@@ -8,6 +9,18 @@ import type { Coordinate } from "./vivaldi.ts";
 
 const COORDINATE_VERSION = 1;
 const NS_PER_MS = 1_000_000;
+
+/**
+ * Beyond these no honest coordinate lies: a measured round trip is at most 10 s, and an error estimate at most 1.5. The original takes
+ * whatever is finite, so that one node with 1e200 or a negative error throws the others far off (serf#468, #487, #490).
+ */
+const COORDINATE_SECONDS_MAX = 1000;
+const COORDINATE_ERROR_MAX = 10;
+
+function isPlausible({ vec, error, adjustment, height }: Coordinate): boolean {
+  const inRange = (seconds: number): boolean => Math.abs(seconds) <= COORDINATE_SECONDS_MAX;
+  return vec.every(inRange) && inRange(adjustment) && height >= 0 && inRange(height) && error >= 0 && error <= COORDINATE_ERROR_MAX;
+}
 
 export class Coordinates {
   readonly #self: string;
@@ -53,7 +66,7 @@ export class Coordinates {
       this.#report.log("err", `serf: Failed to decode coordinate from ping: ${decoded.error}`, out);
       return;
     }
-    const updated = this.#client.update(name, decoded.value, Math.round(rttMs * NS_PER_MS));
+    const updated = !isPlausible(decoded.value) ? fail("coordinate is out of range") : this.#client.update(name, decoded.value, Math.round(rttMs * NS_PER_MS));
     if (!updated.ok) {
       this.#report.count("serf.coordinate.rejected", out);
       this.#report.log("trace", `serf: Rejected coordinate from ${name}: ${updated.error}`, out);

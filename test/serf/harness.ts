@@ -111,6 +111,8 @@ export class Net {
   #lastRequest = 0;
   /** Packets for which this is true are lost. */
   loses: (from: Host, to: Host, message: Uint8Array) => boolean = () => false;
+  /** Dials for which this is true are never answered. */
+  isDark: (from: Host, to: Host) => boolean = () => false;
 
   start(name: string, changes: Partial<PoolConfig> = {}): Host {
     const ip = `10.0.0.${this.hosts.length + 1}`;
@@ -207,7 +209,7 @@ export class Net {
 
   #dial(from: Host, stream: number, endpoint: Endpoint): void {
     const to = this.#find(endpoint);
-    if (to === undefined) {
+    if (to === undefined || this.isDark(from, to)) {
       this.#later(() => this.step(from, { kind: "streamFailed", stream, error: "connection refused" }));
       return;
     }
