@@ -1,78 +1,67 @@
 /**
- * `npm run bench -- [--quick] [--json] [--seed N] [word…]`: measures the kernels (those whose name contains a word) one after another in this process.
- * The machine and the seed come first, then per kernel: operations per second, µs per operation, the spread of the samples, and a hash of the results.
+ * `npm run bench -- [options] [word…]`: measures the kernels, one after another in this process, then loads running agents, ours and the original's in
+ * turns. The machine and the seed come first. Kernels: operations per second, µs per operation, the spread of the samples, and a hash of the results.
+ * Loads: median [min..max] of each figure for both programs, their ratio, and the bar it has to hold.
  */
-import Benchmark from "benchmark";
-import { createHash } from "node:crypto";
-import { cpus } from "node:os";
-import { parseArgs } from "node:util";
-import { SeededRandom } from "../src/base/random.ts";
-import type { Kernel, PreparedKernel } from "./kernel.ts";
-import { broadcastQueueKernels } from "./kernels/broadcast-queue.ts";
-import { wireKernels } from "./kernels/wire.ts";
+import { writeFileSync } from "node:fs";
+import { htmlPage } from "./html-page.ts";
+import { describeMachine, machineLine } from "./machine.ts";
+import { parseOptions, USAGE, type Options } from "./options.ts";
+import type { Report } from "./report.ts";
+import { KERNELS, measureKernel } from "./run-kernels.ts";
+import { findPeer, runLoad, type LoadResult } from "./run-load.ts";
+import { kernelTable, loadTable } from "./text-table.ts";
 
-const KERNELS: readonly Kernel[] = [...broadcastQueueKernels, ...wireKernels];
-const DEFAULT_SEED = 1;
-const HASH_CHARS = 12;
+const NO_LOAD: LoadResult = { pinning: "", targets: [], rows: [], failures: [] };
 
-interface Row {
-  readonly name: string;
-  readonly opsPerSecond: number;
-  readonly microseconds: number;
-  /** Half width of the 95 % confidence interval, in % of the mean. */
-  readonly spreadPercent: number;
-  readonly samples: number;
-  readonly hash: string;
+// So that agents are ended too: they are when this process exits.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
+function usageError(message: string): void {
+  process.stderr.write(`${message}\n${USAGE}`);
+  process.exitCode = 1;
 }
 
-/** Hashes the result of every input once, before anything is timed. */
-function hashResults({ inputCount, run }: PreparedKernel): string {
-  const hash = createHash("sha256");
-  for (let i = 0; i < inputCount; i += 1) {
-    const result = run(i);
-    hash.update(typeof result === "number" ? `${result};` : result);
+/** On a terminal one line that changes, elsewhere nothing. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+async function measureLoads(options: Options): Promise<LoadResult | null> {
+  const peer = findPeer(options.against);
+  if (peer === null && options.againstGiven) {
+    usageError(`cannot run ${options.against}`);
+    return null;
   }
-  return hash.digest("hex").slice(0, HASH_CHARS);
+  const result = await runLoad(options, peer, progress);
+  progress("");
+  process.stdout.write(`\n${result.targets.map(({ side, command, version }) => `${side}: ${command} (${version})\n`).join("")}`);
+  if (peer === null) process.stdout.write(`peer: none, ${options.against} is not installed: only ours was measured\n`);
+  process.stdout.write(`${result.pinning}\n\n${loadTable(result.rows)}`);
+  for (const { group, error } of result.failures) process.stdout.write(`${group} failed: ${error}\n`);
+  if (result.failures.length > 0) process.exitCode = 1;
+  return result;
 }
 
-function measure(kernel: Kernel, seed: number, quick: boolean): Row {
-  const hash = hashResults(kernel.prepare(new SeededRandom(seed)));
-  const prepared = kernel.prepare(new SeededRandom(seed));
-  let index = 0;
-  let last: Uint8Array | number = 0;
-  const work = (): void => {
-    last = prepared.run(index);
-    index = index + 1 === prepared.inputCount ? 0 : index + 1;
-  };
-  const bench = new Benchmark(kernel.name, work, quick ? { maxTime: 0.01, minTime: 0.005, minSamples: 2 } : {});
-  bench.run({ async: false });
-  const error: unknown = bench.error;
-  if (error !== undefined) throw new Error(`kernel ${kernel.name} failed at input ${index}`, { cause: error });
-  if (last === undefined) throw new Error(`kernel ${kernel.name} returned nothing`);
-  return { name: kernel.name, opsPerSecond: bench.hz, microseconds: 1e6 / bench.hz, spreadPercent: bench.stats.rme, samples: bench.stats.sample.length, hash };
-}
-
-function main(): void {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false }, seed: { type: "string", default: String(DEFAULT_SEED) } },
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  if (!options.ok) return usageError(options.error);
+  const { words, kernels: wanted, drivers, quick, seed, json, html } = options.value;
+  const kernels = wanted ? KERNELS.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word))) : [];
+  if (wanted && kernels.length === 0) return usageError(`no kernel is named like ${words.join(" or ")}`);
+  const machine = describeMachine();
+  process.stdout.write(`seed ${seed}; ${machineLine(machine)}${quick ? "; quick: the spread means nothing" : ""}\n`);
+  const kernelRows = kernels.map((kernel) => {
+    progress(kernel.name);
+    return measureKernel(kernel, seed, quick);
   });
-  const seed = Number(values.seed);
-  const kernels = KERNELS.filter(({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)));
-  if (!Number.isSafeInteger(seed) || seed < 0 || kernels.length === 0) {
-    process.stderr.write(`${kernels.length === 0 ? `no kernel is named like ${positionals.join(" or ")}` : `not a seed: ${values.seed}`}\nusage: npm run bench -- [--quick] [--json] [--seed N] [word…]\n`);
-    process.exitCode = 1;
-    return;
-  }
-  const processors = cpus();
-  const machine = `${processors[0]?.model.trim() ?? "unknown processor"} × ${processors.length}, node ${process.version}, ${process.platform} ${process.arch}`;
-  if (values.json) process.stdout.write(`${JSON.stringify({ seed, machine, quick: values.quick })}\n`);
-  else process.stdout.write(`seed ${seed}; ${machine}${values.quick ? "; quick: the figures mean nothing" : ""}\n${"ops/s".padStart(12)} ${"µs/op".padStart(10)} ${"spread".padStart(8)}  hash          kernel\n`);
-  for (const kernel of kernels) {
-    const row = measure(kernel, seed, values.quick);
-    if (values.json) process.stdout.write(`${JSON.stringify(row)}\n`);
-    else process.stdout.write(`${row.opsPerSecond.toFixed(0).padStart(12)} ${row.microseconds.toFixed(3).padStart(10)} ${`±${row.spreadPercent.toFixed(1)} %`.padStart(8)}  ${row.hash}  ${row.name}\n`);
-  }
+  progress("");
+  if (wanted) process.stdout.write(`\n${kernelTable(kernelRows)}`);
+  const load = drivers.length === 0 ? NO_LOAD : await measureLoads(options.value);
+  if (load === null) return;
+  const report: Report = { machine, seed, quick, ...load, kernels: kernelRows };
+  if (json !== null) writeFileSync(json, `${JSON.stringify(report, null, 1)}\n`);
+  if (html !== null) writeFileSync(html, htmlPage(report));
 }
 
-main();
+await main();

@@ -1,0 +1,102 @@
+/** The command line of `npm run bench`. */
+import { parseArgs } from "node:util";
+import { fail, ok, type Result } from "../src/base/result.ts";
+import { FULL, QUICK, type Driver, type Scale } from "./load/bench.ts";
+import { clusterDriver } from "./load/cluster-driver.ts";
+import { duplicatesDriver } from "./load/duplicates-driver.ts";
+import { freshDriver } from "./load/fresh-driver.ts";
+import { rpcDriver } from "./load/rpc-driver.ts";
+import { startDriver } from "./load/start-driver.ts";
+
+export const DRIVERS: readonly Driver[] = [rpcDriver, duplicatesDriver, freshDriver, clusterDriver, startDriver];
+const KERNELS = "kernels";
+const DEFAULT_SEED = 1;
+const DEFAULT_PEER = "serf";
+const DEFAULT_NET = "127.0.21";
+
+export const USAGE = `usage: npm run bench -- [options] [word…]
+  word…             only kernels whose name contains a word
+  --only LIST       some of ${[KERNELS, ...DRIVERS.map(({ name }) => name)].join(",")}; default: all
+  --against PATH    the original's program; default: serf, if it is on the PATH
+  --quick           short windows, small cluster: under 2 minutes
+  --runs N          measurements per figure and program (kernels, cluster and start aside)
+  --nodes N         processes of the cluster
+  --pin none        do not pin the server to core 0 and the load generator to core 1
+  --net A.B.C       the loopback network for the agents; default ${DEFAULT_NET}
+  --seed N          of inputs; default ${DEFAULT_SEED}
+  --json FILE       every sample as JSON
+  --html FILE       a page with plots
+`;
+
+export interface Options {
+  readonly words: readonly string[];
+  readonly kernels: boolean;
+  readonly drivers: readonly Driver[];
+  readonly against: string;
+  /** The user named the peer: then its absence is an error. */
+  readonly againstGiven: boolean;
+  readonly quick: boolean;
+  readonly scale: Scale;
+  readonly pin: boolean;
+  readonly net: string;
+  readonly seed: number;
+  readonly json: string | null;
+  readonly html: string | null;
+}
+
+const SPEC = {
+  only: { type: "string" },
+  against: { type: "string" },
+  quick: { type: "boolean", default: false },
+  runs: { type: "string" },
+  nodes: { type: "string" },
+  pin: { type: "string", default: "cores" },
+  net: { type: "string", default: DEFAULT_NET },
+  seed: { type: "string", default: String(DEFAULT_SEED) },
+  json: { type: "string" },
+  html: { type: "string" },
+} as const;
+
+export function parseOptions(args: readonly string[]): Result<Options> {
+  const parsed = parse(args);
+  if (!parsed.ok) return parsed;
+  const { values, positionals } = parsed.value;
+  const known = [KERNELS, ...DRIVERS.map(({ name }) => name)];
+  const only = values.only?.split(",") ?? (positionals.length > 0 ? [KERNELS] : known);
+  const unknown = only.find((name) => !known.includes(name));
+  if (unknown !== undefined) return fail(`nothing is called ${unknown}`);
+  if (values.pin !== "none" && values.pin !== "cores") return fail(`not a way to pin: ${values.pin}`);
+  if (!/^127\.\d{1,3}\.\d{1,3}$/.test(values.net)) return fail(`not a loopback network: ${values.net}`);
+  const base = values.quick ? QUICK : FULL;
+  const seed = Number(values.seed);
+  const runs = Number(values.runs ?? base.runs);
+  const nodes = Number(values.nodes ?? base.nodes);
+  if (!Number.isSafeInteger(seed) || seed < 0) return fail(`not a seed: ${values.seed}`);
+  if (!Number.isSafeInteger(runs) || runs < 1) return fail(`not a number of runs: ${values.runs}`);
+  if (!Number.isSafeInteger(nodes) || nodes < 3 || nodes > NODES_MAX) return fail(`not a number of nodes from 3 to ${NODES_MAX}: ${values.nodes}`);
+  return ok({
+    words: positionals,
+    kernels: only.includes(KERNELS),
+    drivers: DRIVERS.filter(({ name }) => only.includes(name)),
+    against: values.against ?? DEFAULT_PEER,
+    againstGiven: values.against !== undefined,
+    quick: values.quick,
+    scale: { ...base, runs, nodes },
+    pin: values.pin === "cores",
+    net: values.net,
+    seed,
+    json: values.json ?? null,
+    html: values.html ?? null,
+  });
+}
+
+/** Addresses of one network, with room for a cluster that is still ending. */
+const NODES_MAX = 120;
+
+function parse(args: readonly string[]) {
+  try {
+    return ok(parseArgs({ args: [...args], allowPositionals: true, options: SPEC }));
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,39 @@
+/** Each load driver once, tiny, against our own agent: that it comes to an end and fills its rows. What the figures are is no matter of tests. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OUR_TARGET } from "../../native-free-bench/load/agent.ts";
+import type { Bench, Scale } from "../../native-free-bench/load/bench.ts";
+import { DRIVERS } from "../../native-free-bench/options.ts";
+import { nextLoopbackIp } from "../support/loopback.ts";
+
+const TINY: Scale = {
+  runs: 1, warmMs: 10, warmOperations: 0, windowMs: 60, memberCounts: [1, 12], connections: 3, drainMs: 50,
+  wrappings: ["both"], freshPackets: 20, freshWarmPackets: 5, openMs: 60, openTrials: 1,
+  nodes: 3, clusterRuns: 1, joinDeadlineMs: 10_000, idleMs: 50, events: 1, eventGapMs: 50, eventRate: 20, eventLoadMs: 200, kills: 0, starts: 1,
+};
+/** Rows that may stay empty: nothing is killed (detection takes seconds), and a single trial may fail on a busy machine. */
+const OPTIONAL: ReadonlySet<string> = new Set(["known to the first", "known to all"]);
+const NONE_OR_MORE: ReadonlySet<string> = new Set(["rate without a drop", "CPU", "CPU per agent", "CPU per call", "CPU per packet", "CPU per event", "server busy", "load generator busy"]);
+
+const bench: Bench = {
+  targets: [OUR_TARGET],
+  scale: TINY,
+  seed: 1,
+  pinning: { text: "not pinned", server: [], cluster: [] },
+  nextIp: nextLoopbackIp,
+  progress: () => undefined,
+};
+
+for (const driver of DRIVERS) {
+  test(`driver ${driver.name}: ${driver.about}`, { timeout: 60_000 }, async () => {
+    const rows = await driver.run(bench);
+    assert(rows.length > 0);
+    for (const { group, operation, metric, samples } of rows) {
+      assert.equal(group, driver.name);
+      assert.deepEqual(samples.peer, []);
+      if (OPTIONAL.has(metric)) continue;
+      assert(samples.ours.length > 0, `${operation}, ${metric}: no sample`);
+      for (const value of samples.ours) assert(NONE_OR_MORE.has(metric) ? value >= 0 : value > 0, `${operation}, ${metric}: ${value}`);
+    }
+  });
+}
