@@ -27,6 +27,8 @@ export interface PoolPort {
   apply(effect: Exclude<PoolEffect, { readonly kind: "reply" }>): void;
   /** The message of this hash is settled: further copies would change nothing. */
   settle(low: number, high: number): void;
+  /** The message of this hash has been settled since it was opened; it is counted and left out. */
+  leavesOut(low: number, high: number): boolean;
   /** The effects of a turn have all been applied: gathered packets may go. */
   flush(): void;
 }
@@ -118,6 +120,7 @@ export class NodeRuntime {
     if (this.#stopped) return;
     let dropped = 0;
     for (const { from, bytes, low, high } of messages) {
+      if (this.#isRepeat(pool, low, high)) continue;
       const urgent = isProbe(bytes[0]);
       const queue = urgent ? this.#urgent : this.#gossip;
       const full = queue.size >= (urgent ? URGENT_QUEUE_MAX : GOSSIP_QUEUE_MAX) || queue.bytes + bytes.length > QUEUED_BYTES_MAX;
@@ -166,14 +169,26 @@ export class NodeRuntime {
     for (let count = 1; !this.#stopped; count += 1) {
       const work = this.#urgent.shift() ?? this.#gossip.shift();
       if (work === undefined) return;
-      const settled = this.#machine.step(work.pool, work.input, nowMs, this.#out);
-      this.#dispatch();
-      if (settled && (work.low !== 0 || work.high !== 0)) this.#ports.get(work.pool)?.settle(work.low, work.high);
+      if (!this.#isRepeat(work.pool, work.low, work.high)) this.#apply(work, nowMs);
       if (count % MESSAGES_PER_CLOCK_READ !== 0) continue;
       nowMs = this.#hooks.now();
       if (nowMs >= untilMs) return;
       if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
     }
+  }
+
+  #apply({ pool, input, low, high }: Work, nowMs: number): void {
+    const settled = this.#machine.step(pool, input, nowMs, this.#out);
+    this.#dispatch();
+    if (settled && (low !== 0 || high !== 0)) this.#ports.get(pool)?.settle(low, high);
+  }
+
+  /**
+   * A lane hears of settled messages with its next batch only, so copies that come close together all pass it: in a flood nearly all of them.
+   * Here their first copy has been decided, and a look into a table is far cheaper than decoding.
+   */
+  #isRepeat(pool: PoolName, low: number, high: number): boolean {
+    return (low !== 0 || high !== 0) && this.#ports.get(pool)?.leavesOut(low, high) === true;
   }
 
   #wake(nowMs: number): void {

@@ -68,6 +68,7 @@ export class PoolIo implements PoolPort {
   #listener: PoolListener | null = null;
   #snapshot: SnapshotFile | null = null;
   #outgoing: OutgoingPacket[] = [];
+  #repeatsOnMain = 0;
   /** Keyring operations run one after the other: each sees the ring the last one left. */
   #keyringBusy: Promise<void> = Promise.resolve();
   #shedLoggedAt = -Infinity;
@@ -227,7 +228,15 @@ export class PoolIo implements PoolPort {
     this.#lane.settle(low, high);
   }
 
+  leavesOut(low: number, high: number): boolean {
+    if (!this.#lane.isSettled(low, high)) return false;
+    this.#repeatsOnMain += 1;
+    return true;
+  }
+
   flush(): void {
+    if (this.#repeatsOnMain > 0) this.#countLane("repeats_on_main", this.#repeatsOnMain);
+    this.#repeatsOnMain = 0;
     if (this.#outgoing.length === 0) return;
     const batch = this.#outgoing;
     this.#outgoing = [];

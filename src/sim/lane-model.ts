@@ -37,6 +37,7 @@ export interface LaneSettings {
 /** Shared by the lanes of all nodes of a run. */
 export interface LaneTotals {
   repeats: number;
+  repeatsOnMain: number;
   shed: number;
   lost: number;
   batches: number;
@@ -101,7 +102,7 @@ export function laneFactory(inner: MachineFactory, settings: LaneSettings, total
 }
 
 export function newLaneTotals(): LaneTotals {
-  return { repeats: 0, shed: 0, lost: 0, batches: 0, inline: 0 };
+  return { repeats: 0, repeatsOnMain: 0, shed: 0, lost: 0, batches: 0, inline: 0 };
 }
 
 /** One worker: its filter, and the hashes it will be told with its next batch. */
@@ -266,6 +267,7 @@ class LaneMachine implements SimMachine {
     for (let first = this.#out[0]; first !== undefined && first.dueMs <= nowMs; first = this.#out[0]) {
       this.#out.shift();
       freed = true;
+      this.#inlineFilter.age(nowMs);
       this.#back.push(...first.opened);
     }
     if (freed && this.#waiting.length > 0) this.#flushAtMs = Math.min(this.#flushAtMs, nowMs);
@@ -275,10 +277,16 @@ class LaneMachine implements SimMachine {
   #deliverNext(nowMs: number, out: NodeEffect[]): void {
     const next = this.#back.shift();
     if (next === undefined) return;
-    const { serial, from, bytes, low, high, repeats, gone } = next;
+    const { serial, from, bytes, low, high, repeats: atLane, gone } = next;
     if (serial <= this.#delivered) this.#settings.violate("order", `${this.#name} got a message after a later one of the same socket`);
     this.#delivered = serial;
     if (gone) return;
+    // The look of main itself: settled since a lane opened it.
+    const repeats = atLane || ((low !== 0 || high !== 0) && this.#inlineFilter.isSettled(low, high));
+    if (repeats && this.#settings.filter) {
+      this.#totals.repeatsOnMain += 1;
+      return;
+    }
     const start = out.length;
     const settled = this.#node.step(POOL_NAME, { kind: "message", from, bytes }, nowMs, out);
     if (settled && (low !== 0 || high !== 0)) this.#settle(low, high, nowMs);

@@ -63,6 +63,11 @@ export class RepeatFilter {
     return this.#settled.has(this.#hasher.low, this.#hasher.high);
   }
 
+  /** Whether the hash is settled, for whoever has it already. */
+  isSettled(low: number, high: number): boolean {
+    return this.#settled.has(low, high);
+  }
+
   /** Takes over a hash that the core has settled. */
   settle(low: number, high: number, nowMs: number): void {
     this.#settled.add(low, high, nowMs);

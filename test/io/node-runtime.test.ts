@@ -13,6 +13,7 @@ class FakeMachine implements NodeMachine {
   wakes = 0;
   depth = 0;
   answer: (input: PoolInput) => readonly PoolEffect[] = () => [];
+  settles: (type: number) => boolean = () => false;
   onStep = (): void => undefined;
   onWake = (): void => {
     this.wakeAtMs = Infinity;
@@ -25,7 +26,7 @@ class FakeMachine implements NodeMachine {
     this.onStep();
     for (const effect of this.answer(input)) out.push({ pool, effect });
     this.depth -= 1;
-    return false;
+    return input.kind === "message" && this.settles(input.bytes[0] as number);
   }
 
   wake(): void {
@@ -44,8 +45,16 @@ class FakePort implements PoolPort {
     this.onApply(effect);
   }
 
-  settle(): void {
-    assert.fail("nothing is settled here");
+  /** Hashes declared settled; null: nothing may be. */
+  settled: Set<string> | null = null;
+
+  settle(low: number, high: number): void {
+    assert.ok(this.settled !== null, "nothing is settled here");
+    this.settled.add(`${low} ${high}`);
+  }
+
+  leavesOut(low: number, high: number): boolean {
+    return this.settled?.has(`${low} ${high}`) === true;
   }
 
   flush(): void {
@@ -85,6 +94,16 @@ test("a command resolves with its own reply", async () => {
   machine.answer = (input) => (input.kind === "leave" ? [{ kind: "reply", request: input.request, value: { kind: "none" }, errors: [`r${input.request}`] }] : []);
   const replies = await Promise.all([runtime.request("lan", (request) => ({ kind: "leave", request })), runtime.request("lan", (request) => ({ kind: "leave", request }))]);
   assert.deepEqual(replies.map(({ errors }) => errors[0]), ["r1", "r2"]);
+});
+
+test("copies in one batch: once the first is settled the others are left out; unsettled ones are all applied", () => {
+  const { machine, port, runtime } = setUp();
+  port.settled = new Set();
+  machine.settles = (type) => type === 4;
+  const hashed = (type: number, low: number): PlainMessage => ({ ...message(type), low, high: 1 });
+  runtime.deliver("lan", [hashed(4, 1), hashed(3, 2), hashed(4, 1), hashed(3, 2), message(8), message(8), hashed(4, 3)]);
+  runtime.deliver("lan", [hashed(4, 1), hashed(4, 3), hashed(3, 2)]);
+  assert.deepEqual(types(machine), [4, 3, 3, 8, 8, 4, 3]);
 });
 
 test("probes overtake gossip", () => {

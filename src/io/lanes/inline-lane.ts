@@ -83,6 +83,15 @@ export class InlineLane implements PacketLane {
     this.#filter.settle(low, high, performance.now());
   }
 
+  isSettled(low: number, high: number): boolean {
+    return this.#filter.isSettled(low, high);
+  }
+
+  /** Forgets settled hashes that are too old; done by itself when packets are opened here. */
+  age(): void {
+    this.#filter.age(performance.now());
+  }
+
   setKeys(keys: KeyList): Promise<void> {
     this.#options.sealer.setKeys(keys);
     return Promise.resolve();

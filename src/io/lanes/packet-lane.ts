@@ -48,6 +48,8 @@ export interface PacketLane {
   pack(batch: readonly OutgoingPacket[], done: (sealed: readonly SealedPacket[]) => void): void;
   /** Main reports that the message of this hash is settled: its repeats are left out from now on. */
   settle(low: number, high: number): void;
+  /** Main knows of this hash that it is settled, whatever the workers know yet. */
+  isSettled(low: number, high: number): boolean;
   /** Resolves once the new ring is in force for every packet opened or sealed from now on. */
   setKeys(keys: KeyList): Promise<void>;
   stop(): Promise<void>;

@@ -111,6 +111,10 @@ export class WorkerLane implements PacketLane {
     this.#options.host.settle(low, high);
   }
 
+  isSettled(low: number, high: number): boolean {
+    return this.#options.inline.isSettled(low, high);
+  }
+
   /** The inline half first: from here on no packet is sealed with a key that the lanes do not know yet. */
   async setKeys(keys: KeyList): Promise<void> {
     await this.#options.inline.setKeys(keys);
@@ -193,6 +197,7 @@ export class WorkerLane implements PacketLane {
       const first = this.#out[0];
       if (first === undefined || first.opened === undefined) return;
       this.#out.shift();
+      this.#options.inline.age();
       if (first.opened === null) this.#options.overflow(first.packets.length);
       else if (!this.#stopped) this.#done?.(attribute(first.opened, first.packets));
     }
