@@ -15,7 +15,18 @@ export interface SentEvent {
   readonly deliveredUs: Float64Array;
 }
 
+/** Something that was done to the cluster, for the timeline of a report. */
+export interface Fault {
+  readonly what: "start" | "restart" | "leave" | "kill" | "power off" | "pause" | "link disturbed" | "partition" | "zone cut";
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** A timeline has no room for more; later ones are not kept. */
+const FAULTS_MAX = 20_000;
+
 export class Ledger {
+  readonly faults: Fault[] = [];
   readonly events: SentEvent[] = [];
   readonly #byName = new Map<string, SentEvent>();
   readonly #hostCount: number;
@@ -49,6 +60,10 @@ export class Ledger {
 
   eventByName(name: string): SentEvent | undefined {
     return this.#byName.get(name);
+  }
+
+  noteFault(what: Fault["what"], fromUs: number, forUs = 0): void {
+    if (this.faults.length < FAULTS_MAX) this.faults.push({ what, fromUs, toUs: fromUs + forUs });
   }
 
   sendQuery(): string {

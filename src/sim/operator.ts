@@ -62,6 +62,7 @@ export class Operator implements SimObserver {
 
   start(host: Host): void {
     if (host.running) return;
+    this.#ledger.noteFault("start", this.#sim.nowUs);
     this.#sim.start(host, true);
     if (host.index === 0) host.joinedAtUs = this.#sim.nowUs;
   }
@@ -97,6 +98,7 @@ export class Operator implements SimObserver {
   /** Starts a process that ended. Without its snapshot it is told whom to join. */
   restart(host: Host, snapshot: boolean): void {
     if (host.running) return;
+    this.#ledger.noteFault("restart", this.#sim.nowUs);
     if (!snapshot) host.disk.erase();
     this.#sim.start(host, true);
     const { run } = host;
@@ -109,6 +111,7 @@ export class Operator implements SimObserver {
   leave(host: Host): void {
     if (!host.running || host.leaving) return;
     host.leaving = true;
+    this.#ledger.noteFault("leave", this.#sim.nowUs);
     this.#ledger.leaveRun[host.index] = host.run;
     this.#sim.command(
       host,
@@ -122,10 +125,12 @@ export class Operator implements SimObserver {
   }
 
   kill(host: Host, power: boolean): void {
+    this.#ledger.noteFault(power ? "power off" : "kill", this.#sim.nowUs);
     this.#sim.stop(host, power);
   }
 
   pause(host: Host, forUs: number): void {
+    this.#ledger.noteFault("pause", this.#sim.nowUs, forUs);
     this.#sim.stall(host, this.#sim.nowUs + forUs);
   }
 
@@ -164,6 +169,11 @@ export class Operator implements SimObserver {
 
   /** Adds a rule for `forUs`. */
   disturb(from: readonly Host[], to: readonly Host[], lossPpm: number, delayUs: number, forUs: number): void {
+    this.#ledger.noteFault("link disturbed", this.#sim.nowUs, forUs);
+    this.#addRule(from, to, lossPpm, delayUs, forUs);
+  }
+
+  #addRule(from: readonly Host[], to: readonly Host[], lossPpm: number, delayUs: number, forUs: number): void {
     const rule: LinkRule = { from: this.#mask(from), to: this.#mask(to), lossPpm, delayUs };
     this.#sim.network.addRule(rule);
     this.#sim.after(forUs, () => {
@@ -174,21 +184,23 @@ export class Operator implements SimObserver {
 
   /** Splits the hosts in groups of (nearly) equal size that hear nothing of each other. */
   partition(groupCount: number, forUs: number): void {
+    this.#ledger.noteFault("partition", this.#sim.nowUs, forUs);
     const order = shuffle([...this.#sim.hosts], this.#random);
     for (let group = 0; group < groupCount; group += 1) {
       const inside = order.filter((_, i) => i % groupCount === group);
       const outside = order.filter((_, i) => i % groupCount !== group);
-      this.disturb(inside, outside, CUT_PPM, 0, forUs);
+      this.#addRule(inside, outside, CUT_PPM, 0, forUs);
     }
   }
 
   /** Nothing passes between the network's zones. */
   cutZones(forUs: number): void {
+    this.#ledger.noteFault("zone cut", this.#sim.nowUs, forUs);
     const { zones } = this.#sim.network.config;
     for (let zone = 0; zone < zones; zone += 1) {
       const inside = this.#sim.hosts.filter(({ index }) => index % zones === zone);
       const outside = this.#sim.hosts.filter(({ index }) => index % zones !== zone);
-      this.disturb(inside, outside, CUT_PPM, 0, forUs);
+      this.#addRule(inside, outside, CUT_PPM, 0, forUs);
     }
   }
 

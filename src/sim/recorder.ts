@@ -4,6 +4,7 @@
  */
 import type { NodeEffect } from "../node/types.ts";
 import type { Host } from "./host.ts";
+import type { Fault } from "./ledger.ts";
 import type { ScenarioRun } from "./scenario-run.ts";
 import type { SimObserver } from "./simulation.ts";
 
@@ -43,6 +44,15 @@ export class Recorder implements SimObserver {
 
   get samples(): readonly Sample[] {
     return this.#samples;
+  }
+
+  /** Times from the end of a process to each report of it, in ms. */
+  get detectionMs(): readonly number[] {
+    return this.#run.ledger.detectionMs;
+  }
+
+  get faults(): readonly Fault[] {
+    return this.#run.ledger.faults;
   }
 
   /** Members in the views of all running nodes together. */

@@ -1,5 +1,5 @@
 /** `muster sim`: plays one scenario in the simulator and tells what came out. Exit 0: all is well; 1: a checker complained; 2: wrong words. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { SCENARIOS } from "../../sim/scenarios.ts";
 import { NODES_MAX, NODES_MIN, readScenario } from "../../sim/scenario-file.ts";
 import type { Scenario } from "../../sim/scenario.ts";
@@ -10,6 +10,7 @@ import type { CliContext } from "../context.ts";
 import { parseFlags, type FlagValues } from "../flags.ts";
 import { measuredRun } from "./measured-run.ts";
 import { replayCommand } from "./play.ts";
+import { htmlReport } from "./report.ts";
 import { summaryOf, summaryTable } from "./summary.ts";
 import { openTrace, type TraceFile } from "./trace-file.ts";
 
@@ -26,6 +27,7 @@ const FLAGS = {
   },
   original: { kind: "bool", value: "", help: "Use the original's constants, without our floors and repairs; expectations on latency are not asked." },
   json: { kind: "bool", value: "", help: "One JSON object on stdout instead of the table." },
+  report: { kind: "string", value: "<file.html>", help: "Write a page with charts: one file, no network needed." },
   trace: { kind: "string", value: "<file>", help: "Write a line for each input of each node." },
 } as const;
 
@@ -109,6 +111,12 @@ export function findScenario(named: string, nodes: number | null): Result<Scenar
 function play(context: CliContext, choice: Choice, flags: Flags): number {
   let trace: TraceFile | null = null;
   try {
+    // Both files are tried before the run: an hour of simulation must not end in a path that does not exist.
+    if (flags.report !== undefined) writeFileSync(flags.report, "");
+  } catch (error) {
+    return complain(context, `-report: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  try {
     if (flags.trace !== undefined) trace = openTrace(flags.trace);
   } catch (error) {
     return complain(context, `-trace: ${error instanceof Error ? error.message : String(error)}`);
@@ -121,8 +129,10 @@ function play(context: CliContext, choice: Choice, flags: Flags): number {
   trace?.close();
   const summary = summaryOf(scenario, measured);
   context.out(flags.json === true ? JSON.stringify(summary) : summaryTable(summary, measured));
+  const replay = replayCommand({ scenario: named, seed, nodes: scenario.nodes, codec, original, profile: flags.profile, durationMs: flags.duration });
+  if (flags.report !== undefined) writeFileSync(flags.report, htmlReport(scenario, summary, measured, replay));
   if (summary.violations.length === 0) return 0;
   for (const { atSeconds, checker, text } of summary.violations) context.err(`at ${atSeconds.toFixed(6)} s, ${checker}: ${text}`);
-  context.err(`replay: ${replayCommand({ scenario: named, seed, nodes: scenario.nodes, codec, original, profile: flags.profile, durationMs: flags.duration })}`);
+  context.err(`replay: ${replay}`);
   return 1;
 }
