@@ -19,7 +19,7 @@ table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-
 th, td { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--faint); font-weight: 600; } pre { font-size: .85rem; }
 .holds { color: var(--holds); } .misses { color: var(--misses); } .ours { color: var(--ours); } .peer { color: var(--peer); }
-svg { display: block; max-width: 100%; height: auto; } svg text { fill: var(--text); font: 12px system-ui, sans-serif; } svg .faint { fill: var(--faint); }
+svg { display: block; max-width: 100%; height: auto; } svg text { fill: var(--text); font: 12px system-ui, sans-serif; } svg .faint { fill: var(--faint); font-size: 12px; }
 svg .grid { stroke: var(--line); } svg .one { stroke: var(--faint); } svg .bar-mark { stroke: var(--text); stroke-width: 2; }
 svg .whisker { stroke: var(--text); stroke-opacity: .55; }
 svg .fill-holds { fill: var(--holds); } svg .fill-misses { fill: var(--misses); } svg .fill-unknown { fill: var(--faint); }
@@ -39,7 +39,7 @@ export function htmlPage(report: Report): string {
     ...failures.map(({ group, error }) => `<p class="misses">${escapeHtml(`${group} failed: ${error}`)}</p>`),
     compared ? section("Ours / peer against the bars", `<figure class="scroll">${ratioPlot(rows)}<figcaption>Ratio of the medians on a logarithmic axis; the thin line spans the ratios of paired runs, the upright mark is the bar to hold.</figcaption></figure>`) : "",
     rows.length > 0 ? section("All figures", `<div class="scroll">${table(rows)}</div><p class="faint">median [min..max]</p>`) : "",
-    rows.length > 0 ? section("Distributions", `<figure class="scroll">${distributionPlot(rows)}<figcaption>Every sample; the upright line is the median. Each figure has its own axis from 0.</figcaption></figure>`) : "",
+    rows.length > 0 ? section("Distributions", `<figure class="scroll">${distributionPlot(rows)}<figcaption>Every sample, <b class="ours">ours</b> above <b class="peer">peer</b>; the upright line is the median. Each figure has its own axis from 0.</figcaption></figure>`) : "",
     kernels.length > 0 ? section("Kernels", `<pre class="scroll">${escapeHtml(kernelTable(kernels))}</pre>`) : "",
   ];
   return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>muster: figures</title><style>${STYLE}</style></head><body>\n${parts.filter((part) => part !== "").join("\n")}\n</body></html>\n`;

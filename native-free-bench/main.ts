@@ -6,6 +6,7 @@
 import { writeFileSync } from "node:fs";
 import { htmlPage } from "./html-page.ts";
 import { describeMachine, machineLine } from "./machine.ts";
+import type { Target } from "./load/agent.ts";
 import { parseOptions, USAGE, type Options } from "./options.ts";
 import type { Report } from "./report.ts";
 import { KERNELS, measureKernel } from "./run-kernels.ts";
@@ -27,12 +28,7 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-async function measureLoads(options: Options): Promise<LoadResult | null> {
-  const peer = findPeer(options.against);
-  if (peer === null && options.againstGiven) {
-    usageError(`cannot run ${options.against}`);
-    return null;
-  }
+async function measureLoads(options: Options, peer: Target | null): Promise<LoadResult> {
   const result = await runLoad(options, peer, progress);
   progress("");
   process.stdout.write(`\n${result.targets.map(({ side, command, version }) => `${side}: ${command} (${version})\n`).join("")}`);
@@ -46,9 +42,11 @@ async function measureLoads(options: Options): Promise<LoadResult | null> {
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (!options.ok) return usageError(options.error);
-  const { words, kernels: wanted, drivers, quick, seed, json, html } = options.value;
+  const { words, kernels: wanted, drivers, against, againstGiven, quick, seed, json, html } = options.value;
   const kernels = wanted ? KERNELS.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word))) : [];
   if (wanted && kernels.length === 0) return usageError(`no kernel is named like ${words.join(" or ")}`);
+  const peer = drivers.length === 0 ? null : findPeer(against);
+  if (drivers.length > 0 && peer === null && againstGiven) return usageError(`cannot run ${against}`);
   const machine = describeMachine();
   process.stdout.write(`seed ${seed}; ${machineLine(machine)}${quick ? "; quick: the spread means nothing" : ""}\n`);
   const kernelRows = kernels.map((kernel) => {
@@ -57,8 +55,7 @@ async function main(): Promise<void> {
   });
   progress("");
   if (wanted) process.stdout.write(`\n${kernelTable(kernelRows)}`);
-  const load = drivers.length === 0 ? NO_LOAD : await measureLoads(options.value);
-  if (load === null) return;
+  const load = drivers.length === 0 ? NO_LOAD : await measureLoads(options.value, peer);
   const report: Report = { machine, seed, quick, ...load, kernels: kernelRows };
   if (json !== null) writeFileSync(json, `${JSON.stringify(report, null, 1)}\n`);
   if (html !== null) writeFileSync(html, htmlPage(report));

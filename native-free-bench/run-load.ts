@@ -47,7 +47,7 @@ export async function runLoad(options: Options, peer: Target | null, progress: (
   const failures: Failure[] = [];
   for (const driver of options.drivers) {
     try {
-      rows.push(...(await driver.run(bench)));
+      await driver.run(bench, (more) => rows.push(...more));
     } catch (error) {
       failures.push({ group: driver.name, error: error instanceof Error ? error.message : String(error) });
     }

@@ -4,7 +4,7 @@ import { median, ratio } from "./statistics.ts";
 
 const WIDTH = 1000;
 const LABEL_WIDTH = 330;
-const VALUE_WIDTH = 90;
+const VALUE_WIDTH = 130;
 const LINE = 24;
 const MARGIN = 26;
 const PLOT_WIDTH = WIDTH - LABEL_WIDTH - VALUE_WIDTH;

@@ -24,6 +24,7 @@ export interface Scale {
   /** How long a rate is held, and how many rates are tried at most, in the search for the rate without a drop. */
   readonly openMs: number;
   readonly openTrials: number;
+  readonly profile: "lan" | "local";
   readonly nodes: number;
   readonly clusterRuns: number;
   readonly joinDeadlineMs: number;
@@ -41,13 +42,13 @@ export interface Scale {
 export const FULL: Scale = {
   runs: 5, warmMs: 500, warmOperations: 5000, windowMs: 1500, memberCounts: [1, 50, 500], connections: 16, drainMs: 5000,
   wrappings: WRAPPINGS, freshPackets: 3000, freshWarmPackets: 200, openMs: 1500, openTrials: 10,
-  nodes: 10, clusterRuns: 3, joinDeadlineMs: 60_000, idleMs: 8000, events: 10, eventGapMs: 900, eventRate: 50, eventLoadMs: 8000, kills: 3, starts: 10,
+  profile: "lan", nodes: 10, clusterRuns: 3, joinDeadlineMs: 60_000, idleMs: 8000, events: 10, eventGapMs: 900, eventRate: 50, eventLoadMs: 8000, kills: 3, starts: 10,
 };
 
 export const QUICK: Scale = {
   runs: 2, warmMs: 250, warmOperations: 2000, windowMs: 500, memberCounts: [1, 50, 500], connections: 16, drainMs: 2500,
   wrappings: WRAPPINGS, freshPackets: 800, freshWarmPackets: 150, openMs: 600, openTrials: 3,
-  nodes: 5, clusterRuns: 1, joinDeadlineMs: 20_000, idleMs: 2000, events: 3, eventGapMs: 600, eventRate: 50, eventLoadMs: 2000, kills: 1, starts: 3,
+  profile: "lan", nodes: 5, clusterRuns: 1, joinDeadlineMs: 20_000, idleMs: 2000, events: 3, eventGapMs: 600, eventRate: 50, eventLoadMs: 2000, kills: 1, starts: 3,
 };
 
 export interface Bench {
@@ -65,7 +66,8 @@ export interface Bench {
 export interface Driver {
   readonly name: string;
   readonly about: string;
-  run(bench: Bench): Promise<readonly Row[]>;
+  /** Reports rows as they come to an end: what was measured before a failure is kept. */
+  run(bench: Bench, report: (rows: readonly Row[]) => void): Promise<void>;
 }
 
 /** Warm-up goes on, until enough was done, at most so many times as long. */

@@ -75,7 +75,7 @@ class Cluster {
     this.#bench = bench;
     this.#side = target.side;
     this.#rows = rows;
-    this.#agents = Array.from({ length: bench.scale.nodes }, (_, i) => new Agent({ target, name: `node-${i}`, ip: bench.nextIp(), prefix: bench.pinning.cluster, profile: "lan" }));
+    this.#agents = Array.from({ length: bench.scale.nodes }, (_, i) => new Agent({ target, name: `node-${i}`, ip: bench.nextIp(), prefix: bench.pinning.cluster, profile: bench.scale.profile }));
   }
 
   async measure(): Promise<void> {
@@ -216,9 +216,10 @@ async function statOf({ client }: Node, counter: string): Promise<number> {
 
 export const clusterDriver: Driver = {
   name: "cluster",
-  about: "processes of one program on loopback, profile lan: join, idle, events, kill -9",
-  async run(bench) {
+  about: "processes of one program on loopback: join, idle, events, kill -9",
+  async run(bench, report) {
     const rows = new ClusterRows(bench.scale);
+    report(rows.all); // They fill as the runs go on.
     await interleave(bench, bench.scale.clusterRuns, async (target, run) => {
       bench.progress(`cluster: ${target.side}, run ${run + 1}`);
       const cluster = new Cluster(bench, target, rows);
@@ -228,6 +229,5 @@ export const clusterDriver: Driver = {
         await cluster.stop();
       }
     });
-    return rows.all;
   },
 };

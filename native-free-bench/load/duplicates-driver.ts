@@ -87,9 +87,7 @@ function assertNoDrops(agent: Agent): void {
 export const duplicatesDriver: Driver = {
   name: "packets",
   about: "packets of 20 events the agent knows already, in bursts of 16 paced by acks",
-  async run(bench) {
-    const rows: Row[] = [];
-    for (const wrapping of bench.scale.wrappings) rows.push(...(await measureWrapping(bench, wrapping)));
-    return rows;
+  async run(bench, report) {
+    for (const wrapping of bench.scale.wrappings) report(await measureWrapping(bench, wrapping));
   },
 };

@@ -161,9 +161,7 @@ async function measureWrapping(bench: Bench, wrapping: Wrapping): Promise<readon
 export const freshDriver: Driver = {
   name: "stream",
   about: "packets of 20 new events, delivered to one RPC stream",
-  async run(bench) {
-    const rows: Row[] = [];
-    for (const wrapping of bench.scale.wrappings.filter((each) => WRAPPINGS_MEASURED.includes(each))) rows.push(...(await measureWrapping(bench, wrapping)));
-    return rows;
+  async run(bench, report) {
+    for (const wrapping of bench.scale.wrappings.filter((each) => WRAPPINGS_MEASURED.includes(each))) report(await measureWrapping(bench, wrapping));
   },
 };

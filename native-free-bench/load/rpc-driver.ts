@@ -118,17 +118,15 @@ function eventRequest(index: number): IpcRequest {
 export const rpcDriver: Driver = {
   name: "rpc",
   about: "RPC calls members and event of a lone agent, several connections with one call under way each",
-  async run(bench) {
-    const rows: Row[] = [];
+  async run(bench, report) {
     for (const members of bench.scale.memberCounts) {
       const call: Pick<RpcLoadSpec, "objects" | "request"> = { objects: 2, request: () => ({ command: "members" }) };
-      rows.push(...(await measureCalls(bench, `members, ${members}`, MEMBERS_BARS.get(members), members, call, () => undefined)));
+      report(await measureCalls(bench, `members, ${members}`, MEMBERS_BARS.get(members), members, call, () => undefined));
     }
     const memory = makeRow({ group: "rpc", operation: "event", metric: "RSS after the runs", unit: "MiB" });
     const rss = ({ agent }: Server, side: Side): void => {
       memory.samples[side].push(rssMib(agent.pid));
     };
-    rows.push(...(await measureCalls(bench, "event", EVENT_BAR, 1, { objects: 1, request: eventRequest }, rss)), memory);
-    return rows;
+    report([...(await measureCalls(bench, "event", EVENT_BAR, 1, { objects: 1, request: eventRequest }, rss)), memory]);
   },
 };

@@ -32,7 +32,7 @@ function runMembers(bench: Bench, target: Target, agent: Agent): Promise<number>
 export const startDriver: Driver = {
   name: "start",
   about: "start-up, the members command, and idle cost of a lone agent",
-  async run(bench) {
+  async run(bench, report) {
     const row = (operation: string, metric: string, unit: string, limits: Pick<Row, "bar"> = {}): Row => makeRow({ group: "start", operation, metric, unit, ...limits });
     const start = row("agent start", "to the first RPC answer", "ms");
     const startCpu = row("agent start", "CPU", "ms");
@@ -61,6 +61,6 @@ export const startDriver: Driver = {
         await agent.kill();
       }
     });
-    return [start, startCpu, members, idleCpu, idleRss];
+    report([start, startCpu, members, idleCpu, idleRss]);
   },
 };
