@@ -51,6 +51,15 @@ export class Recorder implements SimObserver {
     return this.#run.ledger.detectionMs;
   }
 
+  /** From the sending of each user event to each of its deliveries, in ms, sorted. */
+  eventLatenciesMs(): number[] {
+    const latencies: number[] = [];
+    for (const { atUs, deliveredUs } of this.#run.ledger.events) {
+      for (const deliveredAtUs of deliveredUs) if (deliveredAtUs >= 0) latencies.push((deliveredAtUs - atUs) / 1000);
+    }
+    return latencies.sort((a, b) => a - b);
+  }
+
   get faults(): readonly Fault[] {
     return this.#run.ledger.faults;
   }

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runSim } from "../../src/cli/sim/command.ts";
+import type { Plan, PlanPoint } from "../../src/cli/sim/plan.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 interface Outcome {
@@ -85,6 +86,12 @@ test("a wrong word is named, with what would be right, and exits with 2", () => 
     [["-scenario=storm"], /^-scenario: there is no "storm"; choose one of steady, join-storm, /],
     [["-scenario=./none.json"], /^-scenario: ENOENT.*none\.json/],
     [["-trace=/"], /^-trace: EISDIR/],
+    [["-fanout=3"], /^-fanout goes with -plan only/],
+    [["-plan", "-scenario=steady"], /^-scenario does not go with -plan/],
+    [["-plan", "-fanout=0"], /^-fanout: 0 is not from 1 to 20/],
+    [["-plan", "-loss=90"], /^-loss: 90 is not from 0 to 80/],
+    [["-plan", "-interval=1ms"], /^-interval: it must be from 10ms to 10s/],
+    [["-report=/none/x.html"], /^-report: ENOENT/],
     [["storm"], /^there are no arguments besides flags: "storm"/],
     [["-sed=1"], /^flag provided but not defined: -sed/],
   ] as const) {
@@ -100,4 +107,21 @@ test("-h shows the flags and an example", () => {
   const { code, err } = sim("-h");
   assert.equal(code, 0);
   assert.match(err, /^Usage: muster sim \[options\][^]*-scenario=[^]*Examples:\n\n {2}muster sim -scenario=/);
+});
+
+test("-plan: the formula and the simulator side by side, as text, JSON and a page", (t) => {
+  const file = join(tempDir(t), "plan.html");
+  const { code, out } = sim("-plan", "-nodes=20", "-loss=10", "-fanout=2", "-json", `-report=${file}`);
+  assert.equal(code, 0);
+  const { points, formulaSeconds, simulatedSeconds, formulaBytesPerSecond, idleBytesPerSecond, spreadBytesPerSecond } = JSON.parse(out) as Plan;
+  // ln(19 · 999) = 9.85 rounds' worth at 2 · 0.9 per round, each 0.2 s.
+  assert.ok(Math.abs(formulaSeconds - 1.095) < 0.01, String(formulaSeconds));
+  assert.equal(formulaBytesPerSecond, 14_000);
+  assert.ok(simulatedSeconds !== null && simulatedSeconds > 0.01 && simulatedSeconds < 10);
+  assert.ok(idleBytesPerSecond > 50 && idleBytesPerSecond < spreadBytesPerSecond && spreadBytesPerSecond < formulaBytesPerSecond);
+  const [first, last] = [points[0], points.at(-1)];
+  assert.ok(first !== undefined && Math.abs(first.formula - 0.05) < 1e-9 && last !== undefined && last.formula > 0.999 && last.simulated >= 0.999);
+  for (const curve of ["formula", "simulated"] as const) assert.ok(points.every((point, i) => i === 0 || point[curve] >= (points[i - 1] as PlanPoint)[curve]), curve);
+  assert.match(readFileSync(file, "utf8"), /<h2>How one event spreads<\/h2>/);
+  assert.match(sim("-plan", "-nodes=20", "-profile=local").out, /^20 nodes, profile local, gossip to 3 every 100 ms, 0 % of the packets lost\n[^]*99\.9 % have it after {4}formula /);
 });

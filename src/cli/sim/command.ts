@@ -9,6 +9,8 @@ import { usageText } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { parseFlags, type FlagValues } from "../flags.ts";
 import { measuredRun } from "./measured-run.ts";
+import { defaultsOf, makePlan, planText, type PlanChoice } from "./plan.ts";
+import { planReport } from "./plan-report.ts";
 import { replayCommand } from "./play.ts";
 import { htmlReport } from "./report.ts";
 import { summaryOf, summaryTable } from "./summary.ts";
@@ -29,6 +31,10 @@ const FLAGS = {
   json: { kind: "bool", value: "", help: "One JSON object on stdout instead of the table." },
   report: { kind: "string", value: "<file.html>", help: "Write a page with charts: one file, no network needed." },
   trace: { kind: "string", value: "<file>", help: "Write a line for each input of each node." },
+  plan: { kind: "bool", value: "", help: "How fast one event reaches everybody and what it costs, from the formula and from the simulator. Uses -nodes, -profile, -seed and the next three." },
+  interval: { kind: "duration", value: "<time>", help: "With -plan: time between two rounds of gossip. Default: the profile's." },
+  fanout: { kind: "int", value: "<count>", help: "With -plan: nodes told in a round, 1 to 20. Default: the profile's." },
+  loss: { kind: "int", value: "<percent>", help: "With -plan: packets lost, 0 to 80 %. Default 0." },
 } as const;
 
 const USAGE = usageText({
@@ -39,7 +45,7 @@ const USAGE = usageText({
     "Progress goes to stderr. Exits with 1 when a rule was broken.",
   ],
   flags: FLAGS,
-  examples: ["muster sim -scenario=partition-heal -nodes=40 -seed=7", "muster sim -scenario=crash-1pct -nodes=300 -json"],
+  examples: ["muster sim -scenario=partition-heal -nodes=40 -seed=7", "muster sim -scenario=crash-1pct -nodes=300 -json -report=crash.html", "muster sim -plan -nodes=200 -loss=10"],
 });
 
 type Flags = FlagValues<typeof FLAGS>;
@@ -66,6 +72,8 @@ export function runSim(context: CliContext, words: readonly string[]): number {
   const parsed = parseFlags(FLAGS, words);
   if (!parsed.ok) return complain(context, parsed.error);
   if (parsed.args.length > 0) return complain(context, `there are no arguments besides flags: "${parsed.args[0] as string}"`);
+  if (parsed.flags.plan === true) return plan(context, parsed.flags);
+  for (const name of ["interval", "fanout", "loss"] as const) if (parsed.flags[name] !== undefined) return complain(context, `-${name} goes with -plan only`);
   const choice = choose(parsed.flags);
   return choice.ok ? play(context, choice.value, parsed.flags) : complain(context, choice.error);
 }
@@ -75,11 +83,62 @@ function complain(context: CliContext, error: string): number {
   return WRONG_WORDS;
 }
 
-function choose(flags: Flags): Result<Choice> {
-  const { nodes = null, seed = 1, profile, duration } = flags;
-  if (nodes !== null && (nodes < NODES_MIN || nodes > NODES_MAX)) return fail(`-nodes: ${nodes} is not from ${NODES_MIN} to ${NODES_MAX}`);
+/** Flags of a run that would have no effect on a plan. */
+const RUN_ONLY = ["scenario", "duration", "codec", "original", "trace"] as const;
+const PLAN_NODES = 100;
+const FANOUT_MAX = 20;
+const LOSS_PERCENT_MAX = 80;
+const INTERVAL_MS_MIN = 10;
+const INTERVAL_MS_MAX = 10_000;
+
+function choosePlan(flags: Flags): Result<PlanChoice> {
+  const common = checkCommon(flags);
+  if (!common.ok) return common;
+  for (const name of RUN_ONLY) if (flags[name] !== undefined) return fail(`-${name} does not go with -plan`);
+  const { nodes = PLAN_NODES, seed = 1, loss: lossPercent = 0 } = flags;
+  const profile = common.value ?? "lan";
+  const { gossipIntervalMs, gossipNodes } = defaultsOf(profile);
+  const { interval = gossipIntervalMs, fanout = gossipNodes } = flags;
+  if (interval < INTERVAL_MS_MIN || interval > INTERVAL_MS_MAX) return fail(`-interval: it must be from ${INTERVAL_MS_MIN}ms to ${INTERVAL_MS_MAX / 1000}s`);
+  if (fanout < 1 || fanout > FANOUT_MAX) return fail(`-fanout: ${fanout} is not from 1 to ${FANOUT_MAX}`);
+  if (lossPercent < 0 || lossPercent > LOSS_PERCENT_MAX) return fail(`-loss: ${lossPercent} is not from 0 to ${LOSS_PERCENT_MAX}`);
+  return ok({ nodes, profile, gossipIntervalMs: interval, fanout, lossPercent, seed });
+}
+
+function plan(context: CliContext, flags: Flags): number {
+  const choice = choosePlan(flags);
+  if (!choice.ok) return complain(context, choice.error);
+  const tried = tryReport(flags.report);
+  if (tried !== null) return complain(context, tried);
+  const made = makePlan(choice.value, (text) => context.err(`plan: ${text}`));
+  context.out(flags.json === true ? JSON.stringify({ ...choice.value, ...made }) : planText(choice.value, made));
+  if (flags.report !== undefined) writeFileSync(flags.report, planReport(choice.value, made));
+  return 0;
+}
+
+/** What is wrong with the path; tried before the run, since an hour of simulation must not end in a path that does not exist. */
+function tryReport(path: string | undefined): string | null {
+  if (path === undefined) return null;
+  try {
+    writeFileSync(path, "");
+    return null;
+  } catch (error) {
+    return `-report: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** The profile, when it was given. */
+function checkCommon({ nodes = NODES_MIN, seed = 1, profile }: Flags): Result<Scenario["profile"] | null> {
+  if (nodes < NODES_MIN || nodes > NODES_MAX) return fail(`-nodes: ${nodes} is not from ${NODES_MIN} to ${NODES_MAX}`);
   if (seed < 0 || seed > SEED_MAX) return fail(`-seed: ${seed} is not from 0 to ${SEED_MAX}`);
-  if (profile !== undefined && profile !== "lan" && profile !== "wan" && profile !== "local") return fail(`-profile: "${profile}" is none of lan, wan, local`);
+  if (profile === undefined || profile === "lan" || profile === "wan" || profile === "local") return ok(profile ?? null);
+  return fail(`-profile: "${profile}" is none of lan, wan, local`);
+}
+
+function choose(flags: Flags): Result<Choice> {
+  const { nodes = null, seed = 1, duration } = flags;
+  const common = checkCommon(flags);
+  if (!common.ok) return common;
   if (duration !== undefined && duration <= 0) return fail("-duration: it must be above zero, such as 90s");
   const { codec } = flags;
   if (codec !== undefined && codec !== "full" && codec !== "sampled" && codec !== "off") return fail(`-codec: "${codec}" is none of full, sampled, off`);
@@ -87,7 +146,7 @@ function choose(flags: Flags): Result<Choice> {
   const found = findScenario(named, nodes);
   if (!found.ok) return found;
   const base = found.value;
-  const scenario = { ...base, profile: profile ?? base.profile, durationMs: duration ?? base.durationMs };
+  const scenario = { ...base, profile: common.value ?? base.profile, durationMs: duration ?? base.durationMs };
   return ok({ scenario, named, seed, codec: codec ?? (scenario.nodes <= CODEC_FULL_NODES ? "full" : "sampled") });
 }
 
@@ -110,12 +169,8 @@ export function findScenario(named: string, nodes: number | null): Result<Scenar
 
 function play(context: CliContext, choice: Choice, flags: Flags): number {
   let trace: TraceFile | null = null;
-  try {
-    // Both files are tried before the run: an hour of simulation must not end in a path that does not exist.
-    if (flags.report !== undefined) writeFileSync(flags.report, "");
-  } catch (error) {
-    return complain(context, `-report: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  const tried = tryReport(flags.report);
+  if (tried !== null) return complain(context, tried);
   try {
     if (flags.trace !== undefined) trace = openTrace(flags.trace);
   } catch (error) {
