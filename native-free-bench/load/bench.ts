@@ -9,7 +9,7 @@ export interface Scale {
   /** Measurements per target of everything that is short. */
   readonly runs: number;
   readonly warmMs: number;
-  /** Operations at least before anything counts, so that the code that runs is compiled; given up after ten times `warmMs`. */
+  /** Operations at least before the first run, so that the code that is measured is compiled; given up after `WARM_TIMES_MAX` times `warmMs`. */
   readonly warmOperations: number;
   readonly windowMs: number;
   readonly memberCounts: readonly number[];
@@ -17,7 +17,9 @@ export interface Scale {
   readonly connections: number;
   /** After members were announced: until the agent's broadcasts have run out. */
   readonly drainMs: number;
+  /** Of known packets, which show what each wrapping costs, and of new events, which take longer to measure. */
   readonly wrappings: readonly Wrapping[];
+  readonly streamWrappings: readonly Wrapping[];
   /** Packets of new events per run of the closed loop, after so many that warm up. */
   readonly freshPackets: number;
   readonly freshWarmPackets: number;
@@ -40,14 +42,14 @@ export interface Scale {
 }
 
 export const FULL: Scale = {
-  runs: 5, warmMs: 500, warmOperations: 5000, windowMs: 1500, memberCounts: [1, 50, 500], connections: 16, drainMs: 5000,
-  wrappings: WRAPPINGS, freshPackets: 3000, freshWarmPackets: 200, openMs: 1500, openTrials: 10,
+  runs: 5, warmMs: 500, warmOperations: 20_000, windowMs: 1500, memberCounts: [1, 50, 500], connections: 16, drainMs: 5000,
+  wrappings: WRAPPINGS, streamWrappings: ["plain", "both"], freshPackets: 3000, freshWarmPackets: 600, openMs: 1500, openTrials: 9,
   profile: "lan", nodes: 10, clusterRuns: 3, joinDeadlineMs: 60_000, idleMs: 8000, events: 10, eventGapMs: 900, eventRate: 50, eventLoadMs: 8000, kills: 3, starts: 10,
 };
 
 export const QUICK: Scale = {
-  runs: 2, warmMs: 250, warmOperations: 2000, windowMs: 500, memberCounts: [1, 50, 500], connections: 16, drainMs: 2500,
-  wrappings: WRAPPINGS, freshPackets: 800, freshWarmPackets: 150, openMs: 600, openTrials: 3,
+  runs: 2, warmMs: 250, warmOperations: 6000, windowMs: 500, memberCounts: [1, 50, 500], connections: 16, drainMs: 2500,
+  wrappings: WRAPPINGS, streamWrappings: ["both"], freshPackets: 1200, freshWarmPackets: 400, openMs: 600, openTrials: 5,
   profile: "lan", nodes: 5, clusterRuns: 1, joinDeadlineMs: 20_000, idleMs: 2000, events: 3, eventGapMs: 600, eventRate: 50, eventLoadMs: 2000, kills: 1, starts: 3,
 };
 

@@ -64,7 +64,7 @@ async function measureWrapping(bench: Bench, wrapping: Wrapping): Promise<readon
       bench.progress(`packets: ${wrapping}, ${side}, run ${index + 1}`);
       const each = known.get(side) as Known;
       const { agent } = each.run;
-      await repeat(each, bench.scale.warmMs, bench.scale.warmOperations);
+      await repeat(each, bench.scale.warmMs, index === 0 ? bench.scale.warmOperations : 0);
       const before = cpuUs(agent.pid);
       const { sent, elapsedMs } = await repeat(each, bench.scale.windowMs);
       const spentUs = cpuUs(agent.pid) - before;

@@ -19,10 +19,11 @@ const STALL_MS = 1000;
 const QUIET_MS = 300;
 const PACKETS_PER_PING = 50;
 const DELIVERED_MIN = 0.995;
-const RATE_STEP = 1.25;
+/** The search ends when the best rate that passed and the lowest that failed are this close. */
+const RATE_RESOLUTION = 1.15;
+/** The load generator itself is the limit when it sends less than this part of the rate. */
+const PACE_MIN = 0.9;
 const US_PER_MS = 1000;
-/** The cost of LZW and AES alone shows with known packets. */
-const WRAPPINGS_MEASURED: readonly Wrapping[] = ["plain", "both"];
 
 interface Fresh {
   readonly run: PacketRun;
@@ -106,20 +107,20 @@ async function sendOpen(bench: Bench, target: Target, wrapping: Wrapping, rate: 
   }
 }
 
-/** From a first guess up while it passes, or down until it passes, in steps of 1/4. 0 when nothing passed. */
+/** Doubles or halves a first guess until one rate passed and one failed, then halves the distance between them. 0 when nothing passed. */
 async function searchRate(bench: Bench, target: Target, wrapping: Wrapping, guess: number): Promise<number> {
-  let best = 0;
+  let passing = 0;
+  let failing = Infinity;
   let rate = guess;
-  let direction = 0;
-  for (let trial = 0; trial < bench.scale.openTrials; trial += 1) {
+  for (let trial = 0; trial < bench.scale.openTrials && failing / passing > RATE_RESOLUTION; trial += 1) {
     bench.progress(`stream: ${wrapping}, ${target.side}, ${rate.toFixed(0)} packets/s`);
     const { passed, rate: sent } = await sendOpen(bench, target, wrapping, rate);
-    if (passed) best = Math.max(best, sent);
-    if (direction !== 0 && passed !== direction > 0) break;
-    direction = passed ? 1 : -1;
-    rate = passed ? rate * RATE_STEP : rate / RATE_STEP;
+    if (passed) passing = Math.max(passing, sent);
+    else failing = rate;
+    if (passed && sent < rate * PACE_MIN) break;
+    rate = failing === Infinity ? rate * 2 : passing === 0 ? rate / 2 : Math.sqrt(passing * failing);
   }
-  return best;
+  return passing;
 }
 
 async function measureWrapping(bench: Bench, wrapping: Wrapping): Promise<readonly Row[]> {
@@ -162,6 +163,6 @@ export const freshDriver: Driver = {
   name: "stream",
   about: "packets of 20 new events, delivered to one RPC stream",
   async run(bench, report) {
-    for (const wrapping of bench.scale.wrappings.filter((each) => WRAPPINGS_MEASURED.includes(each))) report(await measureWrapping(bench, wrapping));
+    for (const wrapping of bench.scale.streamWrappings) report(await measureWrapping(bench, wrapping));
   },
 };

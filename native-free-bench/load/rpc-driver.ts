@@ -47,8 +47,8 @@ class CallRows {
     return [this.cpu, this.rate, this.p50, this.p99, this.busy];
   }
 
-  async measure(side: Side, { agent, load }: Server, { warmMs, warmOperations, windowMs }: Bench["scale"]): Promise<void> {
-    await load.run(warmMs, warmOperations);
+  async measure(side: Side, { agent, load }: Server, { warmMs, warmOperations, windowMs }: Bench["scale"], run: number): Promise<void> {
+    await load.run(warmMs, run === 0 ? warmOperations : 0);
     const before = cpuUs(agent.pid);
     const { calls, elapsedMs, latenciesMs } = await load.run(windowMs);
     const spentUs = cpuUs(agent.pid) - before;
@@ -81,7 +81,7 @@ async function measureCalls(bench: Bench, operation: string, bar: Bar | undefine
     if (members > 1) await delay(bench.scale.drainMs);
     await interleave(bench, bench.scale.runs, async ({ side }, run) => {
       bench.progress(`rpc: ${operation}, ${side}, run ${run + 1}`);
-      await rows.measure(side, servers.get(side) as Server, bench.scale);
+      await rows.measure(side, servers.get(side) as Server, bench.scale, run);
     });
     for (const [side, server] of servers) after(server, side);
   } finally {

@@ -9,7 +9,7 @@ import { nextLoopbackIp } from "../support/loopback.ts";
 
 const TINY: Scale = {
   runs: 1, warmMs: 10, warmOperations: 0, windowMs: 60, memberCounts: [1, 12], connections: 3, drainMs: 50,
-  wrappings: ["both"], freshPackets: 20, freshWarmPackets: 5, openMs: 60, openTrials: 1,
+  wrappings: ["both"], streamWrappings: ["both"], freshPackets: 20, freshWarmPackets: 5, openMs: 60, openTrials: 1,
   profile: "local", nodes: 3, clusterRuns: 1, joinDeadlineMs: 10_000, idleMs: 50, events: 1, eventGapMs: 50, eventRate: 20, eventLoadMs: 200, kills: 1, starts: 1,
 };
 /** Figures that may be 0: a clock tick of 10 ms is longer than some of these runs, and the only rate tried may be too high for a busy machine. */
