@@ -21,7 +21,7 @@ const COUNTERS: readonly string[] = [
   "memberlist.udp.received", "memberlist.udp.sent", "memberlist.udp.send_error", "memberlist.udp.receive_dropped", "memberlist.udp.refused_address",
   "serf.events", "serf.events.refused", "serf.queries", "serf.queries.refused", "serf.coordinate.rejected", "serf.keyring.refused",
   "serf.member.join", "serf.member.left", "serf.member.failed", "serf.member.flap", "serf.member.update", "serf.member.reap",
-  "muster.lane.batches_lost", "muster.lane.open_batches", "muster.lane.pack_batches", "muster.lane.packets_inline", "muster.lane.packets_offloaded",
+  "muster.lane.batches_lost", "muster.lane.deaths", "muster.lane.open_batches", "muster.lane.pack_batches", "muster.lane.packets_inline", "muster.lane.packets_offloaded",
   "muster.lane.repeats", "muster.lane.repeats_on_main", "muster.lane.restarts",
   "serf.msg.malformed", "serf.queue.pruned", "serf.queue.overflow", "serf.snapshot.error",
 ];

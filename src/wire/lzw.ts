@@ -43,9 +43,9 @@ function reserve(needed: number): void {
   if (output.length < needed) output = new Uint8Array(needed);
 }
 
-/** A copy of the first `length` bytes of the scratch output. */
+/** The first `length` bytes of the scratch output: a copy, or the scratch itself when it would be dropped anyway and is mostly filled. */
 function takeOutput(length: number): Uint8Array {
-  const taken = output.slice(0, length);
+  const taken = output.length > KEEP_BYTES && 2 * length > output.length ? output.subarray(0, length) : output.slice(0, length);
   if (output.length > KEEP_BYTES) output = new Uint8Array(KEEP_BYTES_MIN);
   return taken;
 }
@@ -196,7 +196,10 @@ export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Re
     const length = code < CLEAR ? 1 : (entryLength[code] as number);
     if (at + length > plainBytesMax) return drop(LZW_TOO_LARGE);
     if (at + length > target.length) {
-      output = new Uint8Array(Math.min(Math.max(2 * target.length, at + length), plainBytesMax));
+      // More than fourfold: measured before memory is taken, so that a bomb costs none and a real message only its own.
+      const whole = at + length + measureRest(compressed, { next, bits, bitCount, width, overflow, hi, length }, plainBytesMax - at - length);
+      if (whole > plainBytesMax) return drop(LZW_TOO_LARGE);
+      output = new Uint8Array(whole);
       output.set(target.subarray(0, at));
       target = output;
     }
@@ -220,6 +223,61 @@ export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Re
       hi -= 1; // The table is full and stays as it is until a clear.
       lastLength = 0;
     }
+  }
+}
+
+/** Where the decoder stands after a code has been taken and before its string is written. */
+interface Place {
+  readonly next: number;
+  readonly bits: number;
+  readonly bitCount: number;
+  readonly width: number;
+  readonly overflow: number;
+  readonly hi: number;
+  /** Of the code's string. */
+  readonly length: number;
+}
+
+const measuredLength = new Int32Array(CODE_MAX + 1);
+
+/** How many bytes the codes from `place` on yield: up to the end, a mistake, or just beyond `bytesMax`. The decoder without its output. */
+function measureRest(compressed: Uint8Array, place: Place, bytesMax: number): number {
+  let { next, bits, bitCount, width, overflow, hi } = place;
+  let lastLength = place.length;
+  let sum = 0;
+  measuredLength.set(entryLength);
+  for (;;) {
+    hi += 1;
+    if (hi >= overflow) {
+      if (width < WIDTH_MAX) {
+        width += 1;
+        overflow <<= 1;
+      } else {
+        hi -= 1;
+        lastLength = 0;
+      }
+    }
+    let code = CLEAR;
+    do {
+      for (; bitCount < width; bitCount += 8) {
+        if (next >= compressed.length) return sum;
+        bits |= (compressed[next++] as number) << bitCount;
+      }
+      code = bits & ((1 << width) - 1);
+      bits >>>= width;
+      bitCount -= width;
+      if (code === CLEAR) {
+        width = WIDTH_MIN;
+        overflow = 512;
+        hi = EOF;
+        lastLength = 0;
+      }
+    } while (code === CLEAR);
+    if (code === EOF || code > hi) return sum;
+    if (lastLength > 0) measuredLength[hi] = lastLength + 1;
+    lastLength = code < CLEAR ? 1 : (measuredLength[code] as number);
+    sum += lastLength;
+    if (sum > bytesMax) return sum;
   }
 }
 

@@ -19,6 +19,8 @@ export interface AgentSpec {
   /** Default: a fresh loopback address. */
   readonly ip?: string;
   readonly args?: readonly string[];
+  /** Most file descriptors that it may open; default: as many as we may. */
+  readonly descriptorsMax?: number;
   /** Options of node itself, for ours. */
   readonly nodeArgs?: readonly string[];
 }
@@ -33,9 +35,10 @@ export interface CliMember {
   readonly protocol: { readonly max: number; readonly min: number; readonly version: number };
 }
 
-function commandOf({ program, nodeArgs = [] }: AgentSpec): readonly string[] {
+function commandOf({ program, nodeArgs = [], descriptorsMax }: AgentSpec): readonly string[] {
   const [executable = "", ...rest] = COMMANDS[program];
-  return [executable, ...nodeArgs, ...rest];
+  const command = [executable, ...nodeArgs, ...rest];
+  return descriptorsMax === undefined ? command : ["/bin/sh", "-c", `ulimit -n ${descriptorsMax}; exec "$@"`, "sh", ...command];
 }
 
 /** A running agent of either program on its own loopback address, with the usual ports. */

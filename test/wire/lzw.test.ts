@@ -91,8 +91,28 @@ test("a bomb costs no more memory than the bound", () => {
   assert.ok(bomb.length < 40_000, `${bomb.length} bytes`);
   const before = process.memoryUsage().arrayBuffers;
   for (let i = 0; i < 20; i += 1) assert.deepEqual(decompressLzw(bomb, 1 << 20), { ok: false, error: LZW_TOO_LARGE });
-  // Each refused attempt may leave up to twice the bound to the collector.
-  assert.ok(process.memoryUsage().arrayBuffers - before < 60 << 20);
+  // Nothing is kept of what is refused: 20 times the first, fourfold room.
+  assert.ok(process.memoryUsage().arrayBuffers - before < 8 << 20);
+});
+
+test("a message that grows a lot takes exactly the room it needs, with clears and full tables on its way", () => {
+  const random = new SeededRandom(5);
+  for (let round = 0; round < 10; round += 1) {
+    // Long runs between noise: more than fourfold, with several dictionaries.
+    const parts: number[] = [];
+    while (parts.length < 50_000) {
+      if (random.below(10) === 0) for (let i = random.below(2000); i > 0; i -= 1) parts.push(random.below(256));
+      else parts.push(...new Array<number>(random.below(4000)).fill(random.below(256)));
+    }
+    const plain = Uint8Array.from(parts);
+    const compressed = compressLzw(plain);
+    const back = decompressLzw(compressed, plain.length);
+    assert.ok(back.ok && Buffer.compare(back.value, plain) === 0, `round ${round}`);
+    assert.deepEqual(decompressLzw(compressed, plain.length - 1), { ok: false, error: LZW_TOO_LARGE });
+  }
+  const bomb = decompressLzw(lzwBomb(1_000_000), 10_000_000);
+  assert.ok(bomb.ok && bomb.value.length >= 1_000_000 && bomb.value.every((byte) => byte === 0));
+  assert.equal(bomb.value.buffer.byteLength, bomb.value.length);
 });
 
 test("cut short anywhere, the end is missed", () => {

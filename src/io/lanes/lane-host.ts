@@ -287,7 +287,8 @@ export class Lane {
 
   #ended(reason: string): void {
     if (this.#stopped) return;
-    const { id, log } = this.#options;
+    const { id, log, metrics } = this.#options;
+    metrics.count("muster.lane.deaths", 1);
     if (performance.now() - this.#startedAtMs > HEALTHY_AFTER_MS) this.#restartMs = RESTART_MS_FIRST;
     log.write("err", `agent: packet lane ${id} died (${reason}); its packets are lost, packets go inline, next start in ${this.#restartMs} ms`);
     this.#restarts += 1;
