@@ -1,7 +1,8 @@
 /**
  * Expressions that come from outside (query filters, member filters), with Go's RE2 rules: linear time, no back-references, no look-around.
  */
-import { RE2JS } from "re2js";
+import { createRequire } from "node:module";
+import type * as Re2 from "re2js";
 import type { Matcher } from "../serf/types.ts";
 
 /** Compiled expressions kept; the same few arrive with every query of a monitoring tool. */
@@ -36,11 +37,29 @@ export class Re2Matcher implements Matcher {
   }
 }
 
+/** Why an expression was refused, in the words of Go's regexp package. */
+export function syntaxError(expr: string): string {
+  try {
+    if (expr.length <= EXPRESSION_LENGTH_MAX) re2().RE2JS.compile(expr);
+  } catch (error) {
+    if (error instanceof Error) return error.message;
+  }
+  return "error parsing regexp: expression too long";
+}
+
 function compileRe2(expr: string): Test | null {
   try {
-    const program = RE2JS.compile(expr);
+    const program = re2().RE2JS.compile(expr);
     return (text) => program.test(text);
   } catch {
     return null; // The library reports bad syntax by throwing; nesting beyond 1,000 levels is such an error too.
   }
+}
+
+let loaded: typeof Re2 | null = null;
+
+/** The library is a quarter of a megabyte of code, and most agents never meet an expression: it is read with the first one. */
+function re2(): typeof Re2 {
+  loaded ??= createRequire(import.meta.url)("re2js") as typeof Re2;
+  return loaded;
 }

@@ -61,7 +61,8 @@ function checkName(host: string): string {
 }
 
 function isDomainName(host: string): boolean {
-  return host.length <= 254 && /^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$/.test(host);
+  // All digits and dots would be an address: no name.
+  return host.length <= 254 && /[A-Za-z_-]/.test(host) && /^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$/.test(host);
 }
 
 function reasonOf(error: unknown): string {

@@ -1,6 +1,5 @@
 /** The agent's RPC port: drives one `IpcSession` per connection with a socket, the agent, and the log. */
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { RE2JS } from "re2js";
 import { IpcSession } from "../api/ipc-session.ts";
 import { MembersAnswer } from "../api/ipc-members.ts";
 import type { IpcAnswer, IpcCall, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "../api/ipc-types.ts";
@@ -9,7 +8,7 @@ import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { monotonicMs } from "./clock.ts";
 import { listenErrorText } from "./go-errors.ts";
 import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
-import { Re2Matcher } from "./matcher.ts";
+import { Re2Matcher, syntaxError } from "./matcher.ts";
 import type { MetricSink, SerfAgentApi, Unsubscribe } from "./serf-agent-api.ts";
 
 /**
@@ -108,16 +107,6 @@ function viewOf({ agent, stats }: RpcServerOptions): IpcView {
     coordinate: (node) => agent.coordinate(node),
     compile: (expr) => matcher.compile(expr) ?? { error: syntaxError(expr) },
   };
-}
-
-/** Why an expression was refused, in the words of Go's regexp package. */
-function syntaxError(expr: string): string {
-  try {
-    RE2JS.compile(expr);
-  } catch (error) {
-    if (error instanceof Error) return error.message;
-  }
-  return "error parsing regexp: expression too long";
 }
 
 /** What all connections of a server share. */

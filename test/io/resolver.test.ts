@@ -32,6 +32,7 @@ const failures: readonly (readonly [address: string, error: RegExp])[] = [
   ["[a]b:1", /^Failed to resolve \[a\]b:1: address \[a\]b:1: missing port in address$/],
   ["/x", /^Failed to resolve \/x: empty node name provided$/],
   ["a:b:c", /^Failed to resolve a:b:c: lookup a:b:c: no such host$/],
+  ["1.2.3.4.5", /^Failed to resolve 1.2.3.4.5: lookup 1.2.3.4.5: no such host$/],
   ["a/b/c", /^Failed to resolve a\/b\/c: lookup b\/c: no such host$/],
   ["", /^Failed to resolve : lookup : no such host$/],
   ["nosuch.invalid", /^Failed to resolve nosuch.invalid: lookup nosuch.invalid( on [0-9a-f.:[\]]+)?: no such host$/],

@@ -231,10 +231,10 @@ export class Lane {
     if (this.#port === null) return Promise.resolve();
     this.#version += 1;
     const version = this.#version;
-    return new Promise((resolve) => {
-      this.#barriers.set(version, resolve);
-      this.#tell({ kind: "setup", version, setup });
-    });
+    const answered = new Promise<void>((resolve) => this.#barriers.set(version, resolve));
+    this.#tell({ kind: "setup", version, setup });
+    // One that still loads has no batch, and its port delivers this before the first: an agent is ready without waiting for its threads.
+    return this.#ready ? answered : Promise.resolve();
   }
 
   stats(): LaneStats {

@@ -44,6 +44,7 @@ async function rig(lanes: number, keys: readonly Uint8Array[] = [KEY]): Promise<
   };
   const inline = new InlineLane({ sealer: new NodeSealer(keys), format: FORMAT, pool: 0, hashKey, overflow });
   const lane = await WorkerLane.start({ host, pool: 0, format: FORMAT, keys, inline, overflow, count: (name, delta) => metrics.count(name, delta) });
+  while (!host.stats().every(({ up }) => up)) await once(setTick(), "tick");
   return Object.assign(made, { host, lane, metrics, log });
 }
 
