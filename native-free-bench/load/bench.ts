@@ -42,15 +42,15 @@ export interface Scale {
 }
 
 export const FULL: Scale = {
-  runs: 5, warmMs: 500, warmOperations: 20_000, windowMs: 1500, memberCounts: [1, 50, 500], connections: 16, drainMs: 5000,
+  runs: 5, warmMs: 1000, warmOperations: 20_000, windowMs: 1500, memberCounts: [1, 50, 500], connections: 16, drainMs: 5000,
   wrappings: WRAPPINGS, streamWrappings: ["plain", "both"], freshPackets: 3000, freshWarmPackets: 600, openMs: 1500, openTrials: 9,
   profile: "lan", nodes: 10, clusterRuns: 3, joinDeadlineMs: 60_000, idleMs: 8000, events: 10, eventGapMs: 900, eventRate: 50, eventLoadMs: 8000, kills: 3, starts: 10,
 };
 
 export const QUICK: Scale = {
-  runs: 2, warmMs: 250, warmOperations: 6000, windowMs: 500, memberCounts: [1, 50, 500], connections: 16, drainMs: 2500,
-  wrappings: WRAPPINGS, streamWrappings: ["both"], freshPackets: 1200, freshWarmPackets: 400, openMs: 600, openTrials: 5,
-  profile: "lan", nodes: 5, clusterRuns: 1, joinDeadlineMs: 20_000, idleMs: 2000, events: 3, eventGapMs: 600, eventRate: 50, eventLoadMs: 2000, kills: 1, starts: 3,
+  runs: 2, warmMs: 250, warmOperations: 6000, windowMs: 500, memberCounts: [1, 50, 500], connections: 16, drainMs: 2000,
+  wrappings: ["plain", "both"], streamWrappings: ["both"], freshPackets: 1200, freshWarmPackets: 400, openMs: 600, openTrials: 4,
+  profile: "lan", nodes: 5, clusterRuns: 1, joinDeadlineMs: 20_000, idleMs: 1500, events: 2, eventGapMs: 600, eventRate: 50, eventLoadMs: 2000, kills: 1, starts: 2,
 };
 
 export interface Bench {
@@ -73,7 +73,7 @@ export interface Driver {
 }
 
 /** Warm-up goes on, until enough was done, at most so many times as long. */
-export const WARM_TIMES_MAX = 10;
+export const WARM_TIMES_MAX = 5;
 
 /** Measures each target once, then each a second time, and so on (A B A B …): what drifts on the machine meets both. */
 export async function interleave(bench: Bench, runs: number, measure: (target: Target, run: number) => Promise<void>): Promise<void> {
