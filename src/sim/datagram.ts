@@ -15,6 +15,9 @@ export class Datagram {
   readonly packets: readonly Uint8Array[] | null;
   /** Bytes of the uncompressed, unsealed datagram: the same in every codec mode, so that the mode never changes a run. */
   readonly size: number;
+  /** Numbers of the messages for the repeat filter, and the epoch they belong to; null without the filter. */
+  numbers: Int32Array | null = null;
+  epoch = 0;
   #hashA = 0;
   #hashB = 0;
   #hashed = false;

@@ -103,6 +103,7 @@ export function fakeCluster(nodes: number, intervalMs: number, change: Partial<S
     nodes,
     network: { delayUsMin: 1_000, delayUsMax: 1_000, tailPpm: 0, tailUs: 0, lossPpm: 0, duplicatePpm: 0, bandwidthBytesPerSecond: 0, zones: 1, zoneDelayUs: 0 },
     factory: (spec) => (machines[spec.index] = new FakeMachine(spec, nodes, intervalMs)),
+    filterRepeats: false,
     codec: null,
     codecMode: "off",
     acceptTimeoutMs: 10_000,

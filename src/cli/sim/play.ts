@@ -16,6 +16,8 @@ export interface PlayOptions {
   readonly codec: CodecMode;
   /** The original's constants, without our floors and repairs; what a scenario expects of ours is then not asked. */
   readonly original: boolean;
+  /** As packet lanes do; never changes what happens. Default: unless everything goes through the codec. */
+  readonly filterRepeats?: boolean;
   /** Changes to the scenario's profile. */
   readonly tuning?: Partial<SwimProfile>;
   readonly trace?: ((line: string) => void) | null;
@@ -39,7 +41,7 @@ function withoutBars(script: Scenario): Scenario {
   return { ...script, expect };
 }
 
-export function prepare(scenario: Scenario, { seed, codec, original, tuning = {}, trace = null, progress = null }: PlayOptions): ScenarioRun {
+export function prepare(scenario: Scenario, { seed, codec, original, filterRepeats = codec !== "full", tuning = {}, trace = null, progress = null }: PlayOptions): ScenarioRun {
   const script = original ? withoutBars(scenario) : scenario;
   const base = { ...PROFILES[script.profile], ...tuning };
   const profile = original ? originalProfile(base) : base;
@@ -49,6 +51,7 @@ export function prepare(scenario: Scenario, { seed, codec, original, tuning = {}
     factory: clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides: {} }),
     codec: wireCodec(sealer, true),
     codecMode: codec,
+    filterRepeats,
     acceptTimeoutMs: profile.tcpTimeoutMs,
     readSnapshot: (text) => replaySnapshot(encodeUtf8(text), false),
     eventBufferSize: EVENT_BUFFER_SIZE,
