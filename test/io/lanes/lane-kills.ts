@@ -89,14 +89,14 @@ async function watchMembers(client: SerfClient, label: string, into: string[]): 
 
 async function play(target: SerfAgent, { kills, intervalMs, forMs }: { readonly kills: number; readonly intervalMs: number; readonly forMs: number }): Promise<number> {
   const endMs = performance.now() + forMs;
-  while (deaths(target) < kills && performance.now() < endMs) {
+  while ((await deaths(target)) < kills && performance.now() < endMs) {
     target.child.kill("SIGUSR2");
     await delay(intervalMs);
   }
   return deaths(target);
 }
 
-const deaths = (target: SerfAgent): number => target.child.output.match(/packet lane 0 died/g)?.length ?? 0;
+const deaths = async (target: SerfAgent): Promise<number> => (await laneMetrics(target)).get("deaths") ?? 0;
 
 function startLoad(ip: string): { sent(): number; stop(): Promise<void> } {
   const socket = createSocket("udp4");
