@@ -3,7 +3,18 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { AGENT_FLAGS } from "../src/cli/serf/agent-flags.ts";
 import { CONFIG_KEYS } from "../src/cli/serf/config/schema.ts";
+import { readScenario } from "../src/sim/scenario-file.ts";
+import { SCENARIOS } from "../src/sim/scenarios.ts";
 import { projectPath } from "./support/project-root.ts";
+
+test("the README's scenario file is accepted, and its list of scenarios is complete", () => {
+  const text = readFileSync(projectPath("README.md"), "utf8");
+  const json = /```json\n(\{\n {2}"name": "one rack[^]*?\n\})\n```/.exec(text)?.[1] ?? "";
+  const read = readScenario("README.md", json);
+  assert.ok(read.ok, read.ok ? "" : read.error);
+  const listed = /^Built in: (.*)\.$/m.exec(text)?.[1];
+  assert.equal(listed, [...SCENARIOS.keys()].map((name) => `\`${name}\``).join(", "));
+});
 
 test("the README's configuration table has every key and every flag, and marks what a reload applies", () => {
   const rows = readFileSync(projectPath("README.md"), "utf8").split("\n").filter((line) => line.startsWith("| `"));

@@ -218,6 +218,6 @@ export class SafetyChecker implements SimObserver {
 function isShownAlive(host: Host, name: string): boolean {
   const table = host.machine?.view.gauges.table;
   if (table === undefined) return false;
-  for (let row = 0; row < table.size; row += 1) if (table.nameAt(row) === name) return table.stateAt(row) === "alive" || table.stateAt(row) === "suspect";
-  return false;
+  const state = table.stateOf(name);
+  return state === "alive" || state === "suspect";
 }

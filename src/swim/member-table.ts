@@ -177,6 +177,11 @@ export class MemberTable implements MemberTableView {
     return STATE_NAMES[this.state(this.slotAt(row))] ?? "dead";
   }
 
+  stateOf(name: string): SwimState | null {
+    const slot = this.slotOf(name);
+    return slot < 0 ? null : (STATE_NAMES[this.state(slot)] ?? "dead");
+  }
+
   /** Bytes of the typed arrays; for measuring. */
   get bytes(): number {
     return this.#incarnations.byteLength + this.#states.byteLength + this.#changes.byteLength + this.#variants.byteLength + this.#order.byteLength;

@@ -156,4 +156,6 @@ export interface MemberTableView {
   nameAt(row: number): string;
   incarnationAt(row: number): number;
   stateAt(row: number): SwimState;
+  /** Null for a member that the table does not have. */
+  stateOf(name: string): SwimState | null;
 }

@@ -42,6 +42,9 @@ export class FakeView implements PoolView, Readings, MemberTableView {
   incarnationAt(row: number): number {
     return (this.rows[row] as FakeMember).incarnation;
   }
+  stateOf(name: string): SwimState | null {
+    return this.rows.find((row) => row.name === name)?.state ?? null;
+  }
   stateAt(row: number): SwimState {
     return (this.rows[row] as FakeMember).state;
   }
