@@ -10,6 +10,7 @@ import { listenErrorText } from "./go-errors.ts";
 import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
 import { Re2Matcher, syntaxError } from "./matcher.ts";
 import type { MetricSink, SerfAgentApi, Unsubscribe } from "./serf-agent-api.ts";
+import { TurnBudget } from "./turn-budget.ts";
 
 /**
  * Connections at once. Beyond it the oldest one that has not shaken hands (and authenticated) makes room; with none of those the new one is
@@ -47,7 +48,7 @@ export interface RpcServer {
 /** Rejects with Go's text (`listen tcp 127.0.0.1:7373: bind: address already in use`) when the port cannot be had. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const connections = new Set<Connection>();
-  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options) };
+  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs) };
   const server = createServer({ highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
     if (connections.size >= RPC_CONNECTIONS_MAX && !evictStranger(connections, options)) {
       options.metrics?.count("agent.ipc.refused", 1);
@@ -114,12 +115,16 @@ interface Shared {
   readonly options: RpcServerOptions;
   readonly members: MembersAnswer;
   readonly view: IpcView;
+  readonly budget: TurnBudget;
 }
 
 class Connection {
   readonly #socket: Socket;
   readonly #options: RpcServerOptions;
   readonly #session: IpcSession;
+  readonly #budget: TurnBudget;
+  /** Inputs that wait for a turn with budget left, in their order. */
+  readonly #deferred: IpcInput[] = [];
   readonly #onClosed: () => void;
   readonly #queries = new Map<number, Unsubscribe>();
   #events: Unsubscribe | null = null;
@@ -130,9 +135,10 @@ class Connection {
   #flushing = false; // A flush is due at the end of this turn.
   #closed = false;
 
-  constructor(socket: Socket, { options, members, view }: Shared, onClosed: () => void) {
+  constructor(socket: Socket, { options, members, view, budget }: Shared, onClosed: () => void) {
     this.#socket = socket;
     this.#options = options;
+    this.#budget = budget;
     this.#onClosed = onClosed;
     this.#session = new IpcSession({ authKey: options.authKey }, view, members);
     socket.on("data", (bytes) => this.#step({ kind: "data", bytes }));
@@ -153,12 +159,38 @@ class Connection {
 
   /** Sends what waits for the end of this turn, then closes. */
   close(): void {
-    if (this.#flushing) this.#step({ kind: "flush" });
+    if (this.#flushing || this.#deferred.length > 0) this.#flush();
     this.#socket.end(() => this.#socket.destroy());
     setTimeout(() => this.#socket.destroy(), CLOSE_GRACE_MS).unref();
   }
 
+  /** Now, or once the turns have budget again. Steps inside steps belong to the outer one. */
   #step(input: IpcInput): void {
+    if (this.#closed) return;
+    if (this.#depth > 0) return this.#stepNow(input);
+    // Records are not made to wait: their queues are short and what overflows is lost. What came before them goes first.
+    if (input.kind === "flush") return this.#budget.run(() => this.#flush());
+    if (this.#deferred.length === 0 && !this.#budget.spent) return this.#budget.run(() => this.#stepNow(input));
+    this.#deferred.push(input);
+    this.#socket.pause();
+    if (this.#deferred.length === 1) this.#budget.defer(() => this.#stepDeferred());
+  }
+
+  #stepDeferred(): void {
+    const input = this.#deferred.shift();
+    if (input === undefined || this.#closed) return;
+    this.#stepNow(input);
+    if (this.#deferred.length === 0) return;
+    this.#socket.pause();
+    this.#budget.defer(() => this.#stepDeferred());
+  }
+
+  #flush(): void {
+    for (let input = this.#deferred.shift(); input !== undefined; input = this.#deferred.shift()) this.#stepNow(input);
+    this.#stepNow({ kind: "flush" });
+  }
+
+  #stepNow(input: IpcInput): void {
     if (this.#closed) return;
     const effects: IpcEffect[] = [];
     this.#depth += 1;
