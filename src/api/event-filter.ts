@@ -1,29 +1,42 @@
-/** Filters of event streams: "member-join,user:deploy,query:ask", "*" (reference: serf-protocol §10.3). */
+/**
+ * Filters of events: the `Type` of an RPC event stream and the `[filter=]command` of an event handler are lists of the same ones,
+ * "member-join,user:deploy,query:ask", "*" (reference: serf-protocol §10.3).
+ */
 
-const MEMBER_EVENTS: readonly string[] = ["member-join", "member-leave", "member-failed", "member-update", "member-reap"];
-
-/** `name` "" means any name; it counts for user events and queries only. */
+/** One entry of a filter list. */
 export interface EventFilter {
+  /** "member-join" … "member-reap", "user", "query", "*"; anything else is not valid. */
   readonly event: string;
+  /** Exact name of the user event or query; "" for any. */
   readonly name: string;
 }
 
-/** The parts of a comma list; "" means everything. null when one part is no known event. */
-export function parseEventFilters(text: string): readonly EventFilter[] | null {
-  const filters = (text === "" ? "*" : text).split(",").map(parseOne);
-  return filters.every(isKnown) ? filters : null;
+const EVENTS: ReadonlySet<string> = new Set([
+  "member-join",
+  "member-leave",
+  "member-failed",
+  "member-update",
+  "member-reap",
+  "user",
+  "query",
+  "*",
+]);
+
+/** A comma list without spaces; the empty list is `*`. Entries may be invalid: see `isValidFilter`. */
+export function parseEventFilters(list: string): EventFilter[] {
+  return (list === "" ? "*" : list).split(",").map(parseFilter);
 }
 
-function parseOne(text: string): EventFilter {
+function parseFilter(text: string): EventFilter {
   for (const event of ["user", "query"]) if (text.startsWith(`${event}:`)) return { event, name: text.slice(event.length + 1) };
   return { event: text, name: "" };
 }
 
-function isKnown({ event }: EventFilter): boolean {
-  return event === "*" || event === "user" || event === "query" || MEMBER_EVENTS.includes(event);
+export function isValidFilter(filter: EventFilter): boolean {
+  return EVENTS.has(filter.event);
 }
 
 /** Does an event pass? `event` is "user", "query" or a member event; `name` that of the user event or query, else "". */
-export function passesFilters(filters: readonly EventFilter[], event: string, name: string): boolean {
-  return filters.some((filter) => filter.event === "*" || (filter.event === event && (filter.name === "" || filter.name === name)));
+export function passesFilter(filter: EventFilter, event: string, name: string): boolean {
+  return filter.event === "*" || (filter.event === event && (filter.name === "" || filter.name === name));
 }

@@ -5,7 +5,7 @@
  */
 import { EMPTY_BYTES, equalBytesConstantTime } from "../base/bytes.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
-import { parseEventFilters } from "./event-filter.ts";
+import { isValidFilter, parseEventFilters } from "./event-filter.ts";
 import type { MembersAnswer } from "./ipc-members.ts";
 import { IpcStreams, QUERIES_MAX, STREAMS_MAX } from "./ipc-streams.ts";
 import type { IpcAnswer, IpcCall, IpcConfig, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "./ipc-types.ts";
@@ -236,7 +236,7 @@ export class IpcSession {
     const { seq } = this.#header;
     const filters = parseEventFilters(type);
     if (this.#streams.hasStream(seq)) return this.#respond(IpcError.streamExists, null, out);
-    if (filters === null) return this.#respond(IpcError.invalidFilter, null, out);
+    if (!filters.every(isValidFilter)) return this.#respond(IpcError.invalidFilter, null, out);
     if (this.#streams.streamCount >= STREAMS_MAX) return this.#respond(`Too many streams: at most ${STREAMS_MAX} per connection`, null, out);
     this.#respond("", null, out);
     this.#streams.addStream(seq, filters, out);

@@ -3,7 +3,7 @@
  * queue of its own that fills only while the client does not read.
  */
 import { EMPTY_BYTES } from "../base/bytes.ts";
-import { passesFilters, type EventFilter } from "./event-filter.ts";
+import { passesFilter, type EventFilter } from "./event-filter.ts";
 import type { IpcEffect, IpcEvent, IpcRecordInput } from "./ipc-types.ts";
 import { RecordQueue } from "./record-queue.ts";
 import type { IpcSeq, QueryReplyRecord } from "../wire/ipc-messages.ts";
@@ -151,7 +151,7 @@ export class IpcStreams {
     const word = event.kind === "members" ? event.type : event.kind;
     const name = event.kind === "members" ? "" : event.name;
     for (const stream of this.#streams.values()) {
-      if (!passesFilters(stream.filters, word, name)) continue;
+      if (!stream.filters.some((filter) => passesFilter(filter, word, name))) continue;
       if (event.kind === "query") stream.queue.push(event, event.payload?.length ?? 0);
       else {
         const body = eventBody(event);

@@ -5,7 +5,8 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Member, SerfEvent } from "../serf/types.ts";
-import { describeScript, eventText, isValidFilter, matchesEvent, parseEventScripts, type EventScript } from "./event-handlers-filter.ts";
+import { isValidFilter } from "../api/event-filter.ts";
+import { describeScript, eventText, matchesEvent, parseEventScripts, type EventScript } from "./event-handlers-filter.ts";
 import { handlerEnvironment, handlerStdin } from "./event-handlers-input.ts";
 import type { LogSink, MetricSink } from "./serf-agent-api.ts";
 import { OUTPUT_BYTES_MAX } from "./spawner-messages.ts";

@@ -1,149 +1,264 @@
-/** Go's wording of the syntax errors of JSON, found by a small scanner over text that JSON.parse refused. */
+/**
+ * JSON as Go's encoding/json reads it, with its error texts: existing tools and recordings know them, and no JavaScript parser tells a cut file
+ * from a wrong character. Differences that users meet: a configuration file may have anything after its first value, strings that are not UTF-8
+ * get U+FFFD, and of a repeated key the last wins.
+ */
+import { fail, ok, type Result } from "../base/result.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
 
-/** The message encoding/json gives for malformed `text`. */
-export function goJsonError(text: string): string {
-  const scanner = new Scanner(text);
-  scanner.value();
-  if (scanner.error === "") scanner.end();
-  return scanner.error === "" ? "unexpected end of JSON input" : scanner.error;
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | ReadonlyMap<string, JsonValue>;
+
+/** Nesting that Go accepts is 10,000 deep; no configuration needs more than this, and it keeps us off the stack's end. */
+const DEPTH_MAX = 1000;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+class JsonError extends Error {}
+
+/** The first value of `bytes`, as Go's `json.Decoder` reads one; what follows is not looked at. Errors: "EOF", "unexpected EOF", "invalid character …". */
+export function decodeJson(bytes: Uint8Array): Result<JsonValue> {
+  return read(bytes, "decode");
 }
 
-/** Deepest nesting that Go accepts. */
-const DEPTH_MAX = 10_000;
+/** The only value of `bytes`, as Go's `json.Unmarshal` reads it: a cut text is "unexpected end of JSON input", more than one value is refused. */
+export function unmarshalJson(bytes: Uint8Array): Result<JsonValue> {
+  return read(bytes, "unmarshal");
+}
 
-class Scanner {
-  error = "";
-  readonly #text: string;
+/** The message for a text that is no JSON value. */
+export function goJsonError(text: string): string {
+  const read = unmarshalJson(encodeUtf8(text));
+  return read.ok ? "unexpected end of JSON input" : read.error;
+}
+
+function read(bytes: Uint8Array, mode: "decode" | "unmarshal"): Result<JsonValue> {
+  const reader = new Reader(bytes);
+  try {
+    const value = reader.value(0);
+    if (mode === "unmarshal") reader.end();
+    return ok(value);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    if (error.message !== "") return fail(error.message);
+    if (mode === "unmarshal") return fail("unexpected end of JSON input");
+    return fail(reader.empty ? "EOF" : "unexpected EOF");
+  }
+}
+
+/** A recursive reader; errors leave it as `JsonError`, with an empty message at the end of the input. */
+class Reader {
+  readonly #bytes: Uint8Array;
   #at = 0;
-  #depth = 0;
 
-  constructor(text: string) {
-    this.#text = text;
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
   }
 
-  /** Reads one value; `error` is set when it cannot be one. */
-  value(): void {
-    this.#space();
-    const char = this.#peek();
-    if (char === "{") this.#nested("}", true);
-    else if (char === "[") this.#nested("]", false);
-    else if (char === '"') this.#string();
-    else if (char === "t") this.#literal("true");
-    else if (char === "f") this.#literal("false");
-    else if (char === "n") this.#literal("null");
-    else if (char === "-" || (char !== undefined && /[0-9]/.test(char))) this.#number();
-    else this.#fail("looking for beginning of value");
+  /** Nothing but white space. */
+  get empty(): boolean {
+    return this.#bytes.every(isSpace);
+  }
+
+  value(depth: number): JsonValue {
+    if (depth > DEPTH_MAX) throw new JsonError("exceeded max depth");
+    const first = this.#token();
+    if (first === QUOTE) return this.#string();
+    if (first === 0x7b) return this.#object(depth);
+    if (first === 0x5b) return this.#array(depth);
+    if (first === 0x2d || isDigit(first)) return this.#number();
+    if (first === 0x74) return this.#literal("true", true);
+    if (first === 0x66) return this.#literal("false", false);
+    if (first === 0x6e) return this.#literal("null", null);
+    throw this.#invalid("looking for beginning of value");
   }
 
   end(): void {
-    this.#space();
-    if (this.#peek() !== undefined) this.#fail("after top-level value");
+    while (this.#at < this.#bytes.length && isSpace(this.#bytes[this.#at] as number)) this.#at += 1;
+    if (this.#at < this.#bytes.length) throw this.#invalid("after top-level value");
   }
 
-  #nested(close: string, keyed: boolean): void {
-    this.#depth += 1;
-    if (this.#depth > DEPTH_MAX) {
-      this.error = "exceeded max depth";
-      return;
-    }
+  #object(depth: number): JsonValue {
+    const map = new Map<string, JsonValue>();
     this.#at += 1;
-    this.#space();
-    if (this.#peek() === close) {
+    if (this.#token() === 0x7d) {
       this.#at += 1;
-      this.#depth -= 1;
-      return;
+      return map;
     }
     for (;;) {
-      if (keyed) this.#key();
-      if (this.error !== "") return;
-      this.value();
-      if (this.error !== "") return;
-      this.#space();
-      const next = this.#peek();
-      if (next === ",") {
+      if (this.#token() !== QUOTE) throw this.#invalid("looking for beginning of object key string");
+      const key = this.#string();
+      if (this.#token() !== 0x3a) throw this.#invalid("after object key");
+      this.#at += 1;
+      map.set(key, this.value(depth + 1));
+      if (this.#separator(0x7d, "after object key:value pair")) return map;
+    }
+  }
+
+  #array(depth: number): JsonValue {
+    const list: JsonValue[] = [];
+    this.#at += 1;
+    if (this.#token() === 0x5d) {
+      this.#at += 1;
+      return list;
+    }
+    for (;;) {
+      list.push(this.value(depth + 1));
+      if (this.#separator(0x5d, "after array element")) return list;
+    }
+  }
+
+  /** Reads "," (false) or the closing byte (true). */
+  #separator(closing: number, context: string): boolean {
+    const byte = this.#token();
+    if (byte !== closing && byte !== 0x2c) throw this.#invalid(context);
+    this.#at += 1;
+    return byte === closing;
+  }
+
+  #literal(word: string, value: boolean | null): boolean | null {
+    for (let i = 0; i < word.length; i += 1) {
+      const expected = word[i] as string;
+      if (this.#byte() !== expected.charCodeAt(0)) throw this.#invalid(`in literal ${word} (expecting '${expected}')`);
+      this.#at += 1;
+    }
+    return value;
+  }
+
+  #number(): number {
+    const start = this.#at;
+    if (this.#byte() === 0x2d) this.#at += 1;
+    if (!isDigit(this.#byte())) throw this.#invalid("in numeric literal");
+    if (this.#byte() === 0x30) this.#at += 1;
+    else this.#digits();
+    if (this.#peek() === 0x2e) {
+      this.#at += 1;
+      if (!isDigit(this.#byte())) throw this.#invalid("after decimal point in numeric literal");
+      this.#digits();
+    }
+    const exponent = this.#peek();
+    if (exponent === 0x65 || exponent === 0x45) {
+      this.#at += 1;
+      const sign = this.#byte();
+      if (sign === 0x2b || sign === 0x2d) this.#at += 1;
+      if (!isDigit(this.#byte())) throw this.#invalid("in exponent of numeric literal");
+      this.#digits();
+    }
+    const text = latin1(this.#bytes.subarray(start, this.#at));
+    const value = Number(text);
+    if (!Number.isFinite(value)) throw new JsonError(`json: cannot unmarshal number ${text} into Go value of type float64`);
+    return value;
+  }
+
+  #digits(): void {
+    while (isDigit(this.#peek())) this.#at += 1;
+  }
+
+  #string(): string {
+    this.#at += 1;
+    let text = "";
+    let plain = this.#at;
+    for (;;) {
+      const byte = this.#byte();
+      if (byte < 0x20) throw this.#invalid("in string literal");
+      if (byte !== QUOTE && byte !== BACKSLASH) {
         this.#at += 1;
         continue;
       }
-      if (next !== close) return this.#fail(keyed ? "after object key:value pair" : "after array element");
+      text += utf8.decode(this.#bytes.subarray(plain, this.#at));
       this.#at += 1;
-      this.#depth -= 1;
-      return;
+      if (byte === QUOTE) return text.replace(/\p{Surrogate}/gu, "\ufffd"); // Halves of pairs only.
+      text += this.#escape();
+      plain = this.#at;
     }
   }
 
-  #key(): void {
-    this.#space();
-    if (this.#peek() !== '"') return this.#fail("looking for beginning of object key string");
-    this.#string();
-    if (this.error !== "") return;
-    this.#space();
-    if (this.#peek() !== ":") return this.#fail("after object key");
+  #escape(): string {
+    const byte = this.#byte();
+    const simple = ESCAPES.get(byte);
+    if (simple !== undefined) {
+      this.#at += 1;
+      return simple;
+    }
+    if (byte !== 0x75) throw this.#invalid("in string escape code");
     this.#at += 1;
-  }
-
-  #string(): void {
-    this.#at += 1;
-    for (;;) {
-      const char = this.#peek();
-      if (char === undefined || char < " ") return this.#fail("in string literal");
-      this.#at += 1;
-      if (char === '"') return;
-      if (char !== "\\") continue;
-      const escaped = this.#peek();
-      if (escaped === undefined || !'"\\/bfnrtu'.includes(escaped)) return this.#fail("in string escape code");
-      this.#at += 1;
-      for (let digit = 0; escaped === "u" && digit < 4; digit += 1) {
-        if (!/^[0-9a-fA-F]$/.test(this.#peek() ?? "")) return this.#fail("in \\u hexadecimal character escape");
-        this.#at += 1;
-      }
-    }
-  }
-
-  #literal(word: string): void {
-    for (let i = 0; i < word.length; i += 1) {
-      if (this.#peek() !== word[i]) return this.#fail(`in literal ${word} (expecting '${word[i] as string}')`);
+    let unit = 0;
+    for (let i = 0; i < 4; i += 1) {
+      const digit = Number.parseInt(String.fromCharCode(this.#byte()), 16);
+      if (Number.isNaN(digit)) throw this.#invalid("in \\u hexadecimal character escape");
+      unit = unit * 16 + digit;
       this.#at += 1;
     }
+    return String.fromCharCode(unit);
   }
 
-  #number(): void {
-    if (this.#peek() === "-") this.#at += 1;
-    if (this.#peek() === "0") this.#at += 1;
-    else if (!this.#digits()) return this.#fail("in numeric literal");
-    if (this.#peek() === ".") {
-      this.#at += 1;
-      if (!this.#digits()) return this.#fail("after decimal point in numeric literal");
-    }
-    if (this.#peek() === "e" || this.#peek() === "E") {
-      this.#at += 1;
-      if (this.#peek() === "+" || this.#peek() === "-") this.#at += 1;
-      if (!this.#digits()) return this.#fail("in exponent of numeric literal");
-    }
+  /** The next byte that is no white space; the end of the input is an error. */
+  #token(): number {
+    while (isSpace(this.#byte())) this.#at += 1;
+    return this.#byte();
   }
 
-  #digits(): boolean {
-    const start = this.#at;
-    while (/^[0-9]$/.test(this.#peek() ?? "")) this.#at += 1;
-    return this.#at > start;
+  #byte(): number {
+    const byte = this.#bytes[this.#at];
+    if (byte === undefined) throw new JsonError("");
+    return byte;
   }
 
-  #space(): void {
-    while (/^[ \t\r\n]$/.test(this.#peek() ?? "")) this.#at += 1;
+  /** Like `#byte`, with -1 at the end. */
+  #peek(): number {
+    return this.#bytes[this.#at] ?? -1;
   }
 
-  #peek(): string | undefined {
-    return this.#text[this.#at];
-  }
-
-  #fail(context: string): void {
-    const char = this.#peek();
-    this.error = char === undefined ? "unexpected end of JSON input" : `invalid character ${quoteChar(char)} ${context}`;
+  #invalid(context: string): JsonError {
+    return new JsonError(`invalid character ${quoteByte(this.#byte())} ${context}`);
   }
 }
 
-/** A character between single quotes, as Go's scanner shows it. */
-function quoteChar(char: string): string {
-  if (char === "'") return `'\\''`;
-  if (char === '"') return `'"'`;
-  return `'${JSON.stringify(char).slice(1, -1)}'`;
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+const ESCAPES: ReadonlyMap<number, string> = new Map([
+  [0x22, '"'],
+  [0x5c, "\\"],
+  [0x2f, "/"],
+  [0x62, "\b"],
+  [0x66, "\f"],
+  [0x6e, "\n"],
+  [0x72, "\r"],
+  [0x74, "\t"],
+]);
+
+const QUOTED: ReadonlyMap<number, string> = new Map([
+  [0x07, "\\a"],
+  [0x08, "\\b"],
+  [0x09, "\\t"],
+  [0x0a, "\\n"],
+  [0x0b, "\\v"],
+  [0x0c, "\\f"],
+  [0x0d, "\\r"],
+  [0x27, "\\'"],
+  [0x5c, "\\\\"],
+]);
+
+/** Go's `quoteChar`: one byte, read as Latin-1, between single quotes. */
+function quoteByte(byte: number): string {
+  const known = QUOTED.get(byte);
+  if (known !== undefined) return `'${known}'`;
+  if (byte < 0x20 || byte === 0x7f) return `'\\x${hex(byte, 2)}'`;
+  if ((byte >= 0x80 && byte <= 0xa0) || byte === 0xad) return `'\\u${hex(byte, 4)}'`;
+  return `'${String.fromCharCode(byte)}'`;
+}
+
+function hex(value: number, width: number): string {
+  return value.toString(16).padStart(width, "0");
+}
+
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
 }

@@ -3,6 +3,7 @@ import { getServers } from "node:dns";
 import { lookup } from "node:dns/promises";
 import { formatEndpoint, ipFromBytes, ipToBytes } from "../base/endpoint.ts";
 import { fail, ok, type Result } from "../base/result.ts";
+import { parseJoinAddress } from "../swim/address.ts";
 import type { JoinTarget } from "../swim/types.ts";
 import { errorCode, errnoText } from "./go-errors.ts";
 
@@ -33,20 +34,15 @@ export async function resolveJoinAddresses(addresses: readonly string[], default
 }
 
 async function resolveOne(address: string, defaultPort: number, lookupAll: LookupAll): Promise<Result<JoinTarget[]>> {
-  const slash = address.indexOf("/");
-  if (slash === 0) return fail("empty node name provided");
-  const name = slash > 0 ? address.slice(0, slash) : "";
-  const split = splitHostPort(ensurePort(address.slice(slash + 1), defaultPort));
-  if (!split.ok) return split;
-  const port = parsePort(split.value.port);
-  if (!port.ok) return port;
-  const host = split.value.host;
+  const parsed = parseJoinAddress(address, defaultPort);
+  if (!parsed.ok) return parsed;
+  const { name, host, port } = parsed.value;
   const bytes = ipToBytes(host);
-  if (bytes !== null) return ok([{ name, to: { ip: ipFromBytes(bytes), port: port.value } }]);
+  if (bytes !== null) return ok([{ name, to: { ip: ipFromBytes(bytes), port } }]);
   try {
     const ips = await lookupAll(checkName(host));
     if (ips.length === 0) return fail(lookupErrorText(host, "no such host"));
-    return ok([...new Set(ips)].slice(0, ADDRESSES_PER_NAME_MAX).map((ip) => ({ name, to: { ip, port: port.value } })));
+    return ok([...new Set(ips)].slice(0, ADDRESSES_PER_NAME_MAX).map((ip) => ({ name, to: { ip, port } })));
   } catch (error) {
     return fail(lookupErrorText(host, reasonOf(error)));
   }
@@ -76,46 +72,4 @@ function lookupErrorText(host: string, reason: string): string {
   const server = isDomainName(host) ? getServers()[0] : undefined;
   if (server === undefined) return `lookup ${host}: ${reason}`;
   return `lookup ${host} on ${ipToBytes(server) === null ? server : formatEndpoint({ ip: server, port: 53 })}: ${reason}`;
-}
-
-/** Whether the text ends in a port: a single colon, or one behind the brackets. */
-export function hasPort(text: string): boolean {
-  if (text.lastIndexOf("[") === 0) return text.lastIndexOf(":") > text.lastIndexOf("]");
-  return text.split(":").length === 2;
-}
-
-/** The text with a port; brackets are put around IPv6. */
-export function ensurePort(text: string, port: number): string {
-  if (hasPort(text)) return text;
-  const host = text.replace(/^[[\]]+|[[\]]+$/g, "");
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** Splits as Go's net.SplitHostPort, with its errors. */
-export function splitHostPort(text: string): Result<{ readonly host: string; readonly port: string }> {
-  const refuse = (why: string): Result<never> => fail(`address ${text}: ${why}`);
-  const colon = text.lastIndexOf(":");
-  if (colon < 0) return refuse("missing port in address");
-  const port = text.slice(colon + 1);
-  if (text.startsWith("[")) {
-    const end = text.indexOf("]");
-    if (end < 0) return refuse("missing ']' in address");
-    if (end + 1 === text.length) return refuse("missing port in address");
-    if (end + 1 !== colon) return refuse(text[end + 1] === ":" ? "too many colons in address" : "missing port in address");
-    if (text.indexOf("[", 1) >= 0) return refuse("unexpected '[' in address");
-    if (text.indexOf("]", end + 1) >= 0) return refuse("unexpected ']' in address");
-    return ok({ host: text.slice(1, end), port });
-  }
-  const host = text.slice(0, colon);
-  if (host.includes(":")) return refuse("too many colons in address");
-  if (text.includes("[")) return refuse("unexpected '[' in address");
-  if (text.includes("]")) return refuse("unexpected ']' in address");
-  return ok({ host, port });
-}
-
-function parsePort(text: string): Result<number> {
-  const refuse = (why: string): Result<never> => fail(`strconv.ParseUint: parsing ${JSON.stringify(text)}: ${why}`);
-  if (!/^[0-9]+$/.test(text)) return refuse("invalid syntax");
-  const port = Number(text);
-  return port > 0xffff ? refuse("value out of range") : ok(port);
 }

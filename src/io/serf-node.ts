@@ -11,7 +11,7 @@ import type { LogLevel } from "../swim/types.ts";
 import { loadKeyringFile } from "./keyring-file.ts";
 import { LogHub } from "./log-hub.ts";
 import { Metrics } from "./metrics.ts";
-import { ensurePort, splitHostPort } from "./resolver.ts";
+import { ensurePort, splitHostPort } from "../swim/address.ts";
 import { SerfAgent } from "./serf-agent.ts";
 import { SerfError, type MetricSink, type QueryRecord, type SerfAgentOptions } from "./serf-agent-api.ts";
 import { loadTagsFile } from "./tags-file.ts";

@@ -55,7 +55,7 @@ export class Syslog {
   /** Starts `logger`, or says why not in the original's words. */
   static start(options: SyslogOptions): Result<Syslog> {
     const facility = FACILITIES.indexOf(options.facility.toUpperCase());
-    if (facility < 0 || options.facility === "") return fail(`invalid syslog facility: ${options.facility}`);
+    if (facility < 0 || options.facility === "") return fail(`invalid syslog facility: ${options.facility.toUpperCase()}`);
     if (!(options.sockets ?? SOCKETS).some(isSocket)) return fail("Unix syslog delivery error");
     const child = spawn(options.logger ?? "logger", ["--prio-prefix", "-t", options.tag], { stdio: ["pipe", "ignore", "ignore"] });
     return ok(new Syslog(child, facility, options.onFailure));

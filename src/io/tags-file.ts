@@ -13,7 +13,7 @@ export async function loadTagsFile(path: string): Promise<Result<ReadonlyMap<str
     await stat(path);
     text = await readFile(path, "utf8");
   } catch (error) {
-    return errorCode(error) === "ENOENT" ? ok(null) : fail(`Failed to read tags file: ${fileErrorText("open", path, error)}`);
+    return errorCode(error) === "ENOENT" ? ok(null) : fail(`Failed to read tags file: ${fileErrorText(errorCode(error) === "EISDIR" ? "read" : "open", path, error)}`);
   }
   let value: unknown;
   try {

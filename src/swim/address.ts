@@ -38,7 +38,7 @@ export function parseJoinAddress(text: string, defaultPort: number): Result<Join
 }
 
 /** `host:port` or `[host]:port` in two parts, as Go's net.SplitHostPort judges them. */
-function splitHostPort(text: string): Result<{ readonly host: string; readonly port: string }> {
+export function splitHostPort(text: string): Result<{ readonly host: string; readonly port: string }> {
   const broken = (why: string): Result<never> => fail(`address ${text}: ${why}`);
   const colon = text.lastIndexOf(":");
   if (colon < 0) return broken("missing port in address");

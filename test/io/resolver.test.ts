@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AllowList, canonicalIp, privateAddress } from "../../src/io/network.ts";
-import { ADDRESSES_PER_NAME_MAX, ensurePort, hasPort, resolveJoinAddresses, type LookupAll } from "../../src/io/resolver.ts";
+import { ADDRESSES_PER_NAME_MAX, resolveJoinAddresses, type LookupAll } from "../../src/io/resolver.ts";
+import { ensurePort, hasPort } from "../../src/swim/address.ts";
 
 const lookup: LookupAll = (host) => {
   if (host === "two.example") return Promise.resolve(["10.0.0.1", "fd00::1", "10.0.0.1"]);

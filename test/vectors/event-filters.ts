@@ -1,7 +1,8 @@
 /** event-filters: handler specs to scripts, filters against events, `-tag` flags. */
 import assert from "node:assert/strict";
 import { parseTagFlags } from "../../src/cli/serf/config/tag-flags.ts";
-import { describeScript, isValidFilter, matchesEvent, parseEventFilters, parseEventScripts } from "../../src/io/event-handlers-filter.ts";
+import { isValidFilter, parseEventFilters } from "../../src/api/event-filter.ts";
+import { describeScript, matchesEvent, parseEventScripts } from "../../src/io/event-handlers-filter.ts";
 import type { MemberEventType, SerfEvent } from "../../src/serf/types.ts";
 import { attempt, fieldsOf } from "./compare.ts";
 import type { Report } from "./registry.ts";

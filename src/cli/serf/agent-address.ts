@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { fail, ok, type Result } from "../../base/result.ts";
 import { formatEndpoint, ipToBytes, type Endpoint } from "../../base/endpoint.ts";
 import { localAddresses } from "../../io/network.ts";
-import { resolveJoinAddresses, splitHostPort } from "../../io/resolver.ts";
+import { resolveJoinAddresses } from "../../io/resolver.ts";
+import { splitHostPort } from "../../swim/address.ts";
 
 /** An address as configured: `ip` is "" when only a port was given (all interfaces). */
 export interface ListenAddress extends Endpoint {

@@ -12,6 +12,7 @@ import { agentOptions, refusal, restoreFiles } from "./agent-options.ts";
 import { notReloadable, reloaded, sameTags } from "./agent-reload.ts";
 import { RetryJoin } from "./agent-retry-join.ts";
 import { readAddresses, readAgentConfig, readLogLevel, type AgentConfig, type AgentAddresses } from "./agent-settings.ts";
+import { settingHints } from "./agent-hints.ts";
 import { printBanner, type AgentUi } from "./agent-ui.ts";
 import { AgentOutlets } from "./agent-outlets.ts";
 
@@ -33,7 +34,7 @@ export interface AgentWorld {
 export async function runAgent(words: readonly string[], usage: string, ui: AgentUi, world: AgentWorld): Promise<number> {
   const read = readAgentConfig(words, ui, usage);
   if (read === null) return 1;
-  const level = readLogLevel(read.config, ui);
+  const level = readLogLevel(read, ui);
   if (level === null) return 1;
   const logs = new LogHub();
   ui.attachLog(logs, level);
@@ -67,11 +68,12 @@ async function startAgent(read: AgentConfig, logLevel: LogLevel, { ui, world, lo
   const { config } = read;
   const refuse = (text: string): null => {
     ui.output(text);
+    ui.hints(settingHints(text, read.origins));
     return null;
   };
   const syslog = await outlets.startSyslog(config, logLevel);
   if (syslog !== "") return refuse(syslog);
-  const addresses = await readAddresses(config, ui);
+  const addresses = await readAddresses(read, ui);
   if (addresses === null) return null;
   const metrics = await outlets.startMetrics(config);
   if (metrics !== "") return refuse(metrics);
@@ -143,11 +145,13 @@ class AgentRun {
   async #startServices(): Promise<boolean> {
     const { agent, ui, logs, outlets, world } = this.#parts;
     const { config } = this.#read;
-    const listen = await parseAddress(config.rpcAddr, null);
-    if (!listen.ok) {
-      ui.output(`Error starting RPC listener: listen tcp: ${listen.error}`);
+    const refuse = (text: string): false => {
+      ui.output(text);
+      ui.hints(settingHints(text, this.#read.origins));
       return false;
-    }
+    };
+    const listen = await parseAddress(config.rpcAddr, null);
+    if (!listen.ok) return refuse(`Error starting RPC listener: listen tcp: ${listen.error}`);
     const { ip, port } = listen.value;
     try {
       const server = await world.startRpc({
@@ -160,8 +164,7 @@ class AgentRun {
       });
       this.#cleanups.push(() => server.close());
     } catch (error) {
-      ui.output(`Error starting RPC listener: ${error instanceof Error ? error.message : String(error)}`);
-      return false;
+      return refuse(`Error starting RPC listener: ${error instanceof Error ? error.message : String(error)}`);
     }
     if (!isLoopback(ip) && (config.rpcAuth ?? "") === "") {
       logs.write("warn", `agent: RPC on ${listen.value.text} asks for no token: whoever reaches it controls this node; set rpc_auth`);
@@ -284,7 +287,7 @@ class AgentRun {
       ui.output("Failed to reload configs");
       return;
     }
-    const level = readLogLevel(next.config, ui);
+    const level = readLogLevel(next, ui);
     if (level !== null) {
       ui.setLogLevel(level);
       outlets.setLogLevel(level);

@@ -9,6 +9,7 @@ import { LOG_LEVEL_NAMES, parseLogLevel } from "../../io/log-hub.ts";
 import type { LogLevel } from "../../swim/types.ts";
 import { parseFlags } from "../flags.ts";
 import { AGENT_FLAGS, configFromFlags } from "./agent-flags.ts";
+import { settingHints } from "./agent-hints.ts";
 import { bindToInterface, interfaceExists, parseAddress, type ListenAddress } from "./agent-address.ts";
 import type { AgentUi } from "./agent-ui.ts";
 import { readConfigs } from "./config/files.ts";
@@ -33,6 +34,8 @@ export interface AgentConfig {
   readonly config: FullConfig;
   /** Off only by flag: the original ignores the key of the files. */
   readonly compression: boolean;
+  /** By field, the file that gave the value; a value from the command line has none. */
+  readonly origins: ReadonlyMap<string, string>;
 }
 
 /** Reads flags and files; null after it has said what is wrong. Also called by a reload. */
@@ -56,17 +59,22 @@ export function readAgentConfig(words: readonly string[], ui: AgentUi, usage: st
     return null;
   }
   const config = complete(mergeConfigs(mergeConfigs(DEFAULTS, fromFiles.config), fromFlags.value));
+  const given = Object.entries(fromFlags.value).filter(([, value]) => value !== undefined).map(([field]) => field);
+  const origins = new Map([...fromFiles.origins].filter(([field]) => !given.includes(field)));
   const script = invalidHandler(config.eventHandlers);
   if (script !== "") {
-    ui.output(`Invalid event script: ${script}`);
-    ui.hints(["event-handler: filters are member-join, member-leave, member-failed, member-update, member-reap, user, user:NAME, query, query:NAME and *"]);
+    const refusal = `Invalid event script: ${script}`;
+    ui.output(refusal);
+    ui.hints([...settingHints(refusal, origins), "event-handler: filters are member-join, member-leave, member-failed, member-update, member-reap, user, user:NAME, query, query:NAME and *"]);
     return null;
   }
   if (config.interface !== undefined && !interfaceExists(config.interface)) {
-    ui.output("Invalid network interface: route ip+net: no such network interface");
+    const refusal = "Invalid network interface: route ip+net: no such network interface";
+    ui.output(refusal);
+    ui.hints(settingHints(refusal, origins));
     return null;
   }
-  return { config: applyMinima(config, ui), compression: flags["disable-compression"] !== true };
+  return { config: applyMinima(config, ui), compression: flags["disable-compression"] !== true, origins };
 }
 
 function complete(config: SerfConfig): FullConfig {
@@ -100,10 +108,13 @@ function applyMinima(config: FullConfig, ui: AgentUi): FullConfig {
 }
 
 /** The level, or null after a complaint. */
-export function readLogLevel(config: FullConfig, ui: AgentUi): LogLevel | null {
+export function readLogLevel({ config, origins }: AgentConfig, ui: AgentUi): LogLevel | null {
   const level = parseLogLevel(config.logLevel);
-  if (level === null) ui.output(`Invalid log level: ${config.logLevel.toUpperCase()}. Valid log levels are: [${LOG_LEVEL_NAMES.join(" ")}]`);
-  return level;
+  if (level !== null) return level;
+  const refusal = `Invalid log level: ${config.logLevel.toUpperCase()}. Valid log levels are: [${LOG_LEVEL_NAMES.join(" ")}]`;
+  ui.output(refusal);
+  ui.hints(settingHints(refusal, origins));
+  return null;
 }
 
 export interface AgentAddresses {
@@ -116,9 +127,10 @@ export interface AgentAddresses {
 }
 
 /** Addresses, key and profile; null after a complaint. */
-export async function readAddresses(config: FullConfig, ui: AgentUi): Promise<AgentAddresses | null> {
+export async function readAddresses({ config, origins }: AgentConfig, ui: AgentUi): Promise<AgentAddresses | null> {
   const refuse = (text: string): null => {
     ui.output(text);
+    ui.hints(settingHints(text, origins));
     return null;
   };
   const configured = await parseAddress(config.bind, GOSSIP_PORT);

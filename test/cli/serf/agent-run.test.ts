@@ -181,6 +181,7 @@ test("a reload with mistakes changes nothing, or what it can", async () => {
   await run.signal("hangup");
   assert.deepEqual(run.lines.slice(2), [
     "==> Invalid log level: LOUD. Valid log levels are: [TRACE DEBUG INFO WARN ERR]",
+    `stderr hint: ${file}: log_level: expects trace, debug, info, warn or err, in quotes`,
     "==> Failed to update tags: Encoded length of tags exceeds limit of 512 bytes",
   ]);
   assert.deepEqual(run.calls, []);
@@ -279,12 +280,14 @@ const WRONG_VALUES: readonly (readonly [string, string])[] = [
   ['{"protocol": 258}', "Failed to start the Serf agent: Error creating Serf: Protocol version '258' too high. Must be in range: [2, 5]"],
 ];
 
-test("a wrong value ends the start with its message", async () => {
+test("a wrong value ends the start with its message, and names file, key and accepted form", async () => {
   for (const [text, message] of WRONG_VALUES) {
     writeFileSync(file, text);
     const run = start([]);
     assert.equal(await run.exit, 1, text);
     assert.ok(run.lines.includes(`==> ${message}`), `${text}: ${run.lines.join("\n")}`);
+    const key = Object.keys(JSON.parse(text) as object).at(-1) as string;
+    assert.ok(run.lines.some((line) => line.startsWith(`stderr hint: ${file}: ${key}: expects `)), `${text}: ${run.lines.join("\n")}`);
   }
 });
 

@@ -2,7 +2,7 @@
  * One configuration file to a `SerfConfig`. Errors keep the original's text, which often names neither key nor form; `hints` add file, key and
  * accepted form, one line each.
  */
-import { decodeJson, type JsonValue } from "./go-json.ts";
+import { decodeJson, type JsonValue } from "../../../io/go-json.ts";
 import { parseDuration } from "./go-duration.ts";
 import { formatGo, goKind, goType, isList, isObject } from "./go-values.ts";
 import { CONFIG_KEYS, MDNS_KEYS, type ConfigKey, type SerfConfig } from "./schema.ts";

@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { fileErrorText } from "../../../io/go-errors.ts";
 import { decodeConfig, type Decoded } from "./decode.ts";
 import { mergeConfigs } from "./merge.ts";
-import type { SerfConfig } from "./schema.ts";
+import type { ConfigField, SerfConfig } from "./schema.ts";
 
-/** All of `paths` merged; a directory stands for its `*.json` files by name, without its subdirectories. The first error ends the reading. */
-export function readConfigs(paths: readonly string[]): Decoded {
+type Configs = Extract<Decoded, { readonly ok: false }> | { readonly ok: true; readonly config: SerfConfig; readonly origins: ReadonlyMap<string, string> };
+
+/** All of `paths` merged, and for each field given the file that gave it last; a directory stands for its `*.json` files by name, without its subdirectories. The first error ends the reading. */
+export function readConfigs(paths: readonly string[]): Configs {
+  const origins = new Map<string, string>();
   let config: SerfConfig = {};
   for (const path of paths) {
     const files = listFiles(path);
@@ -15,10 +18,12 @@ export function readConfigs(paths: readonly string[]): Decoded {
     for (const file of files.paths) {
       const read = readConfig(file);
       if (!read.ok) return read;
-      config = mergeConfigs(config, read.config);
+      const merged = mergeConfigs(config, read.config);
+      for (const field of Object.keys(merged) as ConfigField[]) if (merged[field] !== config[field]) origins.set(field, file);
+      config = merged;
     }
   }
-  return { ok: true, config };
+  return { ok: true, config, origins };
 }
 
 type Listed = { readonly ok: true; readonly paths: readonly string[] } | { readonly ok: false; readonly error: string; readonly hints: readonly string[] };

@@ -1,5 +1,5 @@
 /** How Go names and prints decoded JSON values (`%T` and `%v`); the decoding errors of configuration files contain both. */
-import type { JsonValue } from "./go-json.ts";
+import type { JsonValue } from "../../../io/go-json.ts";
 
 /** Go's kind of a decoded value ("slice"). */
 export function goKind(value: JsonValue): string {

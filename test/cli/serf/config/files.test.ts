@@ -19,6 +19,13 @@ test("files and directories are read in order; a directory by name, without its 
   assert.deepEqual(readConfigs([join(dir, "first.json"), join(dir, "d")]), {
     ok: true,
     config: { nodeName: "first", retryJoin: ["a", "b", "c"], tags: new Map([["x", "2"], ["y", "1"]]), leaveOnTerminate: true, profile: "wan" },
+    origins: new Map([
+      ["nodeName", join(dir, "first.json")],
+      ["retryJoin", join(dir, "d/b.json")],
+      ["tags", join(dir, "d/a.json")],
+      ["leaveOnTerminate", join(dir, "first.json")],
+      ["profile", join(dir, "d/b.json")],
+    ]),
   });
 });
 
