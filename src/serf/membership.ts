@@ -10,6 +10,7 @@ import type { Random } from "../base/random.ts";
 import { MemberStatusCode } from "../wire/serf-messages.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import { IntentBuffer, type Intent } from "./intent-buffer.ts";
+import { RememberedMembers, type RememberedMember } from "./remembered-members.ts";
 import { LamportClock } from "./lamport-clock.ts";
 import { MemberTable, type MemberInfo, type Row } from "./member-table.ts";
 import type { Reporter } from "./reporter.ts";
@@ -49,6 +50,7 @@ export class Membership {
   /** Rows by when they failed or left, oldest first. */
   readonly #failed = new Set<Row>();
   readonly #left = new Set<Row>();
+  readonly #remembered = new RememberedMembers();
 
   constructor(config: MembershipConfig, host: MembershipHost, report: Reporter, records: MemberRecords) {
     this.table = new MemberTable(records);
@@ -88,6 +90,7 @@ export class Membership {
   /** SWIM shows the member as alive. */
   joined(info: MemberInfo, nowMs: number, out: PoolEffect[]): void {
     const { table } = this;
+    this.#remembered.delete(info.name);
     let row = table.find(info.name);
     if (row === undefined) {
       row = table.add(info);
@@ -246,15 +249,16 @@ export class Membership {
 
   /** Forgets members that failed or left long ago, and old intents. */
   reap(nowMs: number, out: PoolEffect[]): void {
-    this.#reapList(this.#failed, this.#config.reconnectTimeoutMs, nowMs, out);
+    this.#reapList(this.#failed, this.#config.reconnectTimeoutMs, nowMs, out, (row) => this.#remembered.add(this.table.info(row)));
     this.#reapList(this.#left, this.#config.tombstoneTimeoutMs, nowMs, out);
     this.#intents.expire(this.#config.recentIntentTimeoutMs, nowMs);
   }
 
-  #reapList(rows: ReadonlySet<Row>, timeoutMs: number, nowMs: number, out: PoolEffect[]): void {
+  #reapList(rows: ReadonlySet<Row>, timeoutMs: number, nowMs: number, out: PoolEffect[], reaped: (row: Row) => void = () => {}): void {
     for (const row of rows) {
       if (nowMs - this.table.leaveTimeMs(row) <= timeoutMs) continue;
       if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberReap: ${this.table.info(row).name}`, out);
+      reaped(row);
       this.#erase(row, nowMs, out);
     }
   }
@@ -269,8 +273,13 @@ export class Membership {
     this.#host.memberEvent("member-reap", member, nowMs, out);
   }
 
-  /** A failed member to try again; null when there is none or it is the turn of other nodes: together they make about one attempt per failed member. */
-  pickReconnect(random: Random, out: PoolEffect[]): MemberRecord | null {
+  /** A member to try again: one that failed, or one that was reaped after it had failed; null when it is the turn of other nodes. */
+  pickReconnect(random: Random, out: PoolEffect[]): RememberedMember | null {
+    return this.#pickFailed(random, out) ?? this.#remembered.pick(this.table.size - this.#failed.size - this.#left.size, random);
+  }
+
+  /** Together the nodes make about one attempt per failed member. */
+  #pickFailed(random: Random, out: PoolEffect[]): RememberedMember | null {
     const failed = this.#failed.size;
     if (failed === 0) return null;
     const others = Math.max(1, this.table.size - failed - this.#left.size);

@@ -2,6 +2,7 @@
 import { encodeUtf8 } from "../../base/utf8.ts";
 import { Re2Matcher } from "../../io/matcher.ts";
 import { replaySnapshot } from "../../serf/snapshot.ts";
+import type { PoolConfig } from "../../serf/types.ts";
 import { clusterFactory } from "../../sim/cluster-machine.ts";
 import { FakeSealer } from "../../sim/fake-sealer.ts";
 import { ScenarioRun } from "../../sim/scenario-run.ts";
@@ -20,6 +21,8 @@ export interface PlayOptions {
   readonly filterRepeats?: boolean;
   /** Changes to the scenario's profile. */
   readonly tuning?: Partial<SwimProfile>;
+  /** Changes to the configuration of every node. */
+  readonly overrides?: Partial<PoolConfig>;
   readonly trace?: ((line: string) => void) | null;
   readonly progress?: ((virtualMs: number) => void) | null;
 }
@@ -41,14 +44,14 @@ function withoutBars(script: Scenario): Scenario {
   return { ...script, expect };
 }
 
-export function prepare(scenario: Scenario, { seed, codec, original, filterRepeats = codec !== "full", tuning = {}, trace = null, progress = null }: PlayOptions): ScenarioRun {
+export function prepare(scenario: Scenario, { seed, codec, original, filterRepeats = codec !== "full", tuning = {}, overrides = {}, trace = null, progress = null }: PlayOptions): ScenarioRun {
   const script = original ? withoutBars(scenario) : scenario;
   const base = { ...PROFILES[script.profile], ...tuning };
   const profile = original ? originalProfile(base) : base;
   const sealer = new FakeSealer(true);
   return new ScenarioRun(script, {
     seed,
-    factory: clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides: {} }),
+    factory: clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }),
     codec: wireCodec(sealer, true),
     codecMode: codec,
     filterRepeats,
