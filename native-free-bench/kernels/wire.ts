@@ -8,7 +8,8 @@ import type { Alive } from "../../src/wire/gossip-messages.ts";
 import { compressLzw, decompressLzw } from "../../src/wire/lzw.ts";
 import { openPacket, packPlain, sealPacket, type SealOptions } from "../../src/wire/packet.ts";
 import type { Sealer } from "../../src/wire/sealer.ts";
-import { decodeSerfMessage, encodeTags, encodeUserEvent } from "../../src/wire/serf-codec.ts";
+import { decodeSerfMessage, encodeUserEvent } from "../../src/wire/serf-codec.ts";
+import { encodeTags } from "../../src/wire/serf-tags.ts";
 import type { UserEventMessage } from "../../src/wire/serf-messages.ts";
 import type { Kernel, PreparedKernel } from "../kernel.ts";
 

@@ -5,7 +5,8 @@ import type { Random } from "../../src/base/random.ts";
 import { NodeSealer } from "../../src/io/node-sealer.ts";
 import { encodeAlive, encodePing, encodeUser } from "../../src/wire/gossip-codec.ts";
 import { packPlain, sealPacket, type SealOptions } from "../../src/wire/packet.ts";
-import { encodeTags, encodeUserEvent } from "../../src/wire/serf-codec.ts";
+import { encodeUserEvent } from "../../src/wire/serf-codec.ts";
+import { encodeTags } from "../../src/wire/serf-tags.ts";
 
 /** What lies around the messages of a packet. All have the CRC header that current members put in front. */
 export const WRAPPINGS = ["plain", "lzw", "aes", "both"] as const;

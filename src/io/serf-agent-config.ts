@@ -3,7 +3,7 @@ import type { Endpoint } from "../base/endpoint.ts";
 import { fail, ok, type Result } from "../base/result.ts";
 import type { Coalescing, PoolConfig, RestoredSnapshot } from "../serf/types.ts";
 import { PROFILES } from "../swim/profiles.ts";
-import { encodeTags, tagsError } from "../wire/serf-codec.ts";
+import { encodeTags, tagsError } from "../wire/serf-tags.ts";
 import { labelError } from "../wire/label.ts";
 import { newKeyring } from "./keyring.ts";
 import { AllowList } from "./network.ts";

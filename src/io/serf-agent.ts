@@ -6,7 +6,7 @@ import type { Pool } from "../serf/pool.ts";
 import type { KeyOperation, KeyResult, Member, PoolEffect, PoolInput, QueryParams, SerfEvent } from "../serf/types.ts";
 import { PROFILES } from "../swim/profiles.ts";
 import type { RequestId } from "../swim/types.ts";
-import { encodeTags, tagsError } from "../wire/serf-codec.ts";
+import { encodeTags, tagsError } from "../wire/serf-tags.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";

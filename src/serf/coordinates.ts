@@ -1,7 +1,7 @@
 /** The network coordinates of one pool: ours, learnt from probes, and the last one each probed member told (reference: serf-protocol §8.12). */
 import type { Random } from "../base/random.ts";
 import { fail } from "../base/result.ts";
-import { decodeCoordinate, encodeCoordinate } from "../wire/serf-codec.ts";
+import { decodeCoordinate, encodeCoordinate } from "../wire/serf-coordinate.ts";
 import { CoordinateClient } from "./coordinate-client.ts";
 import type { Reporter } from "./reporter.ts";
 import type { PoolEffect } from "./types.ts";

@@ -6,7 +6,7 @@
 import { assert } from "../base/assert.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import type { SwimMember } from "../swim/types.ts";
-import { decodeTags } from "../wire/serf-codec.ts";
+import { decodeTags } from "../wire/serf-tags.ts";
 import { MemberStatusCode } from "../wire/serf-messages.ts";
 import type { Member, MemberStatus } from "./types.ts";
 

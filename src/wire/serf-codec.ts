@@ -5,9 +5,9 @@
  */
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { fail, ok, type Result } from "../base/result.ts";
-import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import type { Matcher } from "./matcher.ts";
 import { Reader, Schema, Writer, encodeKey, structLength } from "./msgpack.ts";
+import { readTags, writeTags } from "./serf-tags.ts";
 import {
   SerfMessageType,
   type ConflictMember,
@@ -22,7 +22,6 @@ import {
   type SerfMessage,
   type SerfPushPull,
   type UserEventMessage,
-  type WireCoordinate,
 } from "./serf-messages.ts";
 
 const U32_MAX = 0xffff_ffff;
@@ -37,13 +36,6 @@ const MEMBERS_MAX = 1_048_576;
 export const EVENT_SLOTS_MAX = 65_536;
 /** User events in all slots of one push/pull state together: one byte on the wire can claim to be an event, so memory needs a bound. */
 export const EVENTS_MAX = 65_536;
-/** Encoded tags must fit memberlist's node metadata. */
-export const TAGS_BYTES_MAX = 512;
-
-const TAGS_MAGIC = 255;
-/** Protocol from which on tags travel as a map; below it the metadata is the bare role. */
-const TAGS_PROTOCOL_MIN = 3;
-const COORDINATE_VERSION = 1;
 
 const leaveSchema = new Schema("LTime", "Node", "Prune");
 const joinSchema = new Schema("LTime", "Node");
@@ -61,7 +53,6 @@ const memberVersions = ["ProtocolMin", "ProtocolMax", "ProtocolCur", "DelegateMi
 const memberSchema = new Schema("Name", "Addr", "Port", "Tags", "Status", ...memberVersions);
 const keyRequestSchema = new Schema("Key");
 const keyResponseSchema = new Schema("Result", "Message", "Keys", "PrimaryKey");
-const coordinateSchema = new Schema("Vec", "Error", "Adjustment", "Height");
 
 const reader = new Reader();
 const writer = new Writer("gossip");
@@ -501,7 +492,6 @@ export function decodeKeyResponse(message: Uint8Array): Result<KeyResponse> {
 
 const key = {
   addr: encodeKey("Addr"),
-  adjustment: encodeKey("Adjustment"),
   cc: encodeKey("CC"),
   delegateCur: encodeKey("DelegateCur"),
   delegateMax: encodeKey("DelegateMax"),
@@ -515,7 +505,6 @@ const key = {
   filters: encodeKey("Filters"),
   flags: encodeKey("Flags"),
   from: encodeKey("From"),
-  height: encodeKey("Height"),
   id: encodeKey("ID"),
   ip: encodeKey("IP"),
   key: encodeKey("Key"),
@@ -541,7 +530,6 @@ const key = {
   tag: encodeKey("Tag"),
   tags: encodeKey("Tags"),
   timeout: encodeKey("Timeout"),
-  vec: encodeKey("Vec"),
   zone: encodeKey("Zone"),
 };
 
@@ -686,7 +674,7 @@ export function encodeConflictMember(member: ConflictMemberFields | null): Uint8
   writer.raw(key.status).int(member.status);
   writer.raw(key.tags);
   if (member.tags === null) writer.nil();
-  else writeTags(member.tags);
+  else writeTags(writer, member.tags);
   return writer.finish();
 }
 
@@ -771,85 +759,4 @@ export function queryConcerns(
       }
     }
   });
-}
-
-/** Node metadata of `tags`, keys sorted so that equal tags give equal bytes. `protocol` is the Serf protocol spoken. */
-export function encodeTags(tags: ReadonlyMap<string, string>, protocol: number): Uint8Array {
-  if (protocol < TAGS_PROTOCOL_MIN) return encodeUtf8(tags.get("role") ?? "");
-  writer.byte(TAGS_MAGIC);
-  writeTags(tags);
-  return writer.finish();
-}
-
-/** The original's complaint when encoded tags are too long for node metadata, or null. */
-export function tagsError(encoded: Uint8Array): string | null {
-  return encoded.length > TAGS_BYTES_MAX ? `Encoded length of tags exceeds limit of ${TAGS_BYTES_MAX} bytes` : null;
-}
-
-function writeTags(tags: ReadonlyMap<string, string>): void {
-  writer.mapHead(tags.size);
-  for (const name of [...tags.keys()].sort()) writer.text(name).text(tags.get(name) ?? "");
-}
-
-/** Tags of node metadata. Metadata of another form is the role alone; after a malformed pair the pairs before it count. */
-export function decodeTags(meta: Uint8Array): Map<string, string> {
-  if (meta[0] !== TAGS_MAGIC) return new Map([["role", decodeUtf8(meta)]]);
-  reader.reset(meta, 1);
-  return readTags(reader, reader.mapHead(0));
-}
-
-function readTags(r: Reader, count: number): Map<string, string> {
-  const tags = new Map<string, string>();
-  for (let i = 0; i < count; i += 1) {
-    const name = r.text();
-    const value = r.text();
-    if (r.failed) break;
-    tags.set(name, value);
-  }
-  return tags;
-}
-
-/** The payload of a probe's ack. */
-export function encodeCoordinate({ vec, error, adjustment, height }: WireCoordinate): Uint8Array {
-  writer.byte(COORDINATE_VERSION).mapHead(4);
-  writer.raw(key.adjustment).float(adjustment);
-  writer.raw(key.error).float(error);
-  writer.raw(key.height).float(height);
-  writer.raw(key.vec).arrayHead(vec.length);
-  for (const component of vec) writer.float(component);
-  return writer.finish();
-}
-
-export function decodeCoordinate(payload: Uint8Array): Result<WireCoordinate> {
-  if (payload[0] !== COORDINATE_VERSION) return fail("unknown coordinate version");
-  const r = reader;
-  r.reset(payload, 1);
-  let vec: readonly number[] = [];
-  let error = 0;
-  let adjustment = 0;
-  let height = 0;
-  const head = r.structHead();
-  for (let i = 0; i < structLength(head) && !r.failed; i += 1) {
-    switch (r.field(coordinateSchema, head, i)) {
-      case 0:
-        vec = readList(r, readFloat);
-        break;
-      case 1:
-        error = r.float();
-        break;
-      case 2:
-        adjustment = r.float();
-        break;
-      case 3:
-        height = r.float();
-        break;
-      default:
-        r.skip();
-    }
-  }
-  return checked({ vec, error, adjustment, height });
-}
-
-function readFloat(r: Reader): number {
-  return r.float();
 }

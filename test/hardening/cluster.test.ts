@@ -7,7 +7,8 @@ import { INTENT_BUFFER_MAX } from "../../src/serf/intent-buffer.ts";
 import { Reporter } from "../../src/serf/reporter.ts";
 import type { PoolEffect } from "../../src/serf/types.ts";
 import { encodeAlive, encodePushPull, encodeUser } from "../../src/wire/gossip-codec.ts";
-import { encodeCoordinate, encodeJoin, encodeLeave } from "../../src/wire/serf-codec.ts";
+import { encodeJoin, encodeLeave } from "../../src/wire/serf-codec.ts";
+import { encodeCoordinate } from "../../src/wire/serf-coordinate.ts";
 import { cluster, type Host } from "../serf/harness.ts";
 
 const ATTACKER = { ip: "10.6.6.6", port: 7946 };

@@ -10,7 +10,8 @@ import { ipToBytes } from "../../src/base/endpoint.ts";
 import { NodeSealer } from "../../src/io/node-sealer.ts";
 import { encodeAlive, encodeUser } from "../../src/wire/gossip-codec.ts";
 import { packPacket } from "../../src/wire/packet.ts";
-import { encodeTags, encodeUserEvent } from "../../src/wire/serf-codec.ts";
+import { encodeUserEvent } from "../../src/wire/serf-codec.ts";
+import { encodeTags } from "../../src/wire/serf-tags.ts";
 
 export interface SendReport {
   readonly sent: number;

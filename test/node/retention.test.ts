@@ -23,7 +23,6 @@ import {
   encodeUser,
 } from "../../src/wire/gossip-codec.ts";
 import {
-  encodeCoordinate,
   encodeFilter,
   encodeJoin,
   encodeLeave,
@@ -31,9 +30,10 @@ import {
   encodeQueryResponse,
   encodeRelay,
   encodeSerfPushPull,
-  encodeTags,
   encodeUserEvent,
 } from "../../src/wire/serf-codec.ts";
+import { encodeCoordinate } from "../../src/wire/serf-coordinate.ts";
+import { encodeTags } from "../../src/wire/serf-tags.ts";
 import { poolConfig, testMatcher } from "../serf/harness.ts";
 
 setFlagsFromString("--expose-gc");

@@ -3,13 +3,15 @@ import { encodeUtf8 } from "../../src/base/utf8.ts";
 import * as gossip from "../../src/wire/gossip-codec.ts";
 import type { IpcRequest } from "../../src/wire/ipc-requests.ts";
 import * as serf from "../../src/wire/serf-codec.ts";
+import * as serfCoordinate from "../../src/wire/serf-coordinate.ts";
+import * as serfTags from "../../src/wire/serf-tags.ts";
 
 /** `name` and `addr`: the node that most messages are about, or meant for. All addresses are `addr`, so that answers go nowhere else. */
 export function corpus(name: string, addr: Uint8Array) {
   const versions = Uint8Array.of(1, 5, 2, 2, 5, 5);
-  const meta = serf.encodeTags(new Map([["role", "web"], ["datacenter", "east"]]), 5);
+  const meta = serfTags.encodeTags(new Map([["role", "web"], ["datacenter", "east"]]), 5);
   const source = { sourceAddr: addr, sourcePort: 7946, sourceNode: "node-b" };
-  const coordinate = serf.encodeCoordinate({ vec: [0, 1, -2, 3.5, 0, 0, 0, 0], error: 1.5, adjustment: 0, height: 1e-5 });
+  const coordinate = serfCoordinate.encodeCoordinate({ vec: [0, 1, -2, 3.5, 0, 0, 0, 0], error: 1.5, adjustment: 0, height: 1e-5 });
   const filters = [serf.encodeFilter({ kind: "nodes", nodes: [name, "node-b"] }), serf.encodeFilter({ kind: "tag", tag: "role", expr: "^web" })];
   const event = serf.encodeUserEvent({ lamportTime: 300, name: "deploy", payload: encodeUtf8("v1.2.3"), coalesce: true });
   const response = serf.encodeQueryResponse({ lamportTime: 7, id: 99, from: name, flags: 1, payload: encodeUtf8("up 3 days") });

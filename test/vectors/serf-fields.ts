@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { toHex } from "../../src/base/bytes.ts";
 import * as codec from "../../src/wire/serf-codec.ts";
+import * as serfCoordinate from "../../src/wire/serf-coordinate.ts";
 import type {
   EventSlot,
   JoinIntent,
@@ -204,7 +205,7 @@ export function checkCoordinate(bytes: Uint8Array, fields: Fields): void {
   const { Adjustment, Error: error, Height, Vec, ...rest } = fields;
   assert.deepEqual(rest, {});
   const expected: WireCoordinate = { adjustment: asNumber(Adjustment), error: asNumber(error), height: asNumber(Height), vec: asList(Vec).map(asNumber) };
-  const coordinate = unwrap(codec.decodeCoordinate(bytes));
+  const coordinate = unwrap(serfCoordinate.decodeCoordinate(bytes));
   assert.deepEqual(coordinate, expected);
-  assert.equal(toHex(codec.encodeCoordinate(expected)), toHex(bytes));
+  assert.equal(toHex(serfCoordinate.encodeCoordinate(expected)), toHex(bytes));
 }

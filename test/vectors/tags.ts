@@ -1,7 +1,7 @@
 /** tags: node metadata to tags and back, and the 512-byte limit. */
 import { strict as assert } from "node:assert";
 import { toHex } from "../../src/base/bytes.ts";
-import { decodeTags, encodeTags, tagsError } from "../../src/wire/serf-codec.ts";
+import { decodeTags, encodeTags, tagsError } from "../../src/wire/serf-tags.ts";
 import { attempt, fieldsOf } from "./compare.ts";
 import type { Report } from "./registry.ts";
 import { hexBytes } from "./values.ts";

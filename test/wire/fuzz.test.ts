@@ -12,6 +12,8 @@ import { compressLzw, decompressLzw } from "../../src/wire/lzw.ts";
 import { Float64, Reader, decodeValue, encodeValue } from "../../src/wire/msgpack.ts";
 import { PACKET_INFLATED_BYTES_MAX, PACKET_MESSAGES_MAX, addCrc, decodeCompound, encodeCompound, openPacket, packPacket } from "../../src/wire/packet.ts";
 import * as serf from "../../src/wire/serf-codec.ts";
+import * as serfCoordinate from "../../src/wire/serf-coordinate.ts";
+import * as serfTags from "../../src/wire/serf-tags.ts";
 import { StreamReader, encodeStream } from "../../src/wire/stream.ts";
 import { corpus } from "../support/corpus.ts";
 import { fuzz } from "../support/fuzz.ts";
@@ -24,7 +26,7 @@ test("fuzz: decodePacketMessage, peekSeq", () => {
   fuzz(1, packetMessages, (bytes) => {
     const decoded = gossip.decodePacketMessage(bytes);
     gossip.peekSeq(bytes);
-    if (decoded.ok && decoded.value.kind === "alive") serf.decodeTags(decoded.value.meta);
+    if (decoded.ok && decoded.value.kind === "alive") serfTags.decodeTags(decoded.value.meta);
   });
 });
 
@@ -40,7 +42,7 @@ test("fuzz: decodeSerfMessage, decodeFilter, decodeCoordinate", () => {
     const decoded = serf.decodeSerfMessage(bytes);
     if (decoded.ok && decoded.value.kind === "query") serf.queryConcerns(decoded.value.filters, "node-a", new Map(), { compile: () => null });
     serf.decodeFilter(bytes);
-    serf.decodeCoordinate(bytes);
+    serfCoordinate.decodeCoordinate(bytes);
   });
 });
 
@@ -60,7 +62,7 @@ test("fuzz: conflict members, key requests and responses, tags", () => {
     serf.decodeConflictMember(bytes);
     serf.decodeKeyRequest(bytes);
     serf.decodeKeyResponse(bytes);
-    serf.decodeTags(bytes);
+    serfTags.decodeTags(bytes);
   });
 });
 

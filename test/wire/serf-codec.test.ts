@@ -6,6 +6,8 @@ import { encodeUtf8 } from "../../src/base/utf8.ts";
 import type { Matcher } from "../../src/wire/matcher.ts";
 import { Writer, encodeValue, type Encodable } from "../../src/wire/msgpack.ts";
 import * as codec from "../../src/wire/serf-codec.ts";
+import * as serfCoordinate from "../../src/wire/serf-coordinate.ts";
+import * as serfTags from "../../src/wire/serf-tags.ts";
 import type { SerfMessage, SerfPushPull } from "../../src/wire/serf-messages.ts";
 import { record } from "../support/arbitraries.ts";
 
@@ -166,28 +168,28 @@ test("answers to conflicts and key queries come back", () => {
 test("a coordinate comes back bit by bit; another version is refused", () => {
   fc.assert(
     fc.property(record({ vec: fc.array(fc.double(), { maxLength: 16 }), error: fc.double(), adjustment: fc.double(), height: fc.double() }), (coordinate) => {
-      assert.deepEqual(codec.decodeCoordinate(codec.encodeCoordinate(coordinate)), { ok: true, value: coordinate });
+      assert.deepEqual(serfCoordinate.decodeCoordinate(serfCoordinate.encodeCoordinate(coordinate)), { ok: true, value: coordinate });
     }),
   );
-  assert.equal(codec.decodeCoordinate(fromHex("0280")).ok, false);
-  assert.equal(codec.decodeCoordinate(fromHex("")).ok, false);
+  assert.equal(serfCoordinate.decodeCoordinate(fromHex("0280")).ok, false);
+  assert.equal(serfCoordinate.decodeCoordinate(fromHex("")).ok, false);
 });
 
 test("tags: equal maps give equal bytes, and every tag comes back", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(text, text), { maxLength: 30 }), (pairs) => {
       const tags = new Map(pairs);
-      const encoded = codec.encodeTags(tags, 5);
-      assert.deepEqual(codec.decodeTags(encoded), tags);
-      assert.equal(toHex(codec.encodeTags(new Map([...tags].reverse()), 5)), toHex(encoded));
+      const encoded = serfTags.encodeTags(tags, 5);
+      assert.deepEqual(serfTags.decodeTags(encoded), tags);
+      assert.equal(toHex(serfTags.encodeTags(new Map([...tags].reverse()), 5)), toHex(encoded));
     }),
   );
 });
 
 test("tags: a forged count keeps the pairs that are there and reserves nothing", () => {
-  assert.deepEqual(codec.decodeTags(fromHex("ffdfffffffffa16ba176")), new Map([["k", "v"]]));
-  assert.deepEqual(codec.decodeTags(fromHex("ffdfffffffff")), new Map());
-  assert.deepEqual(codec.decodeTags(fromHex("ff82a16ba176a16c")), new Map([["k", "v"]]));
+  assert.deepEqual(serfTags.decodeTags(fromHex("ffdfffffffffa16ba176")), new Map([["k", "v"]]));
+  assert.deepEqual(serfTags.decodeTags(fromHex("ffdfffffffff")), new Map());
+  assert.deepEqual(serfTags.decodeTags(fromHex("ff82a16ba176a16c")), new Map([["k", "v"]]));
 });
 
 test("filters: all must pass, and what cannot be read excludes", () => {
