@@ -51,6 +51,8 @@ export interface PoolListener {
 
 /** Number of a pool within the lanes. One so far; a node with more numbers them. */
 const LANE_POOL = 0;
+/** Packets of one loop turn that make a burst, where the receive buffer matters; libuv reads 32 at most. */
+const BURST_PACKETS = 24;
 /** A lane that must shed says so at most this often. */
 const SHED_LOG_INTERVAL_MS = 1000;
 
@@ -64,6 +66,7 @@ export class PoolIo implements PoolPort {
   readonly #streams: Streams;
   readonly #label: Uint8Array;
   #udp: UdpSocket | null = null;
+  #clippedBufferBytes = 0; // Receive buffer that the kernel granted, when it is less than asked for and nobody was told.
   #runtime: NodeRuntime | null = null;
   #listener: PoolListener | null = null;
   #snapshot: SnapshotFile | null = null;
@@ -122,6 +125,7 @@ export class PoolIo implements PoolPort {
     try {
       this.#udp = await UdpSocket.bind({ ip: bind.ip, port }, allow, {
         packets: (batch) => {
+          if (this.#clippedBufferBytes > 0 && batch.length >= BURST_PACKETS) this.#warnOfClippedBuffer();
           metrics.count("memberlist.udp.received", batch.reduce((bytes, packet) => bytes + packet.bytes.length, 0));
           this.#lane.open(batch, (opened) => this.#opened(opened));
         },
@@ -131,7 +135,8 @@ export class PoolIo implements PoolPort {
       await this.#streams.shutdown();
       throw refused("udp", port, error);
     }
-    this.#warnOfClippedBuffer(this.#udp.receiveBufferBytes);
+    const granted = this.#udp.receiveBufferBytes;
+    if (granted < RECEIVE_BUFFER_BYTES && process.platform === "linux") this.#clippedBufferBytes = granted;
     return { ip: bind.ip, port };
   }
 
@@ -306,10 +311,11 @@ export class PoolIo implements PoolPort {
     done("");
   }
 
-  #warnOfClippedBuffer(granted: number): void {
-    if (granted >= RECEIVE_BUFFER_BYTES || process.platform !== "linux") return;
+  /** Said when it matters, with the first burst: a line at every start on a stock kernel would differ from the original's log. */
+  #warnOfClippedBuffer(): void {
+    const granted = this.#clippedBufferBytes;
+    this.#clippedBufferBytes = 0;
     const why = `the kernel granted ${granted} bytes of UDP receive buffer instead of ${RECEIVE_BUFFER_BYTES}`;
     this.#options.log.write("warn", `agent: ${why}: bursts may be lost; raise the sysctl net.core.rmem_max`);
   }
 }
-
