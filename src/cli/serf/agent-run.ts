@@ -130,10 +130,12 @@ class AgentRun {
       if (!(await this.#startServices())) return 1;
       this.#printBanner();
       if (!(await this.#joinAtStart())) return 1;
+      // Before the line that says the agent runs: whoever reads it may send a signal at once.
+      const ended = this.#heedSignals();
       ui.info("");
       ui.output("Log data will now stream in as it occurs:\n");
       ui.openLog();
-      return await this.#untilEnd();
+      return await this.#untilEnd(ended);
     } finally {
       await agent.shutdown();
       this.#handlers.stop();
@@ -219,16 +221,21 @@ class AgentRun {
     return true;
   }
 
-  async #untilEnd(): Promise<number> {
-    const { agent, logs, world } = this.#parts;
-    const { config } = this.#read;
+  /** From now on signals are handled; resolves with the exit code. */
+  #heedSignals(): Promise<number> {
     const ended = new Promise<number>((resolve) => {
       this.#end = (exitCode) => {
         this.#ended = true;
         resolve(exitCode);
       };
     });
-    this.#cleanups.push(world.onSignal((signal) => this.#onSignal(signal)));
+    this.#cleanups.push(this.#parts.world.onSignal((signal) => this.#onSignal(signal)));
+    return ended;
+  }
+
+  async #untilEnd(ended: Promise<number>): Promise<number> {
+    const { agent, logs } = this.#parts;
+    const { config } = this.#read;
     const retry = new RetryJoin(config, agent, logs, () => this.#end(1));
     this.#cleanups.push(() => retry.stop());
     retry.start();
