@@ -4,7 +4,7 @@ import { fail, ok, type Result } from "../base/result.ts";
 import { nodeFileSystem, replaceFile, type FileSystem } from "./durable-file.ts";
 import { errorCode, fileErrorText } from "./go-errors.ts";
 import { decodeBase64 } from "../serf/go-base64.ts";
-import { goJsonError } from "./go-json.ts";
+import { goJsonError } from "../wire/go-json.ts";
 import { newKeyring, type KeyList } from "./keyring.ts";
 
 /** The ring in the file, or why it cannot be used, as the original says it. The file must exist and hold at least one key. */

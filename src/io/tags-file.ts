@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { fail, ok, type Result } from "../base/result.ts";
 import { nodeFileSystem, replaceFile, type FileSystem } from "./durable-file.ts";
 import { errorCode, fileErrorText } from "./go-errors.ts";
-import { goJsonError } from "./go-json.ts";
+import { goJsonError } from "../wire/go-json.ts";
 import { jsonKind } from "./keyring-file.ts";
 
 /** The tags in the file; null when there is no file yet; or why it cannot be used, as the original says it. */

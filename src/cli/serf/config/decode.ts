@@ -2,7 +2,7 @@
  * One configuration file to a `SerfConfig`. Errors keep the original's text, which often names neither key nor form; `hints` add file, key and
  * accepted form, one line each.
  */
-import { decodeJson, type JsonValue } from "../../../io/go-json.ts";
+import { decodeJson, type JsonValue } from "../../../wire/go-json.ts";
 import { parseDuration } from "./go-duration.ts";
 import { formatGo, goKind, goType, isList, isObject } from "./go-values.ts";
 import { CONFIG_KEYS, MDNS_KEYS, type ConfigKey, type SerfConfig } from "./schema.ts";
@@ -96,7 +96,7 @@ class Decoder {
         return this.#scalar(path, "bool", value);
       case "int": {
         const number = this.#scalar(path, "float64", value, "int");
-        return typeof number === "number" ? Math.trunc(number) : number;
+        return number === undefined ? undefined : Math.trunc(Number(number));
       }
       case "strings":
         if (isList(value)) return value.map((item, i) => this.#scalar(`${path}[${i}]`, "string", item) ?? "");

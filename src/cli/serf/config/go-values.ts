@@ -1,12 +1,12 @@
 /** How Go names and prints decoded JSON values (`%T` and `%v`); the decoding errors of configuration files contain both. */
-import type { JsonValue } from "../../../io/go-json.ts";
+import type { JsonValue } from "../../../wire/go-json.ts";
 
 /** Go's kind of a decoded value ("slice"). */
 export function goKind(value: JsonValue): string {
   if (value === null) return "invalid";
   if (isList(value)) return "slice";
   if (isObject(value)) return "map";
-  return typeof value === "number" ? "float64" : typeof value === "boolean" ? "bool" : "string";
+  return isNumber(value) ? "float64" : typeof value === "boolean" ? "bool" : "string";
 }
 
 /** Go's type of a decoded value ("[]interface {}"). */
@@ -19,7 +19,7 @@ export function goType(value: JsonValue): string {
 /** A decoded value as `%v` prints it: `[1 <nil> s map[a:1e-07 b:true]]`. */
 export function formatGo(value: JsonValue): string {
   if (value === null) return "<nil>";
-  if (typeof value === "number") return formatFloat(value);
+  if (isNumber(value)) return formatFloat(Number(value));
   if (isList(value)) return `[${value.map(formatGo).join(" ")}]`;
   if (!isObject(value)) return String(value);
   const keys = [...value.keys()].sort();
@@ -31,7 +31,13 @@ export function jsonKind(value: JsonValue): string {
   if (value === null) return "null";
   if (isList(value)) return "array";
   if (isObject(value)) return "object";
+  if (isNumber(value)) return "number";
   return typeof value === "boolean" ? "bool" : typeof value;
+}
+
+/** A whole number beyond 2^53 arrives as a bigint. */
+export function isNumber(value: JsonValue): value is number | bigint {
+  return typeof value === "number" || typeof value === "bigint";
 }
 
 export function isList(value: JsonValue): value is readonly JsonValue[] {

@@ -4,9 +4,10 @@
  * get U+FFFD, and of a repeated key the last wins.
  */
 import { fail, ok, type Result } from "../base/result.ts";
-import { encodeUtf8 } from "../base/utf8.ts";
+import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | ReadonlyMap<string, JsonValue>;
+/** A whole number beyond 2^53 is a bigint: Consul's flags and indexes are 64 bits wide. */
+export type JsonValue = null | boolean | number | bigint | string | readonly JsonValue[] | ReadonlyMap<string, JsonValue>;
 
 /** Nesting that Go accepts is 10,000 deep; no configuration needs more than this, and it keeps us off the stack's end. */
 const DEPTH_MAX = 1000;
@@ -124,7 +125,7 @@ class Reader {
     return value;
   }
 
-  #number(): number {
+  #number(): number | bigint {
     const start = this.#at;
     if (this.#byte() === 0x2d) this.#at += 1;
     if (!isDigit(this.#byte())) throw this.#invalid("in numeric literal");
@@ -145,6 +146,7 @@ class Reader {
     }
     const text = latin1(this.#bytes.subarray(start, this.#at));
     const value = Number(text);
+    if (!Number.isSafeInteger(value) && /^-?\d+$/.test(text)) return BigInt(text);
     if (!Number.isFinite(value)) throw new JsonError(`json: cannot unmarshal number ${text} into Go value of type float64`);
     return value;
   }
@@ -164,9 +166,9 @@ class Reader {
         this.#at += 1;
         continue;
       }
-      text += utf8.decode(this.#bytes.subarray(plain, this.#at));
+      text += decodeUtf8(this.#bytes, plain, this.#at);
       this.#at += 1;
-      if (byte === QUOTE) return text.replace(/\p{Surrogate}/gu, "\ufffd"); // Halves of pairs only.
+      if (byte === QUOTE) return text.replace(/\p{Surrogate}/gu, "\ufffd"); // Bytes that were no UTF-8, and halves of pairs.
       text += this.#escape();
       plain = this.#at;
     }
@@ -212,8 +214,6 @@ class Reader {
     return new JsonError(`invalid character ${quoteByte(this.#byte())} ${context}`);
   }
 }
-
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 const ESCAPES: ReadonlyMap<number, string> = new Map([
   [0x22, '"'],
