@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { fail, ok, type Result } from "../base/result.ts";
 import { nodeFileSystem, replaceFile, type FileSystem } from "./durable-file.ts";
 import { errorCode, fileErrorText } from "./go-errors.ts";
-import { decodeBase64 } from "../serf/go-base64.ts";
+import { decodeBase64 } from "../wire/go-base64.ts";
 import { goJsonError } from "../wire/go-json.ts";
 import { newKeyring, type KeyList } from "./keyring.ts";
 

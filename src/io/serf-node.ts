@@ -5,7 +5,7 @@
 import { EventEmitter } from "node:events";
 import { hostname } from "node:os";
 import { formatEndpoint, ipFromBytes, ipToBytes, type Endpoint } from "../base/endpoint.ts";
-import { decodeBase64 } from "../serf/go-base64.ts";
+import { decodeBase64 } from "../wire/go-base64.ts";
 import type { Member, MemberEventType, SerfEvent } from "../serf/types.ts";
 import type { LogLevel } from "../swim/types.ts";
 import { loadKeyringFile } from "./keyring-file.ts";

@@ -16,7 +16,7 @@ import type { JoinTarget, RequestId } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { encodeKeyRequest, encodeLeave } from "../wire/serf-codec.ts";
 import { encodeTags, tagsError } from "../wire/serf-tags.ts";
-import { decodeBase64 } from "./go-base64.ts";
+import { decodeBase64 } from "../wire/go-base64.ts";
 import { PoolGauges } from "./gauges.ts";
 import { keyQueryName } from "./internal-queries.ts";
 import { EMPTY_KEY_RESULT, KeyCollector } from "./key-collector.ts";

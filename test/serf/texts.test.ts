@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decodeBase64 } from "../../src/serf/go-base64.ts";
+import { decodeBase64 } from "../../src/wire/go-base64.ts";
 import { formatDuration } from "../../src/serf/go-duration.ts";
 
 test("base64 decodes what Node encodes", () => {

@@ -1,6 +1,6 @@
 /** The flags of `serf agent`, and the configuration they stand for. */
 import type { FlagSpecs, FlagValues } from "../flags.ts";
-import { parseDuration } from "./config/go-duration.ts";
+import { parseDuration } from "../../wire/go-duration.ts";
 import type { SerfConfig } from "./config/schema.ts";
 import { parseTagFlags } from "./config/tag-flags.ts";
 import { ok, type Result } from "../../base/result.ts";

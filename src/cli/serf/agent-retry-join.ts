@@ -1,6 +1,6 @@
 /** Joins in the background, again and again until one member answers or the attempts are used up. */
 import type { LogSink, SerfAgentApi } from "../../io/serf-agent-api.ts";
-import { formatDuration } from "./config/go-duration.ts";
+import { formatDuration } from "../../wire/go-duration.ts";
 
 export interface RetryJoinConfig {
   readonly retryJoin: readonly string[];

@@ -3,7 +3,7 @@
  * of several mistakes a user sees first.
  */
 import { hostname } from "node:os";
-import { decodeBase64 } from "../../serf/go-base64.ts";
+import { decodeBase64 } from "../../wire/go-base64.ts";
 import { invalidHandler } from "../../io/event-handlers.ts";
 import { LOG_LEVEL_NAMES, parseLogLevel } from "../../io/log-hub.ts";
 import type { LogLevel } from "../../swim/types.ts";

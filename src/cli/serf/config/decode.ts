@@ -3,7 +3,7 @@
  * accepted form, one line each.
  */
 import { decodeJson, type JsonValue } from "../../../wire/go-json.ts";
-import { parseDuration } from "./go-duration.ts";
+import { parseDuration } from "../../../wire/go-duration.ts";
 import { formatGo, goKind, goType, isList, isObject } from "./go-values.ts";
 import { CONFIG_KEYS, MDNS_KEYS, type ConfigKey, type SerfConfig } from "./schema.ts";
 

@@ -1,5 +1,6 @@
-/** Durations in configuration files and flags: Go's `time.ParseDuration` with its error texts, and `Duration.String`. */
-import { fail, ok, type Result } from "../../../base/result.ts";
+/** Durations in configuration files, flags and the HTTP API: Go's `time.ParseDuration` with its error texts, and `Duration.String`. */
+import { fail, ok, type Result } from "../base/result.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
 
 const UNIT_NS: ReadonlyMap<string, bigint> = new Map([
   ["ns", 1n],
@@ -61,7 +62,7 @@ function decimal(value: bigint, unit: bigint): string {
 /** Go's time package quotes for itself: everything that is not plain ASCII byte by byte. */
 function quote(text: string): string {
   let quoted = '"';
-  for (const byte of new TextEncoder().encode(text)) {
+  for (const byte of encodeUtf8(text)) {
     if (byte === 0x22 || byte === 0x5c) quoted += `\\${String.fromCharCode(byte)}`;
     else if (byte < 0x20 || byte >= 0x80) quoted += `\\x${byte.toString(16).padStart(2, "0")}`;
     else quoted += String.fromCharCode(byte);

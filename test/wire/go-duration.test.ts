@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatDuration, parseDuration } from "../../../../src/cli/serf/config/go-duration.ts";
+import { formatDuration, parseDuration } from "../../src/wire/go-duration.ts";
 
 test("durations that Go accepts, in ms", () => {
   const accepted: readonly (readonly [string, number])[] = [
