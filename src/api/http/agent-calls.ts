@@ -1,0 +1,13 @@
+/** What HTTP asks of the agent itself, beside the servers. */
+import type { Json } from "./json.ts";
+
+export type AgentCall =
+  | { readonly kind: "self" }
+  | { readonly kind: "members"; readonly wan: boolean }
+  | { readonly kind: "join"; readonly address: string; readonly wan: boolean }
+  | { readonly kind: "leave" }
+  | { readonly kind: "forceLeave"; readonly node: string; readonly prune: boolean }
+  | { readonly kind: "reload" };
+
+/** `value` is what the body shows; undefined: an empty body. */
+export type AgentOutcome = { readonly ok: true; readonly value: Json | undefined } | { readonly ok: false; readonly error: string };

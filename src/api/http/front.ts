@@ -1,0 +1,83 @@
+/** From a request to its plan: path cleaning, routing, methods, and the one handler (reference: consul-agent §0.1, §1.1). */
+import { handleAclDisabled, handleAgentJoin, handleAgentLeave, handleAgentMembers, handleAgentReload, handleAgentSelf, handleForceLeave, handleLater } from "./agent.ts";
+import { answered, refuse, VARY } from "./answers.ts";
+import { handleChecksInState, handleDatacenters, handleNode, handleNodeChecks, handleNodes, handleServices } from "./catalog.ts";
+import { handleKv } from "./kv.ts";
+import type { Parsed } from "./parsed.ts";
+import { cleanPath, isPrintable } from "./path.ts";
+import { escapePath, parseQuery, unescape } from "./query.ts";
+import { findRoute, needsSlash, type Route, type RouteName } from "./routes.ts";
+import { handleSessionCreate, handleSessionDestroy, handleSessionInfo, handleSessionList, handleSessionNode, handleSessionRenew } from "./session.ts";
+import { handleRaftConfiguration, handleRaftPeer, handleStatusLeader, handleStatusPeers } from "./status.ts";
+import { handleTxn } from "./txn.ts";
+import type { HttpAnswer, HttpContext, HttpPlan, HttpRequest } from "./types.ts";
+
+type Handler = (parsed: Parsed) => HttpPlan;
+
+const HANDLERS: Readonly<Record<RouteName, Handler>> = {
+  kv: handleKv,
+  "session/create": handleSessionCreate,
+  "session/destroy": handleSessionDestroy,
+  "session/renew": handleSessionRenew,
+  "session/info": handleSessionInfo,
+  "session/node": handleSessionNode,
+  "session/list": handleSessionList,
+  txn: handleTxn,
+  "status/leader": handleStatusLeader,
+  "status/peers": handleStatusPeers,
+  "operator/raft/configuration": handleRaftConfiguration,
+  "operator/raft/peer": handleRaftPeer,
+  "agent/self": handleAgentSelf,
+  "agent/members": handleAgentMembers,
+  "agent/join": handleAgentJoin,
+  "agent/leave": handleAgentLeave,
+  "agent/force-leave": handleForceLeave,
+  "agent/reload": handleAgentReload,
+  "catalog/nodes": handleNodes,
+  "catalog/node": handleNode,
+  "catalog/services": handleServices,
+  "catalog/datacenters": handleDatacenters,
+  "health/node": handleNodeChecks,
+  "health/state": handleChecksInState,
+  acl: handleAclDisabled,
+  later: handleLater,
+};
+
+/** Never throws: what a client sends wrong is answered. */
+export function planRequest(request: HttpRequest, context: HttpContext): HttpPlan {
+  const path = unescape(request.rawPath, false);
+  if (path === null) {
+    const malformed: HttpAnswer = { status: 400, headers: [["Content-Type", "text/plain; charset=utf-8"]], body: "400 Bad Request", close: true };
+    return answered(malformed);
+  }
+  const clean = cleanPath(path);
+  if (clean !== path) return redirect(request, clean);
+  if (needsSlash(path)) return redirect(request, `${path}/`);
+  if (path === "/") return refuse(200, "Consul Agent");
+  if (!isPrintable(path)) return answered({ status: 400, headers: [], body: "" });
+  const route = findRoute(path);
+  if (route === null) return answered({ status: 404, headers: [], body: "" });
+  return routed(route, path, request, context);
+}
+
+function routed(route: Route, path: string, request: HttpRequest, context: HttpContext): HttpPlan {
+  const allow = ["Allow", ["OPTIONS", ...route.methods].join(",")] as const;
+  if (request.method === "OPTIONS") return answered({ status: 200, headers: [allow, VARY], body: "" });
+  if (!route.methods.includes(request.method)) return refuse(405, `method ${request.method} not allowed`, [allow]);
+  const query = parseQuery(request.rawQuery);
+  if (query === null) return refuse(500, "");
+  const handler = HANDLERS[route.name];
+  return handler({ request, context, rest: path.slice(route.path.length), query, pretty: context.pretty || query.has("pretty") });
+}
+
+/** 301 as Go's mux sends it; only GET and HEAD get a body. */
+function redirect(request: HttpRequest, path: string): HttpPlan {
+  const location = escapePath(path) + (request.rawQuery === "" ? "" : `?${request.rawQuery}`);
+  if (request.method !== "GET" && request.method !== "HEAD") return answered({ status: 301, headers: [["Location", location]], body: "" });
+  const href = location.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&#34;").replaceAll("'", "&#39;");
+  return answered({
+    status: 301,
+    headers: [["Content-Type", "text/html; charset=utf-8"], ["Location", location]],
+    body: `<a href="${href}">Moved Permanently</a>.\n\n`,
+  });
+}

@@ -1,0 +1,158 @@
+/** `/v1/kv/<key>` (reference: consul-agent §2.4). */
+import type { DirEntry, KvOp, Wide } from "../../wire/fsm-commands.ts";
+import { badRequest, jsonAnswer, rawJsonAnswer, refuse, textAnswer, VARY, type Header } from "./answers.ts";
+import { jsonString } from "./json.ts";
+import { isUint64, metaHeaders, readOptions } from "./read-options.ts";
+import { callOrFail } from "./rpc-plan.ts";
+import { datacenterOf, type Parsed } from "./parsed.ts";
+import type { HttpAnswer, HttpPlan } from "./types.ts";
+
+export function handleKv(parsed: Parsed): HttpPlan {
+  if (parsed.query.has("ns") && parsed.query.get("ns") !== "") return badRequest(NAMESPACES);
+  switch (parsed.request.method) {
+    case "GET":
+      return parsed.query.has("keys") ? listKeys(parsed) : get(parsed);
+    case "PUT":
+      return put(parsed);
+    default:
+      return remove(parsed);
+  }
+}
+
+const NAMESPACES = 'Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature';
+
+function get(parsed: Parsed): HttpPlan {
+  const read = readOptions(parsed.request, parsed.query);
+  if (!read.ok) return refuse(400, read.error);
+  const recurse = parsed.query.has("recurse");
+  if (!recurse && parsed.rest === "") return refuse(400, "Missing key name");
+  const args = { datacenter: datacenterOf(parsed), key: parsed.rest, options: read.options };
+  return callOrFail(recurse ? "KVS.List" : "KVS.Get", args, ({ meta, value: entries }) => {
+    const headers = metaHeaders(meta);
+    if (entries.length === 0) return { status: 404, headers: [VARY, ...headers], body: "" };
+    if (!recurse && parsed.query.has("raw")) return rawValue(entries[0] as DirEntry, headers);
+    return entriesAnswer(entries, parsed, headers);
+  });
+}
+
+/** The value alone. Nothing in it may run in a browser that was led here (CVE-2020-25864). */
+function rawValue(entry: DirEntry, headers: readonly Header[]): HttpAnswer {
+  const body = entry.value ?? "";
+  const fixed: Header[] = [
+    ["Content-Length", String(body.length)], ["Content-Security-Policy", "sandbox"], ["Content-Type", "text/plain"], VARY, ...headers,
+    ["X-Content-Type-Options", "nosniff"],
+  ];
+  return { status: 200, headers: fixed, body };
+}
+
+function entriesAnswer(entries: readonly DirEntry[], parsed: Parsed, headers: readonly Header[]): HttpAnswer {
+  const { toBase64 } = parsed.context;
+  const write = parsed.pretty ? prettyEntry : compactEntry;
+  const separator = parsed.pretty ? ",\n    " : ",";
+  let body = parsed.pretty ? "[\n    " : "[";
+  for (let i = 0; i < entries.length; i += 1) {
+    if (i > 0) body += separator;
+    const entry = entries[i] as DirEntry;
+    const value = entry.value === null || entry.value.length === 0 ? "null" : `"${toBase64(entry.value)}"`;
+    body += write(entry, value);
+  }
+  return rawJsonAnswer(parsed.pretty ? `${body}\n]\n` : `${body}]`, headers);
+}
+
+/** Written out, since it is the hottest answer there is. */
+function compactEntry(entry: DirEntry, value: string): string {
+  const session = entry.session === "" ? "" : `"Session":${jsonString(entry.session)},`;
+  return `{"LockIndex":${entry.lockIndex},"Key":${jsonString(entry.key)},"Flags":${entry.flags},"Value":${value},${session}"CreateIndex":${entry.createIndex},"ModifyIndex":${entry.modifyIndex}}`;
+}
+
+function prettyEntry(entry: DirEntry, value: string): string {
+  const fields = [`"LockIndex": ${entry.lockIndex}`, `"Key": ${jsonString(entry.key)}`, `"Flags": ${entry.flags}`, `"Value": ${value}`];
+  if (entry.session !== "") fields.push(`"Session": ${jsonString(entry.session)}`);
+  fields.push(`"CreateIndex": ${entry.createIndex}`, `"ModifyIndex": ${entry.modifyIndex}`);
+  return `{\n        ${fields.join(",\n        ")}\n    }`;
+}
+
+function listKeys(parsed: Parsed): HttpPlan {
+  const read = readOptions(parsed.request, parsed.query);
+  if (!read.ok) return refuse(400, read.error);
+  // The misspelling came first and is still sent.
+  const separator = parsed.query.get("separator") || parsed.query.get("seperator");
+  const args = { datacenter: datacenterOf(parsed), prefix: parsed.rest, separator, options: read.options };
+  return callOrFail("KVS.ListKeys", args, ({ meta, value: keys }) => {
+    const headers = metaHeaders(meta);
+    if (keys.length === 0 && parsed.rest !== "") return { status: 404, headers: [VARY, ...headers], body: "" };
+    return jsonAnswer(keys, parsed.pretty, headers);
+  });
+}
+
+/** What stands in the query beside the key; at most one of these may. */
+const EXCLUSIVE = ["cas", "acquire", "release"] as const;
+
+function conflicting(parsed: Parsed, names: readonly string[]): HttpPlan | null {
+  if (names.filter((name) => parsed.query.has(name)).length < 2) return null;
+  return refuse(400, `Conflicting flags: ${parsed.query.encode()}`);
+}
+
+function put(parsed: Parsed): HttpPlan {
+  if (parsed.rest === "") return refuse(400, "Missing key name");
+  const conflict = conflicting(parsed, EXCLUSIVE);
+  if (conflict !== null) return conflict;
+  const { query } = parsed;
+  let flags: Wide = 0;
+  if (query.has("flags")) {
+    const parsedFlags = parseUint(query.get("flags"));
+    if (typeof parsedFlags === "string") return refuse(500, parsedFlags);
+    flags = parsedFlags;
+  }
+  let op: KvOp = "set";
+  let modifyIndex = 0;
+  let session = "";
+  if (query.has("cas")) {
+    const index = parseUint(query.get("cas"));
+    if (typeof index === "string") return refuse(500, index);
+    op = "cas";
+    modifyIndex = Number(index);
+  } else if (query.has("acquire")) {
+    op = "lock";
+    session = query.get("acquire");
+  } else if (query.has("release")) {
+    op = "unlock";
+    session = query.get("release");
+  }
+  const limit = parsed.context.kvMaxValueBytes;
+  if (parsed.request.body.length > limit) return tooLarge(parsed.request.body.length, limit, "kv_max_value_size");
+  return apply(parsed, op, { key: parsed.rest, value: parsed.request.body, flags, session, lockIndex: 0, createIndex: 0, modifyIndex });
+}
+
+export function tooLarge(size: number, limit: number, option: string): HttpPlan {
+  const text = `Request body(${size} bytes) too large, max size: ${limit} bytes. See https://www.consul.io/docs/agent/options.html#${option}.`;
+  return { kind: "answer", answer: { ...textAnswer(413, text), close: true } };
+}
+
+function remove(parsed: Parsed): HttpPlan {
+  const { query } = parsed;
+  const recurse = query.has("recurse");
+  if (!recurse && parsed.rest === "") return refuse(400, "Missing key name");
+  const conflict = conflicting(parsed, ["recurse", "cas"]);
+  if (conflict !== null) return conflict;
+  let modifyIndex = 0;
+  if (query.has("cas")) {
+    const index = parseUint(query.get("cas"));
+    if (typeof index === "string") return refuse(500, index);
+    modifyIndex = Number(index);
+  }
+  const op = recurse ? "delete-tree" : query.has("cas") ? "delete-cas" : "delete";
+  return apply(parsed, op, { key: parsed.rest, value: null, flags: 0, session: "", lockIndex: 0, createIndex: 0, modifyIndex });
+}
+
+function apply(parsed: Parsed, op: KvOp, entry: DirEntry): HttpPlan {
+  return callOrFail("KVS.Apply", { datacenter: datacenterOf(parsed), op, entry, token: "" }, (done) => jsonAnswer(done, parsed.pretty));
+}
+
+/** `strconv.ParseUint(text, 10, 64)`, or its error. */
+export function parseUint(text: string): Wide | string {
+  if (!/^\d+$/.test(text)) return `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
+  if (!isUint64(text)) return `strconv.ParseUint: parsing ${JSON.stringify(text)}: value out of range`;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}

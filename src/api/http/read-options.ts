@@ -1,0 +1,77 @@
+/** What read requests have in common: datacenter, consistency, blocking (reference: consul-agent §1.1, §1.2), and the headers of their answers. */
+import { ok } from "../../base/result.ts";
+import type { QueryMeta, QueryOptions } from "../rpc/types.ts";
+import { parseDuration } from "../../wire/go-duration.ts";
+import type { Header } from "./answers.ts";
+import type { Query } from "./query.ts";
+import type { HttpRequest } from "./types.ts";
+
+/** The options of a request, or the text of a 400. `datacenter` is "" unless asked for. */
+export type ReadOptions = { readonly ok: true; readonly datacenter: string; readonly options: QueryOptions } | { readonly ok: false; readonly error: string };
+
+/** In the order in which the original looks, since the first mistake wins. */
+export function readOptions(request: HttpRequest, query: Query): ReadOptions {
+  const stale = query.has("stale");
+  const consistent = query.has("consistent");
+  const maxStale = query.get("max_stale");
+  let maxStaleMs = 0;
+  if (maxStale !== "") {
+    const parsed = parseDuration(maxStale);
+    if (!parsed.ok) return refused(`Invalid max_stale value ${JSON.stringify(maxStale)}`);
+    maxStaleMs = parsed.value;
+  }
+  if ((stale || maxStaleMs > 0) && consistent) return refused("Cannot specify ?stale with ?consistent, conflicting semantics.");
+  if (query.has("cached") && consistent) return refused("Cannot specify ?cached with ?consistent, conflicting semantics.");
+  if (!validCacheControl(request.headers["cache-control"] ?? "")) return refused("Invalid Cache-Control header.");
+  const wait = query.get("wait");
+  const waitTime = wait === "" ? NO_WAIT : parseDuration(wait);
+  if (!waitTime.ok) return refused("Invalid wait time");
+  const index = query.get("index");
+  if (index !== "" && !isUint64(index)) return refused("Invalid index");
+  return {
+    ok: true,
+    datacenter: query.get("dc"),
+    options: {
+      minQueryIndex: index === "" ? 0 : Number(index),
+      maxQueryTimeMs: waitTime.value,
+      allowStale: stale || maxStaleMs > 0,
+      requireConsistent: consistent,
+      maxStaleMs,
+      filter: query.get("filter"),
+    },
+  };
+}
+
+const NO_WAIT = ok(0);
+
+function refused(error: string): ReadOptions {
+  return { ok: false, error };
+}
+
+export function isUint64(text: string): boolean {
+  return /^\d+$/.test(text) && BigInt(text) <= 0xffff_ffff_ffff_ffffn;
+}
+
+/** `Cache-Control` values the original can read: seconds behind max-age and stale-if-error. */
+function validCacheControl(header: string): boolean {
+  return header.split(",").every((part) => {
+    const [name, value] = part.trim().toLowerCase().split("=", 2);
+    return (name !== "max-age" && name !== "stale-if-error") || /^\d+$/.test(value ?? "");
+  });
+}
+
+/** The headers that carry a read's meta data. An index of 0 is reported as 1: clients take 0 for "do not block". */
+export function metaHeaders(meta: QueryMeta): Header[] {
+  return [
+    ["X-Consul-Index", String(Math.max(1, meta.index))],
+    ["X-Consul-Knownleader", String(meta.knownLeader)],
+    ["X-Consul-Lastcontact", String(Math.trunc(meta.lastContactMs))],
+  ];
+}
+
+/** Catalog and health reads also tell how they were answered, and carry meta headers when they fail. */
+export function catalogHeaders(meta: QueryMeta): Header[] {
+  return [["X-Consul-Effective-Consistency", meta.consistency], ...metaHeaders(meta)];
+}
+
+export const FAILED_META: QueryMeta = { index: 1, knownLeader: false, lastContactMs: 0, consistency: "leader" };

@@ -1,0 +1,156 @@
+/** Every path of Consul 1.8's HTTP API with its methods, in the order the `Allow` header lists them. A path that ends in "/" takes whatever follows. */
+
+/** What is served; "later" paths answer 501 with the name of what is missing, "acl" ones as an agent whose ACLs are off. */
+export type RouteName =
+  | "kv"
+  | "session/create" | "session/destroy" | "session/renew" | "session/info" | "session/node" | "session/list"
+  | "txn"
+  | "status/leader" | "status/peers"
+  | "operator/raft/configuration" | "operator/raft/peer"
+  | "agent/self" | "agent/members" | "agent/join" | "agent/leave" | "agent/force-leave" | "agent/reload"
+  | "catalog/nodes" | "catalog/node" | "catalog/services" | "catalog/datacenters"
+  | "health/node" | "health/state"
+  | "acl" | "later";
+
+export interface Route {
+  readonly path: string;
+  readonly methods: readonly string[];
+  readonly name: RouteName;
+}
+
+function route(path: string, methods: string, name: RouteName): Route {
+  return { path, methods: methods.split(" "), name };
+}
+
+export const ROUTES: readonly Route[] = [
+  route("/v1/kv/", "GET PUT DELETE", "kv"),
+  route("/v1/session/create", "PUT", "session/create"),
+  route("/v1/session/destroy/", "PUT", "session/destroy"),
+  route("/v1/session/renew/", "PUT", "session/renew"),
+  route("/v1/session/info/", "GET", "session/info"),
+  route("/v1/session/node/", "GET", "session/node"),
+  route("/v1/session/list", "GET", "session/list"),
+  route("/v1/txn", "PUT", "txn"),
+  route("/v1/status/leader", "GET", "status/leader"),
+  route("/v1/status/peers", "GET", "status/peers"),
+  route("/v1/operator/raft/configuration", "GET", "operator/raft/configuration"),
+  route("/v1/operator/raft/peer", "DELETE", "operator/raft/peer"),
+  route("/v1/operator/autopilot/configuration", "GET PUT", "later"),
+  route("/v1/operator/autopilot/health", "GET", "later"),
+  route("/v1/operator/keyring", "GET POST PUT DELETE", "later"),
+  route("/v1/agent/self", "GET", "agent/self"),
+  route("/v1/agent/members", "GET", "agent/members"),
+  route("/v1/agent/join/", "PUT", "agent/join"),
+  route("/v1/agent/leave", "PUT", "agent/leave"),
+  route("/v1/agent/force-leave/", "PUT", "agent/force-leave"),
+  route("/v1/agent/reload", "PUT", "agent/reload"),
+  route("/v1/catalog/nodes", "GET", "catalog/nodes"),
+  route("/v1/catalog/node/", "GET", "catalog/node"),
+  route("/v1/catalog/services", "GET", "catalog/services"),
+  route("/v1/catalog/datacenters", "GET", "catalog/datacenters"),
+  route("/v1/health/node/", "GET", "health/node"),
+  route("/v1/health/state/", "GET", "health/state"),
+  route("/v1/coordinate/datacenters", "GET", "later"),
+  route("/v1/coordinate/nodes", "GET", "later"),
+  route("/v1/coordinate/node/", "GET", "later"),
+  route("/v1/coordinate/update", "PUT", "later"),
+
+  route("/v1/acl/bootstrap", "PUT", "acl"),
+  route("/v1/acl/create", "PUT", "acl"),
+  route("/v1/acl/update", "PUT", "acl"),
+  route("/v1/acl/destroy/", "PUT", "acl"),
+  route("/v1/acl/info/", "GET", "acl"),
+  route("/v1/acl/clone/", "PUT", "acl"),
+  route("/v1/acl/list", "GET", "acl"),
+  route("/v1/acl/login", "POST", "acl"),
+  route("/v1/acl/logout", "POST", "acl"),
+  route("/v1/acl/replication", "GET", "acl"),
+  route("/v1/acl/policies", "GET", "acl"),
+  route("/v1/acl/policy", "PUT", "acl"),
+  route("/v1/acl/policy/name/", "GET", "acl"),
+  route("/v1/acl/policy/", "GET PUT DELETE", "acl"),
+  route("/v1/acl/roles", "GET", "acl"),
+  route("/v1/acl/role", "PUT", "acl"),
+  route("/v1/acl/role/name/", "GET", "acl"),
+  route("/v1/acl/role/", "GET PUT DELETE", "acl"),
+  route("/v1/acl/binding-rules", "GET", "acl"),
+  route("/v1/acl/binding-rule", "PUT", "acl"),
+  route("/v1/acl/binding-rule/", "GET PUT DELETE", "acl"),
+  route("/v1/acl/auth-methods", "GET", "acl"),
+  route("/v1/acl/auth-method", "PUT", "acl"),
+  route("/v1/acl/auth-method/", "GET PUT DELETE", "acl"),
+  route("/v1/acl/rules/translate", "POST", "acl"),
+  route("/v1/acl/rules/translate/", "GET", "acl"),
+  route("/v1/acl/tokens", "GET", "acl"),
+  route("/v1/acl/token", "PUT", "acl"),
+  route("/v1/acl/token/self", "GET", "acl"),
+  route("/v1/acl/token/", "GET PUT DELETE", "acl"),
+  route("/v1/agent/token/", "PUT", "acl"),
+
+  route("/v1/agent/host", "GET", "later"),
+  route("/v1/agent/maintenance", "PUT", "later"),
+  route("/v1/agent/monitor", "GET", "later"),
+  route("/v1/agent/metrics", "GET", "later"),
+  route("/v1/agent/services", "GET", "later"),
+  route("/v1/agent/service/", "GET", "later"),
+  route("/v1/agent/checks", "GET", "later"),
+  route("/v1/agent/health/service/id/", "GET", "later"),
+  route("/v1/agent/health/service/name/", "GET", "later"),
+  route("/v1/agent/check/register", "PUT", "later"),
+  route("/v1/agent/check/deregister/", "PUT", "later"),
+  route("/v1/agent/check/pass/", "PUT", "later"),
+  route("/v1/agent/check/warn/", "PUT", "later"),
+  route("/v1/agent/check/fail/", "PUT", "later"),
+  route("/v1/agent/check/update/", "PUT", "later"),
+  route("/v1/agent/connect/authorize", "POST", "later"),
+  route("/v1/agent/connect/ca/roots", "GET", "later"),
+  route("/v1/agent/connect/ca/leaf/", "GET", "later"),
+  route("/v1/agent/service/register", "PUT", "later"),
+  route("/v1/agent/service/deregister/", "PUT", "later"),
+  route("/v1/agent/service/maintenance/", "PUT", "later"),
+  route("/v1/catalog/register", "PUT", "later"),
+  route("/v1/catalog/deregister", "PUT", "later"),
+  route("/v1/catalog/connect/", "GET", "later"),
+  route("/v1/catalog/service/", "GET", "later"),
+  route("/v1/catalog/node-services/", "GET", "later"),
+  route("/v1/catalog/gateway-services/", "GET", "later"),
+  route("/v1/config/", "GET DELETE", "later"),
+  route("/v1/config", "PUT", "later"),
+  route("/v1/connect/ca/configuration", "GET PUT", "later"),
+  route("/v1/connect/ca/roots", "GET", "later"),
+  route("/v1/connect/intentions", "GET POST", "later"),
+  route("/v1/connect/intentions/match", "GET", "later"),
+  route("/v1/connect/intentions/check", "GET", "later"),
+  route("/v1/connect/intentions/", "GET PUT DELETE", "later"),
+  route("/v1/discovery-chain/", "GET POST", "later"),
+  route("/v1/event/fire/", "PUT", "later"),
+  route("/v1/event/list", "GET", "later"),
+  route("/v1/health/checks/", "GET", "later"),
+  route("/v1/health/service/", "GET", "later"),
+  route("/v1/health/connect/", "GET", "later"),
+  route("/v1/health/ingress/", "GET", "later"),
+  route("/v1/internal/ui/nodes", "GET", "later"),
+  route("/v1/internal/ui/node/", "GET", "later"),
+  route("/v1/internal/ui/services", "GET", "later"),
+  route("/v1/internal/ui/gateway-services-nodes/", "GET", "later"),
+  route("/v1/internal/acl/authorize", "POST", "acl"),
+  route("/v1/internal/federation-states", "GET", "later"),
+  route("/v1/internal/federation-states/mesh-gateways", "GET", "later"),
+  route("/v1/internal/federation-state/", "GET", "later"),
+  route("/v1/query", "GET POST", "later"),
+  route("/v1/query/", "GET PUT DELETE", "later"),
+  route("/v1/snapshot", "GET PUT", "later"),
+];
+
+const EXACT: ReadonlyMap<string, Route> = new Map(ROUTES.map((entry) => [entry.path, entry]));
+const PREFIXES = ROUTES.filter(({ path }) => path.endsWith("/")).sort((a, b) => b.path.length - a.path.length);
+
+/** The route of a decoded path: the exact one, else the longest prefix; null when there is none. */
+export function findRoute(path: string): Route | null {
+  return EXACT.get(path) ?? PREFIXES.find((entry) => path.startsWith(entry.path)) ?? null;
+}
+
+/** Is this path only known with a "/" behind it? Go's router redirects it there. */
+export function needsSlash(path: string): boolean {
+  return !EXACT.has(path) && EXACT.has(`${path}/`);
+}
