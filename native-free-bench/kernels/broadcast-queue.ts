@@ -1,5 +1,5 @@
 import { encodeAlive, encodeUser } from "../../src/wire/gossip-codec.ts";
-import { BroadcastQueue } from "../../src/swim/broadcast-queue.ts";
+import { BroadcastQueue, NO_KEY } from "../../src/swim/broadcast-queue.ts";
 import { bytesOf } from "../bytes.ts";
 import type { Kernel } from "../kernel.ts";
 
@@ -16,11 +16,11 @@ const replaceNamed: Kernel = {
     const versions = Uint8Array.of(1, 5, 2, 2, 5, 5);
     const messages = names.map((node) => encodeAlive({ incarnation: 1, node, addr: bytesOf(random, 4), port: 7946, meta: bytesOf(random, random.below(100)), versions }));
     const queue = new BroadcastQueue(RETRANSMIT_MULT, () => NODES);
-    names.forEach((name, i) => queue.queue(name, messages[i] as Uint8Array));
+    names.forEach((_, i) => queue.queue(i, messages[i] as Uint8Array));
     return {
       inputCount: NODES,
       run(index) {
-        queue.queue(names[index] as string, messages[index] as Uint8Array);
+        queue.queue(index, messages[index] as Uint8Array);
         queue.finished.length = 0;
         return queue.length;
       },
@@ -38,7 +38,7 @@ const fillPacket: Kernel = {
     return {
       inputCount: events.length,
       run(index) {
-        queue.queue(null, events[index] as Uint8Array);
+        queue.queue(NO_KEY, events[index] as Uint8Array);
         packet.length = 0;
         const used = queue.take(PART_OVERHEAD_BYTES, PACKET_BYTES, 3, packet);
         queue.finished.length = 0;

@@ -3,6 +3,7 @@
 export const EMPTY_BYTES: Uint8Array = new Uint8Array(0);
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
   return true;

@@ -1,9 +1,10 @@
 /**
  * The members as Serf sees them: what SWIM told about each, plus Serf's status. One process may hold thousands of nodes that each know
- * thousands of members, so there is no object per member: 23 bytes in typed arrays, indexed by the slot of the process-wide records that
- * SWIM keeps too. A `Member` is built when somebody asks, and kept until it changes.
+ * thousands of members, so there is no object per member: some 4 bytes in columns (`base/column.ts`), indexed by the slot of the process-wide
+ * records that SWIM keeps too. `Member`s are built when somebody asks, and shared by all nodes that see the same.
  */
 import { assert } from "../base/assert.ts";
+import { resized, wideEnough, type Column } from "../base/column.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import type { SwimMember } from "../swim/types.ts";
 import { decodeTags } from "../wire/serf-tags.ts";
@@ -14,7 +15,9 @@ import type { Member, MemberStatus } from "./types.ts";
 export type MemberInfo = Pick<SwimMember, "name" | "addr" | "port" | "meta" | "versions">;
 
 const STATUS_NAMES: readonly MemberStatus[] = ["none", "alive", "leaving", "left", "failed"];
-const NOWHERE = -1;
+/** In `#statuses`: the node does not know the member. Others stand there as their status and one. */
+const UNKNOWN = 0;
+const U32_MAX = 0xffff_ffff;
 /** Room beyond the shared records' size when the arrays grow, as a divisor: an eighth. */
 const GROWTH_DIVISOR = 8;
 const GROWTH_MIN = 8;
@@ -24,15 +27,13 @@ export type Row = number;
 
 export class MemberTable {
   readonly #records: MemberRecords;
-  /** Known members, in no particular order. */
-  readonly #order: Row[] = [];
-  /** Where a row stands in `#order`. */
-  #places = new Int32Array(0);
-  #variants = new Uint16Array(0);
+  #variants: Column = new Uint8Array(0);
   #statuses = new Uint8Array(0);
-  #statusTimes = new Float64Array(0);
+  /** Lamport times that fit 32 bits; `U32_MAX` says to look into `#lateTimes`. */
+  #statusTimes: Column = new Uint16Array(0);
+  readonly #lateTimes = new Map<Row, number>();
   readonly #leaveTimes = new Map<Row, number>();
-  readonly #views = new Map<Row, Member>();
+  #size = 0;
   readonly #counts = [0, 0, 0, 0, 0];
 
   constructor(records: MemberRecords) {
@@ -40,11 +41,12 @@ export class MemberTable {
   }
 
   get size(): number {
-    return this.#order.length;
+    return this.#size;
   }
 
-  rows(): IterableIterator<Row> {
-    return this.#order.values();
+  /** Known members, in no particular order. */
+  *rows(): IterableIterator<Row> {
+    for (let row = 0; row < this.#statuses.length; row += 1) if (this.#statuses[row] !== UNKNOWN) yield row;
   }
 
   find(name: string): Row | undefined {
@@ -53,7 +55,7 @@ export class MemberTable {
   }
 
   #knows(row: Row): boolean {
-    return row >= 0 && row < this.#places.length && this.#places[row] !== NOWHERE;
+    return row >= 0 && row < this.#statuses.length && this.#statuses[row] !== UNKNOWN;
   }
 
   count(status: MemberStatus): number {
@@ -64,12 +66,13 @@ export class MemberTable {
     assert(this.find(info.name) === undefined, "the member is known");
     const row = this.#records.hold(info.name);
     this.#reserve(row);
-    this.#places[row] = this.#order.length;
-    this.#order.push(row);
-    this.#variants[row] = this.#records.holdVariant(row, info);
-    this.#statuses[row] = MemberStatusCode.none;
-    this.#statusTimes[row] = 0;
+    const variant = this.#records.holdVariant(row, info);
+    this.#variants = wideEnough(this.#variants, variant);
+    this.#variants[row] = variant;
+    this.#statuses[row] = MemberStatusCode.none + 1;
+    this.setStatusTime(row, 0);
     this.#counts[MemberStatusCode.none] = this.count("none") + 1;
+    this.#size += 1;
     return row;
   }
 
@@ -77,21 +80,17 @@ export class MemberTable {
     assert(this.#knows(row), "the member is unknown");
     this.setStatus(row, "none");
     this.#counts[MemberStatusCode.none] = this.count("none") - 1;
-    const place = this.#places[row] as number;
-    const last = this.#order.pop() as Row;
-    if (last !== row) {
-      this.#order[place] = last;
-      this.#places[last] = place;
-    }
-    this.#places[row] = NOWHERE;
+    this.#size -= 1;
+    this.#statuses[row] = UNKNOWN;
     this.#leaveTimes.delete(row);
+    this.#lateTimes.delete(row);
     this.#records.releaseVariant(row, this.#variants[row] as number);
     this.#records.release(row);
   }
 
   /** Lets go of the shared records: for a pool that ends while others of its process go on. */
   close(): void {
-    while (this.#order.length > 0) this.remove(this.#order[this.#order.length - 1] as Row);
+    for (const row of this.rows()) this.remove(row);
   }
 
   info(row: Row): MemberRecord {
@@ -102,30 +101,36 @@ export class MemberTable {
   setInfo(row: Row, info: MemberInfo): void {
     assert(this.info(row).name === info.name);
     const before = this.#variants[row] as number;
-    this.#variants[row] = this.#records.holdVariant(row, info);
+    const variant = this.#records.holdVariant(row, info);
+    this.#variants = wideEnough(this.#variants, variant);
+    this.#variants[row] = variant;
     this.#records.releaseVariant(row, before);
-    this.#views.delete(row);
   }
 
   status(row: Row): MemberStatus {
-    return STATUS_NAMES[this.#statuses[row] as number] as MemberStatus;
+    return STATUS_NAMES[(this.#statuses[row] as number) - 1] as MemberStatus;
   }
 
   setStatus(row: Row, status: MemberStatus): void {
     const before = this.status(row);
     this.#counts[MemberStatusCode[before]] = this.count(before) - 1;
     this.#counts[MemberStatusCode[status]] = this.count(status) + 1;
-    this.#statuses[row] = MemberStatusCode[status];
-    this.#views.delete(row);
+    this.#statuses[row] = MemberStatusCode[status] + 1;
   }
 
   /** Lamport time of the newest intent about the member. */
   statusTime(row: Row): number {
-    return this.#statusTimes[row] as number;
+    const time = this.#statusTimes[row] as number;
+    return time === U32_MAX ? (this.#lateTimes.get(row) as number) : time;
   }
 
   setStatusTime(row: Row, lamportTime: number): void {
-    this.#statusTimes[row] = lamportTime;
+    const isLate = lamportTime >= U32_MAX;
+    if (isLate) this.#lateTimes.set(row, lamportTime);
+    else if (this.#lateTimes.size > 0) this.#lateTimes.delete(row);
+    const time = isLate ? U32_MAX : lamportTime;
+    this.#statusTimes = wideEnough(this.#statusTimes, time);
+    this.#statusTimes[row] = time;
   }
 
   /** When it left or failed, in ms of the clock given to `step`; 0 while it is here. */
@@ -142,44 +147,55 @@ export class MemberTable {
   }
 
   member(row: Row): Member {
-    const known = this.#views.get(row);
-    if (known !== undefined) return known;
-    const { name, addr, endpoint, meta, versions } = this.info(row);
-    const member: Member = {
-      name,
-      addr,
-      ip: endpoint.ip,
-      port: endpoint.port,
-      tags: tagsOf(meta),
-      status: this.status(row),
-      protocolMin: versions[0] ?? 0,
-      protocolMax: versions[1] ?? 0,
-      protocolCur: versions[2] ?? 0,
-      delegateMin: versions[3] ?? 0,
-      delegateMax: versions[4] ?? 0,
-      delegateCur: versions[5] ?? 0,
-    };
-    this.#views.set(row, member);
-    return member;
+    return memberOf(this.info(row), this.status(row));
+  }
+
+  /** Bytes of the columns; for measuring. */
+  get bytes(): number {
+    return this.#variants.byteLength + this.#statuses.byteLength + this.#statusTimes.byteLength;
   }
 
   #reserve(row: Row): void {
-    if (row < this.#places.length) return;
-    const wanted = Math.max(row + 1, this.#records.capacity);
-    const length = wanted + Math.max(GROWTH_MIN, Math.trunc(wanted / GROWTH_DIVISOR));
-    const places = new Int32Array(length).fill(NOWHERE);
-    const variants = new Uint16Array(length);
+    if (row < this.#statuses.length) return;
+    const { capacity } = this.#records;
+    const wanted = Math.max(row + 1, capacity);
+    const length = row + 1 < capacity ? wanted : wanted + Math.max(GROWTH_MIN, Math.trunc(wanted / GROWTH_DIVISOR));
     const statuses = new Uint8Array(length);
-    const statusTimes = new Float64Array(length);
-    places.set(this.#places);
-    variants.set(this.#variants);
     statuses.set(this.#statuses);
-    statusTimes.set(this.#statusTimes);
-    this.#places = places;
-    this.#variants = variants;
     this.#statuses = statuses;
-    this.#statusTimes = statusTimes;
+    this.#variants = resized(this.#variants, length);
+    this.#statusTimes = resized(this.#statusTimes, length);
   }
+}
+
+/** What all nodes that see a record in one status show; records are shared and never change. */
+const views = new WeakMap<MemberRecord, (Member | undefined)[]>();
+
+function memberOf(record: MemberRecord, status: MemberStatus): Member {
+  let perStatus = views.get(record);
+  if (perStatus === undefined) {
+    perStatus = [];
+    views.set(record, perStatus);
+  }
+  const known = perStatus[MemberStatusCode[status]];
+  if (known !== undefined) return known;
+  const { name, addr, endpoint, meta, versions } = record;
+  const member: Member = {
+    name,
+    addr,
+    ip: endpoint.ip,
+    port: endpoint.port,
+    tags: tagsOf(meta),
+    status,
+    protocolMin: versions[0] ?? 0,
+    protocolMax: versions[1] ?? 0,
+    protocolCur: versions[2] ?? 0,
+    delegateMin: versions[3] ?? 0,
+    delegateMax: versions[4] ?? 0,
+    delegateCur: versions[5] ?? 0,
+  };
+  perStatus[MemberStatusCode[status]] = member;
+  return member;
 }
 
 /** Decoded once per record, since records share their metadata. */

@@ -116,8 +116,9 @@ export class Pool {
 
   /** Lets go of what is shared with other pools of the process. No input may follow. */
   close(): void {
-    this.#swim.table.close();
+    this.#swim.close();
     this.#serf.membership.table.close();
+    this.#serf.queues.close();
   }
 
   #command(input: Exclude<PoolInput, { readonly kind: "wake" | "message" | "streamOpened" | "streamMessage" | "streamFailed" | "keyringDone" | "shutdown" }>, nowMs: number, out: PoolEffect[]): void {

@@ -1,5 +1,6 @@
 /** Serf's three broadcast queues: filled into packets behind SWIM's own messages, intents first, then queries, then events (serf-protocol §8.4). */
-import { BroadcastQueue } from "../swim/broadcast-queue.ts";
+import { BroadcastQueue, NO_KEY } from "../swim/broadcast-queue.ts";
+import { OwnMessages, type Messages } from "../swim/messages.ts";
 import { retransmitFloor } from "../swim/timing.ts";
 import type { SwimProfile } from "../swim/types.ts";
 import type { Reporter } from "./reporter.ts";
@@ -32,7 +33,7 @@ export class SerfQueues {
   readonly #config: SerfQueuesConfig;
   readonly #report: Reporter;
 
-  constructor(config: SerfQueuesConfig, memberCount: () => number, report: Reporter) {
+  constructor(config: SerfQueuesConfig, memberCount: () => number, report: Reporter, messages: Messages = new OwnMessages()) {
     this.#config = config;
     this.#report = report;
     const { retransmitMult, gossipNodes, retransmitMargin } = config.profile;
@@ -40,9 +41,9 @@ export class SerfQueues {
     // A margin of 0 is the original's behaviour, for comparison.
     const eventMargin = retransmitMargin > 0 ? retransmitMargin + EVENT_RETRANSMIT_EXTRA : 0;
     const eventFloor = (nodes: number): number => retransmitFloor(nodes, gossipNodes, eventMargin);
-    this.intents = new BroadcastQueue(retransmitMult, memberCount, floor);
-    this.queries = new BroadcastQueue(retransmitMult, memberCount, eventFloor);
-    this.events = new BroadcastQueue(retransmitMult, memberCount, eventFloor);
+    this.intents = new BroadcastQueue(retransmitMult, memberCount, floor, messages);
+    this.queries = new BroadcastQueue(retransmitMult, memberCount, eventFloor, messages);
+    this.events = new BroadcastQueue(retransmitMult, memberCount, eventFloor, messages);
   }
 
   get isEmpty(): boolean {
@@ -51,7 +52,7 @@ export class SerfQueues {
 
   /** Queues a Serf message. `token` comes back in `queue.finished`, unless 0. */
   add(queue: BroadcastQueue, message: Uint8Array, out: PoolEffect[], token = 0): void {
-    queue.queue(null, message, token);
+    queue.queue(NO_KEY, message, token);
     const { depthMax } = this.#config;
     if (queue.bytes <= QUEUE_BYTES_MAX && queue.length <= DEPTH_SLACK * depthMax) return;
     this.#report.count("serf.queue.overflow", out);
@@ -64,6 +65,11 @@ export class SerfQueues {
     let used = 0;
     for (const queue of [this.intents, this.queries, this.events]) used += queue.take(overhead, limit - used, targets, messages);
     return messages;
+  }
+
+  /** Lets go of all messages. */
+  close(): void {
+    for (const queue of [this.intents, this.queries, this.events]) queue.close();
   }
 
   /** The periodic look at the depths: a warning first, then the most transmitted messages go. */

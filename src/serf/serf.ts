@@ -101,6 +101,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       { profile: config.profile, depthWarning: config.queueDepthWarning, depthMax: config.queueDepthMax },
       () => this.membership.table.size,
       this.report,
+      records.messages,
     );
     this.tracker = new QueryTracker(this.report);
     this.responder = new QueryResponder({ name, responseSizeMax }, this.membership, random, this.report);

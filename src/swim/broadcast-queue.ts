@@ -1,26 +1,31 @@
 /**
  * Messages waiting to be gossiped (memberlist's transmit-limited queue, serf-protocol §4.11): least transmitted first, then
- * longest, then newest. A named message replaces the queued one of its name. Used for SWIM's own messages and for Serf's three queues.
+ * longest, then newest. A message with a key replaces the queued one of its key. Used for SWIM's own messages and for Serf's three queues.
  *
- * Index: per transmit count a sorted list of the lengths present, per length a heap with the newest on top. Queueing, replacing
- * and taking cost O(log n); nothing scans the queue. Replaced items stay in their heap as corpses until they surface or outnumber the living.
+ * A mass join queues a message about every member at every node, and one process may simulate thousands of nodes, so there is no object per
+ * item: some twelve bytes in columns (`base/column.ts`). Items of one transmit count and length form a bucket, a pairing heap (Fredman,
+ * Sedgewick, Sleator, Tarjan 1986) with the newest on top. Queueing, replacing and taking cost O(log n) at most; nothing scans the queue.
+ * Replaced items stay in their heap as corpses until they surface or outnumber the living; a bucket's top is always alive.
  */
+import { resized, wideEnough, type Column } from "../base/column.ts";
+import { OwnMessages, type Messages } from "./messages.ts";
 import { retransmitLimit } from "./timing.ts";
 
-interface Item {
-  readonly name: string | null;
-  readonly message: Uint8Array;
-  /** 0: nobody waits for the end of this broadcast. */
-  readonly token: number;
-  readonly id: number;
-  transmits: number;
-  queued: boolean;
-}
-
-/** Corpses a heap may hold before it is rebuilt, beyond the number of its living items. */
+/** Corpses that the queue may hold before its heaps are rebuilt, beyond the number of its living items. */
 const CORPSES_MAX = 16;
 /** Sends beyond the original's limit use spare room only: above so many queued bytes (16 packets) such messages are dropped. */
 export const CROWDED_BYTES = 16 * 1400;
+/** No message is sent more often: more than any cluster of 2^32 nodes asks for. */
+const TRANSMITS_MAX = 250;
+const CORPSE = 255;
+/** Item 0 does not exist. */
+const NIL = 0;
+const CAPACITY_FIRST = 16;
+/** An empty queue keeps room for so many items. */
+const CAPACITY_KEPT = 1024;
+const TIERS_FIRST = 4;
+/** Key of messages that replace no other. */
+export const NO_KEY = -1;
 
 function noFloor(): number {
   return 0;
@@ -30,13 +35,35 @@ export class BroadcastQueue {
   readonly #retransmitMult: number;
   readonly #nodeCount: () => number;
   readonly #floor: (nodes: number) => number;
-  readonly #byName = new Map<string, Item>();
-  readonly #tiers: Tier[] = []; // Index: transmits so far.
-  #lowestTier = 0; // No item has been transmitted less often.
+  readonly #messages: Messages;
+
+  // Items, from 1. Free ones are chained by `#sibling`.
+  #message: Column = new Uint16Array(0);
+  #order: Column = new Uint16Array(0); // Later queued is greater.
+  #transmits = new Uint8Array(0);
+  #child: Column = new Uint16Array(0); // First child in the pairing heap.
+  #sibling: Column = new Uint16Array(0);
+  /** 1 + key; empty while no item has a key. */
+  #key: Column = new Uint16Array(0);
+  #used = 1;
+  #free = NIL;
+  /** Item by key; empty while no item has a key. */
+  #itemOf: Column = new Uint16Array(0);
+  readonly #tokens = new Map<number, number>();
+
+  /** Lengths of messages seen since the queue was last empty, ascending: rows of `#roots`. */
+  readonly #lengths: number[] = [];
+  #tiers = TIERS_FIRST;
+  /** Top of each bucket: row by length, column by transmits. */
+  #roots: number[] = [];
+  /** Living items by transmits. */
+  readonly #perTier: number[] = [];
   #count = 0;
+  #corpses = 0;
   #bytes = 0;
-  #lastId = 0;
-  readonly #reinsert: Item[] = [];
+  #lastOrder = 0;
+  readonly #reinsert: number[] = [];
+  readonly #pairs: number[] = [];
 
   /** Tokens of finished broadcasts in the order they finished: sent often enough, replaced or pruned. The owner empties it. */
   readonly finished: number[] = [];
@@ -46,10 +73,11 @@ export class BroadcastQueue {
    * (see `retransmitFloor`). The limit is taken anew at each `take`: what a node queued while it knew nobody must not die before
    * it has met the cluster.
    */
-  constructor(retransmitMult: number, nodeCount: () => number, floor: (nodes: number) => number = noFloor) {
+  constructor(retransmitMult: number, nodeCount: () => number, floor: (nodes: number) => number = noFloor, messages: Messages = new OwnMessages()) {
     this.#retransmitMult = retransmitMult;
     this.#nodeCount = nodeCount;
     this.#floor = floor;
+    this.#messages = messages;
   }
 
   get length(): number {
@@ -61,18 +89,25 @@ export class BroadcastQueue {
     return this.#bytes;
   }
 
-  /** Queues `message`, which must not change afterwards; `name` null never replaces another. `token` comes back in `finished`, unless 0. */
-  queue(name: string | null, message: Uint8Array, token = 0): void {
-    this.#lastId += 1;
-    const item: Item = { name, message, token, id: this.#lastId, transmits: 0, queued: false };
-    if (name !== null) {
-      const old = this.#byName.get(name);
-      if (old !== undefined) {
-        this.#finish(old);
-        this.#remove(old);
-      }
-    }
-    this.#add(item);
+  /** Queues `message`, which must not change afterwards. `key`: small and not negative, or `NO_KEY`. `token` comes back in `finished`, unless 0. */
+  queue(key: number, message: Uint8Array, token = 0): void {
+    this.queueHeld(key, this.#messages.hold(message), message.length, token);
+  }
+
+  /** As `queue`, for a message of `length` bytes that has a number; the caller's hold passes to the queue. */
+  queueHeld(key: number, number: number, length: number, token = 0): void {
+    this.#lastOrder += 1;
+    const order = this.#lastOrder;
+    if (key !== NO_KEY) this.#replace(key);
+    const item = this.#newItem();
+    this.#message = wideEnough(this.#message, number);
+    this.#message[item] = number;
+    this.#order = wideEnough(this.#order, order);
+    this.#order[item] = order;
+    this.#transmits[item] = 0;
+    if (token !== 0) this.#tokens.set(item, token);
+    if (key !== NO_KEY) this.#setKey(item, key);
+    this.#add(item, length);
     if (this.#bytes > CROWDED_BYTES) this.#dropExtras();
   }
 
@@ -83,30 +118,31 @@ export class BroadcastQueue {
   take(overhead: number, limit: number, targets: number, into: Uint8Array[]): number {
     if (this.#count === 0) return 0;
     const nodes = this.#nodeCount();
-    const transmitsMax = Math.max(this.#floor(nodes), retransmitLimit(this.#retransmitMult, nodes));
-    const tierCount = this.#tiers.length; // What we put back must not be taken twice.
+    const transmitsMax = Math.min(TRANSMITS_MAX, Math.max(this.#floor(nodes), retransmitLimit(this.#retransmitMult, nodes)));
+    const tierCount = this.#highestTier + 1; // What we put back must not be taken twice.
+    const shortest = this.#lengths[0] as number;
     let used = 0;
-    let tier = this.#lowestTier;
+    let tier = 0;
     while (tier < tierCount) {
       const free = limit - used - overhead;
-      if (free <= 0) break;
-      const item = this.#tiers[tier]?.takeFitting(free);
-      if (item === undefined) {
+      if (free <= 0 || free < shortest) break;
+      const item = this.#perTier[tier] === 0 ? NIL : this.#takeFitting(tier, free);
+      if (item === NIL) {
         tier += 1;
         continue;
       }
-      used += overhead + item.message.length;
-      into.push(item.message);
-      this.#detach(item);
-      if (item.transmits + targets >= transmitsMax) this.#finish(item);
+      const message = this.#messages.bytesOf(this.#message[item] as number);
+      used += overhead + message.length;
+      into.push(message);
+      if (tier + targets >= transmitsMax) this.#end(item);
       else {
-        item.transmits += targets;
+        this.#transmits[item] = tier + targets;
         this.#reinsert.push(item);
       }
     }
-    for (const item of this.#reinsert) this.#add(item);
+    for (const item of this.#reinsert) this.#add(item, this.#lengthOf(item));
     this.#reinsert.length = 0;
-    this.#dropEmptyTiers();
+    if (this.#count === 0) this.#reset();
     return used;
   }
 
@@ -115,210 +151,317 @@ export class BroadcastQueue {
    * the queue: a flood of events prunes tens of thousands at a time, between two packets.
    */
   prune(max: number): void {
-    const dropped: Item[] = [];
-    for (let tier = this.#tiers.length - 1; tier >= 0 && this.#count - dropped.length > max; tier -= 1) {
-      this.#tiers[tier]?.dropOldest(this.#count - dropped.length - max, dropped);
+    for (let tier = this.#highestTier; tier >= 0; tier -= 1) {
+      for (let row = 0; row < this.#lengths.length; row += 1) {
+        if (this.#count <= max) break;
+        if (this.#root(row, tier) !== NIL) this.#dropOldest(row, tier, this.#count - max);
+      }
     }
-    for (const item of dropped) {
-      this.#finish(item);
-      this.#detach(item);
+    if (this.#count === 0) this.#reset();
+  }
+
+  /** Lets go of all messages; nothing is reported. */
+  close(): void {
+    for (let item = 1; item < this.#used; item += 1) {
+      const transmits = this.#transmits[item] as number;
+      if (transmits <= TRANSMITS_MAX) this.#messages.release(this.#message[item] as number);
     }
-    this.#dropEmptyTiers();
+    this.#count = 0;
+    this.#reset();
+  }
+
+  /** Bytes of the columns; for measuring. */
+  get heldBytes(): number {
+    let sum = 0;
+    for (const column of [this.#message, this.#order, this.#transmits, this.#child, this.#sibling, this.#key, this.#itemOf]) sum += column.byteLength;
+    return sum;
+  }
+
+  get #highestTier(): number {
+    let tier = this.#perTier.length - 1;
+    while (tier >= 0 && this.#perTier[tier] === 0) tier -= 1;
+    return tier;
+  }
+
+  #lengthOf(item: number): number {
+    return this.#messages.bytesOf(this.#message[item] as number).length;
   }
 
   /** Ends messages that have been sent as often as the original would, until the queue is no longer crowded. */
   #dropExtras(): void {
     const transmitsMin = Math.max(1, retransmitLimit(this.#retransmitMult, this.#nodeCount()));
     while (this.#bytes > CROWDED_BYTES) {
-      this.#dropEmptyTiers();
-      if (this.#tiers.length - 1 < transmitsMin) return;
-      const item = this.#tiers.at(-1)?.takeFitting(Infinity);
-      if (item === undefined) return;
-      this.#detach(item);
-      this.#finish(item);
+      const tier = this.#highestTier;
+      if (tier < transmitsMin) return;
+      const item = this.#takeFitting(tier, Infinity);
+      if (item === NIL) return;
+      this.#end(item);
     }
   }
 
-  #finish(item: Item): void {
-    if (item.token !== 0) this.finished.push(item.token);
+  // Items.
+
+  #newItem(): number {
+    const free = this.#free;
+    if (free !== NIL) {
+      this.#free = this.#sibling[free] as number;
+      return free;
+    }
+    if (this.#used >= this.#transmits.length) this.#resize(Math.max(CAPACITY_FIRST, this.#used + (this.#used >> 2)));
+    this.#used += 1;
+    return this.#used - 1;
   }
 
-  #add(item: Item): void {
-    while (this.#tiers.length <= item.transmits) this.#tiers.push(new Tier());
-    this.#tiers[item.transmits]?.add(item);
-    this.#lowestTier = this.#count === 0 ? item.transmits : Math.min(this.#lowestTier, item.transmits);
-    item.queued = true;
+  #freeItem(item: number): void {
+    this.#transmits[item] = CORPSE;
+    this.#sibling[item] = this.#free;
+    this.#free = item;
+  }
+
+  #resize(capacity: number): void {
+    this.#message = resized(this.#message, capacity);
+    this.#order = resized(this.#order, capacity);
+    this.#transmits = resized(this.#transmits, capacity) as Uint8Array<ArrayBuffer>;
+    // Links are item numbers.
+    this.#child = resized(wideEnough(this.#child, capacity), capacity);
+    this.#sibling = resized(wideEnough(this.#sibling, capacity), capacity);
+    if (this.#key.length > 0) this.#key = resized(this.#key, capacity);
+    if (this.#itemOf.length > 0) this.#itemOf = wideEnough(this.#itemOf, capacity);
+  }
+
+  #setKey(item: number, key: number): void {
+    if (this.#key.length === 0) this.#key = new Uint16Array(this.#transmits.length);
+    this.#key = wideEnough(this.#key, key + 1);
+    this.#key[item] = key + 1;
+    if (key >= this.#itemOf.length) this.#itemOf = resized(wideEnough(this.#itemOf, this.#transmits.length), Math.max(CAPACITY_FIRST, key + 1 + (key >> 3)));
+    this.#itemOf[key] = item;
+  }
+
+  #clearKey(item: number): void {
+    if (this.#key.length === 0) return;
+    const key = this.#key[item] as number;
+    if (key === 0) return;
+    this.#key[item] = 0;
+    this.#itemOf[key - 1] = NIL;
+  }
+
+  /** Ends the queued message of `key`. */
+  #replace(key: number): void {
+    const item = key < this.#itemOf.length ? (this.#itemOf[key] as number) : NIL;
+    if (item === NIL) return;
+    const length = this.#lengthOf(item);
+    const tier = this.#transmits[item] as number;
+    const row = this.#rowAtMost(length);
+    this.#forget(item, tier, length);
+    this.#clearKey(item);
+    this.#report(item);
+    if (this.#root(row, tier) === item) {
+      this.#popTop(row, tier);
+      this.#freeItem(item);
+      return;
+    }
+    this.#transmits[item] = CORPSE;
+    this.#corpses += 1;
+    if (this.#corpses > this.#count + CORPSES_MAX) this.#rebuild();
+  }
+
+  /** Releases the message and reports the end. */
+  #report(item: number): void {
+    this.#messages.release(this.#message[item] as number);
+    const token = this.#tokens.size === 0 ? undefined : this.#tokens.get(item);
+    if (token === undefined) return;
+    this.#tokens.delete(item);
+    this.finished.push(token);
+  }
+
+  /** Ends an item that has been taken out of its bucket. */
+  #end(item: number): void {
+    this.#clearKey(item);
+    this.#report(item);
+    this.#freeItem(item);
+  }
+
+  // Buckets.
+
+  #root(row: number, tier: number): number {
+    return tier < this.#tiers ? (this.#roots[row * this.#tiers + tier] as number) : NIL;
+  }
+
+  #add(item: number, length: number): void {
+    const tier = this.#transmits[item] as number;
+    while (this.#perTier.length <= tier) this.#perTier.push(0);
+    if (tier >= this.#tiers) this.#addTiers(tier + 1);
+    const row = this.#rowOf(length);
+    const bucket = row * this.#tiers + tier;
+    this.#child[item] = NIL;
+    this.#sibling[item] = NIL;
+    this.#roots[bucket] = this.#meld(this.#roots[bucket] as number, item);
+    this.#perTier[tier] = (this.#perTier[tier] as number) + 1;
     this.#count += 1;
-    this.#bytes += item.message.length;
-    if (item.name !== null) this.#byName.set(item.name, item);
+    this.#bytes += length;
   }
 
-  #remove(item: Item): void {
-    this.#tiers[item.transmits]?.bury(item);
-    this.#detach(item);
-  }
-
-  #detach(item: Item): void {
-    item.queued = false;
+  /** The item counts no more. */
+  #forget(_item: number, tier: number, length: number): void {
+    this.#perTier[tier] = (this.#perTier[tier] as number) - 1;
     this.#count -= 1;
-    this.#bytes -= item.message.length;
-    if (item.name !== null) this.#byName.delete(item.name);
+    this.#bytes -= length;
     // As the original: an idle queue starts over, so "newest" compares only what is queued together.
-    if (this.#count === 0) this.#lastId = 0;
+    if (this.#count === 0) this.#lastOrder = 0;
   }
 
-  #dropEmptyTiers(): void {
-    while (this.#tiers.length > 0 && this.#tiers.at(-1)?.isEmpty === true) this.#tiers.pop();
-    while (this.#lowestTier < this.#tiers.length && this.#tiers[this.#lowestTier]?.isEmpty === true) this.#lowestTier += 1;
-  }
-}
-
-/** Items of one transmit count, by length. */
-class Tier {
-  readonly #lengths: number[] = []; // Ascending; each has a heap with at least one living item.
-  readonly #heaps = new Map<number, Heap>();
-
-  get isEmpty(): boolean {
-    return this.#lengths.length === 0;
-  }
-
-  add(item: Item): void {
-    const length = item.message.length;
-    let heap = this.#heaps.get(length);
-    if (heap === undefined) {
-      heap = new Heap();
-      this.#heaps.set(length, heap);
-      this.#lengths.splice(this.#atMost(length) + 1, 0, length);
+  /** Takes out the first item of the tier of at most `size` bytes: the longest, among those the newest. */
+  #takeFitting(tier: number, size: number): number {
+    for (let row = this.#rowAtMost(size); row >= 0; row -= 1) {
+      const item = this.#root(row, tier);
+      if (item === NIL) continue;
+      this.#popTop(row, tier);
+      this.#forget(item, tier, this.#lengths[row] as number);
+      return item;
     }
-    heap.push(item);
+    return NIL;
   }
 
-  /** Removes and returns the first item of at most `size` bytes: the longest, among those the newest. */
-  takeFitting(size: number): Item | undefined {
-    const index = this.#atMost(size);
-    const length = this.#lengths[index];
-    if (length === undefined) return undefined;
-    const heap = this.#heaps.get(length);
-    const item = heap?.pop();
-    if (heap?.living === 0) this.#dropLength(index, length);
-    return item;
-  }
-
-  /** Removes an item from the middle; it is marked by its owner afterwards. */
-  bury(item: Item): void {
-    const length = item.message.length;
-    const heap = this.#heaps.get(length);
-    heap?.bury(item);
-    if (heap?.living === 0) this.#dropLength(this.#atMost(length), length);
-  }
-
-  /** Takes out up to `count` items, the shortest first, among those the oldest; they are appended to `dropped`. */
-  dropOldest(count: number, dropped: Item[]): void {
-    let left = count;
-    while (left > 0) {
-      const length = this.#lengths[0];
-      const heap = length === undefined ? undefined : this.#heaps.get(length);
-      if (length === undefined || heap === undefined) return;
-      left -= heap.dropOldest(left, dropped);
-      if (heap.living === 0) this.#dropLength(0, length);
+  /** Ends up to `count` items of a bucket, the oldest first. */
+  #dropOldest(row: number, tier: number, count: number): void {
+    const living: number[] = [];
+    const length = this.#lengths[row] as number;
+    for (let item = this.#root(row, tier); item !== NIL; item = this.#root(row, tier)) {
+      this.#popTop(row, tier);
+      living.push(item);
+    }
+    // Taken newest first.
+    for (let kept = Math.max(0, living.length - count); living.length > kept; ) {
+      const item = living.pop() as number;
+      this.#forget(item, tier, length);
+      this.#end(item);
+    }
+    const bucket = row * this.#tiers + tier;
+    for (let i = living.length - 1; i >= 0; i -= 1) {
+      const item = living[i] as number;
+      this.#child[item] = NIL;
+      this.#sibling[item] = NIL;
+      this.#roots[bucket] = this.#meld(this.#roots[bucket] as number, item);
     }
   }
 
-  #dropLength(index: number, length: number): void {
-    this.#lengths.splice(index, 1);
-    this.#heaps.delete(length);
-  }
-
-  /** Index of the greatest length ≤ `size`, or -1. */
-  #atMost(size: number): number {
+  /** Row of the greatest length ≤ `size`, or -1. */
+  #rowAtMost(size: number): number {
+    const lengths = this.#lengths;
     let low = 0;
-    let high = this.#lengths.length;
+    let high = lengths.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#lengths[middle] as number) <= size) low = middle + 1;
+      if ((lengths[middle] as number) <= size) low = middle + 1;
       else high = middle;
     }
     return low - 1;
   }
-}
 
-/** Binary heap, greatest id on top. Buried items stay until they surface. */
-class Heap {
-  #items: Item[] = [];
-  living = 0;
-
-  push(item: Item): void {
-    this.living += 1;
-    this.#sift(item);
+  #rowOf(length: number): number {
+    const row = this.#rowAtMost(length);
+    if (row >= 0 && this.#lengths[row] === length) return row;
+    this.#lengths.splice(row + 1, 0, length);
+    this.#roots.splice((row + 1) * this.#tiers, 0, ...new Array<number>(this.#tiers).fill(NIL));
+    return row + 1;
   }
 
-  pop(): Item | undefined {
-    for (;;) {
-      const top = this.#popTop();
-      if (top === undefined) return undefined;
-      if (!top.queued) continue;
-      this.living -= 1;
-      return top;
+  #addTiers(atLeast: number): void {
+    const tiers = Math.max(atLeast, 2 * this.#tiers);
+    const roots = new Array<number>(tiers * this.#lengths.length).fill(NIL);
+    for (let row = 0; row < this.#lengths.length; row += 1) {
+      for (let tier = 0; tier < this.#tiers; tier += 1) roots[row * tiers + tier] = this.#root(row, tier);
     }
+    this.#tiers = tiers;
+    this.#roots = roots;
   }
 
-  bury(item: Item): void {
-    item.queued = false;
-    this.living -= 1;
-    if (this.#items.length <= 2 * this.living + CORPSES_MAX) return;
-    const old = this.#items;
-    this.#items = [];
-    for (const kept of old) if (kept.queued) this.#sift(kept);
-  }
+  // Pairing heaps.
 
-  /** Takes out up to `count` items, the oldest first; returns how many. */
-  dropOldest(count: number, dropped: Item[]): number {
-    const living = this.#items.filter((item) => item.queued);
-    const taken = Math.min(count, living.length);
-    // Numbers in a typed array sort many times faster than items by a comparison.
-    const lastId = Float64Array.from(living, ({ id }) => id).sort()[taken - 1] ?? 0;
-    this.#items = [];
-    const waitedFor: Item[] = [];
-    for (const item of living) {
-      if (item.id > lastId) this.#sift(item);
-      else if (item.token === 0) dropped.push(item);
-      else waitedFor.push(item);
+  /** Joins two heaps, of which `a` may be empty; the top of the result. */
+  #meld(a: number, b: number): number {
+    if (a === NIL) return b;
+    if ((this.#order[a] as number) > (this.#order[b] as number)) {
+      this.#sibling[b] = this.#child[a] as number;
+      this.#child[a] = b;
+      return a;
     }
-    for (const item of waitedFor.sort((a, b) => a.id - b.id)) dropped.push(item); // Their ends are reported, in order.
-    this.living -= taken;
-    return taken;
+    this.#sibling[a] = this.#child[b] as number;
+    this.#child[b] = a;
+    return b;
   }
 
-  #sift(item: Item): void {
-    const items = this.#items;
-    let i = items.length;
-    items.push(item);
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      const above = items[parent] as Item;
-      if (above.id >= item.id) break;
-      items[i] = above;
-      i = parent;
+  /** Takes the top off, and what lies dead under it. */
+  #popTop(row: number, tier: number): void {
+    const bucket = row * this.#tiers + tier;
+    let top = this.#merged(this.#child[this.#roots[bucket] as number] as number);
+    while (top !== NIL && this.#transmits[top] === CORPSE) {
+      const below = this.#merged(this.#child[top] as number);
+      this.#freeItem(top);
+      this.#corpses -= 1;
+      top = below;
     }
-    items[i] = item;
+    this.#roots[bucket] = top;
   }
 
-  #popTop(): Item | undefined {
-    const items = this.#items;
-    const top = items[0];
-    const last = items.pop();
-    if (top === undefined || last === undefined || items.length === 0) return top;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      if (child >= items.length) break;
-      if (child + 1 < items.length && (items[child + 1] as Item).id > (items[child] as Item).id) child += 1;
-      const below = items[child] as Item;
-      if (below.id <= last.id) break;
-      items[i] = below;
-      i = child;
+  /** One heap of a chain of siblings: in pairs from the first, then all from the last. */
+  #merged(first: number): number {
+    if (first === NIL) return NIL;
+    const second = this.#sibling[first] as number;
+    if (second === NIL) return first;
+    const pairs = this.#pairs;
+    pairs.length = 0;
+    for (let item = first; item !== NIL; ) {
+      const next = this.#sibling[item] as number;
+      this.#sibling[item] = NIL;
+      if (next === NIL) {
+        pairs.push(item);
+        break;
+      }
+      const after = this.#sibling[next] as number;
+      this.#sibling[next] = NIL;
+      pairs.push(this.#meld(item, next));
+      item = after;
     }
-    items[i] = last;
+    let top = pairs[pairs.length - 1] as number;
+    for (let i = pairs.length - 2; i >= 0; i -= 1) top = this.#meld(top, pairs[i] as number);
     return top;
+  }
+
+  /** Makes the heaps anew, without corpses. */
+  #rebuild(): void {
+    this.#roots.fill(NIL);
+    this.#free = NIL;
+    this.#corpses = 0;
+    for (let item = this.#used - 1; item >= 1; item -= 1) {
+      const tier = this.#transmits[item] as number;
+      if (tier === CORPSE) {
+        this.#freeItem(item);
+        continue;
+      }
+      const bucket = this.#rowAtMost(this.#lengthOf(item)) * this.#tiers + tier;
+      this.#child[item] = NIL;
+      this.#sibling[item] = NIL;
+      this.#roots[bucket] = this.#meld(this.#roots[bucket] as number, item);
+    }
+  }
+
+  /** An empty queue forgets the lengths it has seen, and gives back much room. */
+  #reset(): void {
+    this.#lengths.length = 0;
+    this.#roots.length = 0;
+    this.#perTier.length = 0;
+    this.#tokens.clear();
+    this.#used = 1;
+    this.#free = NIL;
+    this.#corpses = 0;
+    if (this.#transmits.length <= CAPACITY_KEPT) return;
+    this.#message = new Uint16Array(0);
+    this.#order = new Uint16Array(0);
+    this.#transmits = new Uint8Array(0);
+    this.#child = new Uint16Array(0);
+    this.#sibling = new Uint16Array(0);
+    this.#key = new Uint16Array(0);
+    this.#itemOf = new Uint16Array(0);
   }
 }

@@ -8,6 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { ipFromBytes, type Endpoint } from "../base/endpoint.ts";
+import { OwnMessages, type Messages } from "./messages.ts";
 
 export interface MemberRecord {
   readonly name: string;
@@ -31,13 +32,22 @@ interface Slot {
 }
 
 export class MemberRecords {
+  /** The gossip of the nodes that share these records. */
+  readonly messages: Messages;
+  readonly #expected: number;
   readonly #slotOf = new Map<string, number>();
   readonly #slots: (Slot | null)[] = [];
   readonly #free: number[] = [];
 
-  /** One more than the highest slot in use so far: how long a table indexed by slot must be. */
+  /** `expected`: so many members will come, and tables make room for them at once. */
+  constructor(messages: Messages = new OwnMessages(), expected = 0) {
+    this.messages = messages;
+    this.#expected = expected;
+  }
+
+  /** More than the highest slot in use so far: how long a table indexed by slot must be. */
   get capacity(): number {
-    return this.#slots.length;
+    return Math.max(this.#expected, this.#slots.length);
   }
 
   /** The slot of `name`, or -1 when nobody holds one. */
@@ -66,6 +76,11 @@ export class MemberRecords {
     this.#slots[slot] = { name, holders: 1, variants: [], variantHolders: [] };
     this.#slotOf.set(name, slot);
     return slot;
+  }
+
+  /** Holds a slot in use once more. */
+  holdSlot(slot: number): void {
+    this.#at(slot).holders += 1;
   }
 
   release(slot: number): void {
@@ -101,6 +116,12 @@ export class MemberRecords {
     };
     variantHolders[variant] = 1;
     return variant;
+  }
+
+  /** Holds a variant in use once more. */
+  holdKnownVariant(slot: number, variant: number): void {
+    const { variantHolders } = this.#at(slot);
+    variantHolders[variant] = (variantHolders[variant] as number) + 1;
   }
 
   releaseVariant(slot: number, variant: number): void {

@@ -1,7 +1,9 @@
 /**
- * One node's view of the members. Per member it keeps 15 bytes in typed arrays, indexed by the slot of the shared records:
- * incarnation 4, state 1, time of the last state change 4, variant 2, place in the probe order 4. No object per member.
+ * One node's view of the members. Per member it keeps 6 bytes in typed arrays (8 above 65,535 members), indexed by the slot of the shared
+ * records: one word for state, variant and incarnation, and the place in the probe order. No object per member, save for the dead and the
+ * left, whose time counts, and for incarnations and variants that do not fit the word.
  */
+import { resized, wideEnough, type Column } from "../base/column.ts";
 import type { Random } from "../base/random.ts";
 import type { MemberRecord, MemberRecords } from "./member-records.ts";
 import type { MemberTableView, SwimMember, SwimState } from "./types.ts";
@@ -10,8 +12,13 @@ import type { MemberTableView, SwimMember, SwimState } from "./types.ts";
 export const StateCode = { unknown: 0, alive: 1, suspect: 2, dead: 3, left: 4 } as const;
 const STATE_NAMES = ["dead", "alive", "suspect", "dead", "left"] as const satisfies readonly SwimState[];
 
-/** Times are kept in tenths of a second since the table was made: 32 bits reach 13 years, and nothing that reads them needs more precision. */
-const TICK_MS = 100;
+// A word, from its lowest bit: 3 of state, 9 of variant, 20 of incarnation. The greatest incarnation says to look into `#wide`.
+const STATE_MASK = 0b111;
+const VARIANT_SHIFT = 3;
+const VARIANT_LIMIT = 1 << 9;
+const INCARNATION_SHIFT = 12;
+const INCARNATION_WIDE = (1 << 20) - 1;
+
 /** Spare room when the arrays grow: an eighth of the records, at least eight. */
 const GROWTH_DIVISOR = 8;
 const GROWTH_MIN = 8;
@@ -23,21 +30,24 @@ export interface MemberContent {
   readonly versions: Uint8Array;
 }
 
+interface Wide {
+  readonly variant: number;
+  readonly incarnation: number;
+}
+
 export class MemberTable implements MemberTableView {
   readonly #records: MemberRecords;
-  readonly #epochMs: number;
-  #incarnations = new Uint32Array(0);
-  #states = new Uint8Array(0);
-  #changes = new Uint32Array(0);
-  #variants = new Uint16Array(0);
-  #order = new Uint32Array(0); // Slots in probing order; the first #size count.
+  #words = new Uint32Array(0);
+  readonly #wide = new Map<number, Wide>();
+  /** When a member died or left. */
+  readonly #goneAtMs = new Map<number, number>();
+  #order: Column = new Uint16Array(0); // Slots in probing order; the first #size count.
   #size = 0;
   #revision = 0;
   readonly #perState = [0, 0, 0, 0, 0];
 
-  constructor(records: MemberRecords, nowMs: number) {
+  constructor(records: MemberRecords) {
     this.#records = records;
-    this.#epochMs = nowMs;
   }
 
   get revision(): number {
@@ -74,57 +84,87 @@ export class MemberTable implements MemberTableView {
   }
 
   state(slot: number): number {
-    return slot < this.#states.length ? (this.#states[slot] as number) : StateCode.unknown;
+    return slot < this.#words.length ? (this.#words[slot] as number) & STATE_MASK : StateCode.unknown;
   }
 
   incarnation(slot: number): number {
-    return this.#incarnations[slot] as number;
+    const incarnation = (this.#words[slot] as number) >>> INCARNATION_SHIFT;
+    return incarnation === INCARNATION_WIDE ? (this.#wide.get(slot) as Wide).incarnation : incarnation;
   }
 
-  changedAtMs(slot: number): number {
-    return (this.#changes[slot] as number) * TICK_MS + this.#epochMs;
+  /** Which of the contents announced under this name we hold. */
+  variant(slot: number): number {
+    const word = this.#words[slot] as number;
+    return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? (this.#wide.get(slot) as Wide).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
+  }
+
+  /** When the member died or left, in ms of the clock given to `setState`; of use for such a member only. */
+  goneAtMs(slot: number): number {
+    return this.#goneAtMs.get(slot) ?? 0;
   }
 
   record(slot: number): MemberRecord {
-    return this.#records.record(slot, this.#variants[slot] as number);
+    return this.#records.record(slot, this.variant(slot));
   }
 
   /** Adds an unknown member, dead and of incarnation 0, at a random place of the probing order. */
   add(name: string, content: MemberContent, nowMs: number, random: Random): number {
     const slot = this.#records.hold(name);
+    this.#enter(slot, this.#records.holdVariant(slot, content), nowMs, random);
+    return slot;
+  }
+
+  /** As `add`, of a member that others of the process know in this variant. */
+  addKnown(slot: number, variant: number, nowMs: number, random: Random): void {
+    this.#records.holdSlot(slot);
+    this.#records.holdKnownVariant(slot, variant);
+    this.#enter(slot, variant, nowMs, random);
+  }
+
+  #enter(slot: number, variant: number, nowMs: number, random: Random): void {
     this.#reserve(slot);
-    this.#variants[slot] = this.#records.holdVariant(slot, content);
-    this.#incarnations[slot] = 0;
-    this.#states[slot] = StateCode.dead;
+    this.#put(slot, StateCode.dead, variant, 0);
     this.#perState[StateCode.dead] = this.countOf(StateCode.dead) + 1;
-    this.#changes[slot] = this.#ticks(nowMs);
+    this.#goneAtMs.set(slot, nowMs);
     const place = random.below(this.#size + 1);
     this.#order[this.#size] = this.#order[place] as number;
     this.#order[place] = slot;
     this.#size += 1;
     this.#revision += 1;
-    return slot;
   }
 
   setState(slot: number, state: number, nowMs: number): void {
-    const old = this.#states[slot] as number;
+    const word = this.#words[slot] as number;
+    const old = word & STATE_MASK;
     this.#perState[old] = this.countOf(old) - 1;
     this.#perState[state] = this.countOf(state) + 1;
-    this.#states[slot] = state;
-    this.#changes[slot] = this.#ticks(nowMs);
+    this.#words[slot] = word - old + state;
+    if (state === StateCode.dead || state === StateCode.left) this.#goneAtMs.set(slot, nowMs);
+    else if (old === StateCode.dead || old === StateCode.left) this.#goneAtMs.delete(slot);
     this.#revision += 1;
   }
 
   setIncarnation(slot: number, incarnation: number): void {
-    this.#incarnations[slot] = incarnation;
+    this.#put(slot, this.state(slot), this.variant(slot), incarnation);
     this.#revision += 1;
   }
 
   setContent(slot: number, content: MemberContent): void {
-    const old = this.#variants[slot] as number;
-    this.#variants[slot] = this.#records.holdVariant(slot, content);
+    const old = this.variant(slot);
+    this.#put(slot, this.state(slot), this.#records.holdVariant(slot, content), this.incarnation(slot));
     this.#records.releaseVariant(slot, old);
     this.#revision += 1;
+  }
+
+  #put(slot: number, state: number, variant: number, incarnation: number): void {
+    const fits = variant < VARIANT_LIMIT && incarnation < INCARNATION_WIDE;
+    if (fits) {
+      if (this.#wide.size > 0) this.#wide.delete(slot);
+      this.#words[slot] = (incarnation << INCARNATION_SHIFT) | (variant << VARIANT_SHIFT) | state;
+    } else {
+      this.#wide.set(slot, { variant, incarnation });
+      this.#words[slot] = (INCARNATION_WIDE << INCARNATION_SHIFT) | state;
+    }
   }
 
   /** Forgets the members for which `isOver(slot)` holds, and shuffles the probing order. */
@@ -161,7 +201,6 @@ export class MemberTable implements MemberTableView {
       versions,
       incarnation: this.incarnation(slot),
       state: STATE_NAMES[this.state(slot)] ?? "dead",
-      stateChangeMs: this.changedAtMs(slot),
     };
   }
 
@@ -184,37 +223,30 @@ export class MemberTable implements MemberTableView {
 
   /** Bytes of the typed arrays; for measuring. */
   get bytes(): number {
-    return this.#incarnations.byteLength + this.#states.byteLength + this.#changes.byteLength + this.#variants.byteLength + this.#order.byteLength;
+    return this.#words.byteLength + this.#order.byteLength;
   }
 
   #forget(slot: number): void {
-    const state = this.#states[slot] as number;
+    const state = this.state(slot);
+    const variant = this.variant(slot);
     this.#perState[state] = this.countOf(state) - 1;
-    this.#states[slot] = StateCode.unknown;
-    this.#records.releaseVariant(slot, this.#variants[slot] as number);
+    this.#wide.delete(slot);
+    this.#goneAtMs.delete(slot);
+    this.#words[slot] = StateCode.unknown;
+    this.#records.releaseVariant(slot, variant);
     this.#records.release(slot);
     this.#revision += 1;
   }
 
-  #ticks(nowMs: number): number {
-    return Math.max(0, Math.floor((nowMs - this.#epochMs) / TICK_MS));
-  }
-
   #reserve(slot: number): void {
-    if (slot < this.#states.length) return;
+    if (slot < this.#words.length) return;
     const { capacity } = this.#records;
     // Where nodes share the records, they soon know all there is: no spare room then. Whoever meets a name first makes some.
     const spare = slot + 1 < capacity ? 0 : Math.max(GROWTH_MIN, Math.trunc(capacity / GROWTH_DIVISOR));
     const length = capacity + spare;
-    this.#incarnations = grown(this.#incarnations, new Uint32Array(length));
-    this.#states = grown(this.#states, new Uint8Array(length));
-    this.#changes = grown(this.#changes, new Uint32Array(length));
-    this.#variants = grown(this.#variants, new Uint16Array(length));
-    this.#order = grown(this.#order, new Uint32Array(length));
+    const words = new Uint32Array(length);
+    words.set(this.#words);
+    this.#words = words;
+    this.#order = resized(wideEnough(this.#order, length), length);
   }
-}
-
-function grown<T extends Uint32Array | Uint16Array | Uint8Array>(old: T, larger: T): T {
-  larger.set(old);
-  return larger;
 }

@@ -23,6 +23,12 @@ export const META_BYTES_KEPT_MAX = 4096;
 const ADDR_BYTES_MAX = 16;
 const VERSIONS_BYTES_MAX = 16;
 const INCARNATION_MAX = 0xffff_ffff;
+/**
+ * Broadcasts about a member replace each other; our refutations replace each other and no broadcast about our name (the original names them
+ * by our address).
+ */
+const REFUTATION_KEY = 0;
+const MEMBER_KEYS = 1;
 /** A suspicion wants this many fewer confirmations than its multiplier: ours and one interval of phase difference. */
 const CONFIRMATIONS_LESS = 2;
 /** The suspect and ourselves cannot confirm. */
@@ -124,7 +130,7 @@ export class Membership {
       count("memberlist.msg.alive", out);
       return false;
     }
-    const queued = this.#broadcast(node, encodeAlive(claim), token);
+    const queued = this.#broadcast(MEMBER_KEYS + slot, encodeAlive(claim), token);
     const versions = claim.versions.length > 0 ? claim.versions : record.versions;
     const { addr, port, meta } = claim;
     const metaChanged = !equalBytes(meta, record.meta);
@@ -147,7 +153,7 @@ export class Membership {
     const slot = table.slotOf(node);
     if (slot < 0 || incarnation < table.incarnation(slot)) return;
     if (this.#suspicions.has(slot)) {
-      if (this.#suspicions.confirm(slot, from, nowMs)) this.#broadcast(node, encodeSuspect({ incarnation, node, from }), 0);
+      if (this.#suspicions.confirm(slot, from, nowMs)) this.#broadcast(MEMBER_KEYS + slot, encodeSuspect({ incarnation, node, from }), 0);
       return;
     }
     if (table.state(slot) !== StateCode.alive) return;
@@ -156,7 +162,7 @@ export class Membership {
       this.#refute(slot, incarnation, out);
       return;
     }
-    this.#broadcast(node, encodeSuspect({ incarnation, node, from }), 0);
+    this.#broadcast(MEMBER_KEYS + slot, encodeSuspect({ incarnation, node, from }), 0);
     count("memberlist.msg.suspect", out);
     this.#news += 1;
     table.setIncarnation(slot, incarnation);
@@ -178,7 +184,7 @@ export class Membership {
       this.#refute(slot, incarnation, out);
       return false;
     }
-    const queued = this.#broadcast(node, encodeDead({ incarnation, node, from }), token);
+    const queued = this.#broadcast(MEMBER_KEYS + slot, encodeDead({ incarnation, node, from }), token);
     count("memberlist.msg.dead", out);
     this.#news += 1;
     table.setIncarnation(slot, incarnation);
@@ -256,14 +262,13 @@ export class Membership {
     core.awareness.apply(1);
     count("memberlist.refute", out);
     const { name, addr, endpoint, meta, versions } = core.table.record(slot);
-    // The original names this broadcast by our address, so it never replaces one about our name.
-    this.#broadcast(endpoint.ip, encodeAlive({ node: name, incarnation, addr, port: endpoint.port, meta, versions }), 0);
+    this.#broadcast(REFUTATION_KEY, encodeAlive({ node: name, incarnation, addr, port: endpoint.port, meta, versions }), 0);
   }
 
-  #broadcast(name: string, message: Uint8Array, token: number): boolean {
+  #broadcast(key: number, message: Uint8Array, token: number): boolean {
     // What no packet can carry would wait for ever.
     if (!this.#outbox.fits(message)) return false;
-    this.#core.broadcasts.queue(name, message, token);
+    this.#core.broadcasts.queue(key, message, token);
     return true;
   }
 
@@ -296,7 +301,7 @@ export class Membership {
     const { table, config } = this.#core;
     const { deadNodeReclaimMs } = config.profile;
     if (table.state(slot) === StateCode.left) return true;
-    return table.state(slot) === StateCode.dead && deadNodeReclaimMs > 0 && nowMs - table.changedAtMs(slot) > deadNodeReclaimMs;
+    return table.state(slot) === StateCode.dead && deadNodeReclaimMs > 0 && nowMs - table.goneAtMs(slot) > deadNodeReclaimMs;
   }
 
   #conflict(slot: number, claim: AliveClaim, nowMs: number, out: SwimEffect[]): void {
@@ -308,14 +313,14 @@ export class Membership {
       log(core, "err", `Conflicting address for ${claim.node}. Mine: ${mine} Theirs: ${theirs} Old state: ${core.table.state(slot) - 1}`, out);
     }
     count("memberlist.conflict", out);
-    core.delegate.memberConflict(existing, memberOf(claim, nowMs), nowMs, out);
+    core.delegate.memberConflict(existing, memberOf(claim), nowMs, out);
   }
 
 }
 
 /** What a claim says, as a member that we have not taken over. */
-export function memberOf({ node, incarnation, addr, port, meta, versions }: AliveClaim, nowMs: number): SwimMember {
-  return { name: node, addr, ip: ipFromBytes(addr), port, meta, versions, incarnation, state: "alive", stateChangeMs: nowMs };
+export function memberOf({ node, incarnation, addr, port, meta, versions }: AliveClaim): SwimMember {
+  return { name: node, addr, ip: ipFromBytes(addr), port, meta, versions, incarnation, state: "alive" };
 }
 
 function refutingAlive({ node, addr, port, meta, versions }: AliveClaim, record: MemberRecord): string {

@@ -32,7 +32,7 @@ export function mergeRemoteState(core: Core, membership: Membership, remote: Pus
   const problem = checkVersions(core, remote.nodes);
   if (problem !== null) return fail(problem);
   if (remote.join) {
-    const veto = core.delegate.vetoMerge(remote.nodes.map((node) => memberOf(claimOf(node, bindPort), nowMs)));
+    const veto = core.delegate.vetoMerge(remote.nodes.map((node) => memberOf(claimOf(node, bindPort))));
     if (veto !== null) return fail(veto);
   }
   for (const node of remote.nodes) mergeNode(core, membership, node, nowMs, out);

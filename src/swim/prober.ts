@@ -180,7 +180,7 @@ export class Prober {
       const state = table.state(slot);
       if (slot === self || (state !== StateCode.dead && state !== StateCode.left)) return false;
       const keptMs = state === StateCode.left ? Math.max(gossipToTheDeadMs, LEFT_KEPT_MS) : gossipToTheDeadMs;
-      return nowMs - table.changedAtMs(slot) > keptMs;
+      return nowMs - table.goneAtMs(slot) > keptMs;
     }, random);
   }
 

@@ -74,7 +74,7 @@ export class Swim<Out> {
     records: MemberRecords = new MemberRecords(),
   ) {
     const { profile } = config;
-    const table = new MemberTable(records, nowMs);
+    const table = new MemberTable(records);
     this.#core = {
       config,
       random,
@@ -86,6 +86,7 @@ export class Swim<Out> {
         profile.retransmitMult,
         () => table.size,
         (nodes) => retransmitFloor(nodes, profile.gossipNodes, profile.retransmitMargin),
+        records.messages,
       ),
       selfAddr: ipToBytes(config.advertise.ip) ?? EMPTY_BYTES,
       selfSlot: -1,
@@ -217,6 +218,7 @@ export class Swim<Out> {
   /** Lets go of the shared records; the machine must not be used afterwards. For a node that ends while others of its process go on. */
   close(): void {
     this.#core.table.close();
+    this.#core.broadcasts.close();
   }
 
   /** Asks for a push/pull soon: the layer above knows that it misses something. At most one per `earlySyncMs`. */

@@ -109,7 +109,6 @@ export interface SwimMember {
   readonly versions: Uint8Array;
   readonly incarnation: number;
   readonly state: SwimState;
-  readonly stateChangeMs: number;
 }
 
 /**

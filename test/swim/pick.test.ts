@@ -12,7 +12,7 @@ import { RecordingDelegate, swimConfig } from "./fake-network.ts";
 
 function coreOf(states: readonly number[], seed: number): Core {
   const records = new MemberRecords();
-  const table = new MemberTable(records, 0);
+  const table = new MemberTable(records);
   const random = new SeededRandom(seed);
   for (const [i, state] of states.entries()) {
     const slot = table.add(`n${i}`, { addr: Uint8Array.of(10, 0, 0, i), port: 1, meta: Uint8Array.of(), versions: Uint8Array.of() }, 0, random);

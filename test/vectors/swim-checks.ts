@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ensurePort, hasPort } from "../../src/swim/address.ts";
 import { Awareness } from "../../src/swim/awareness.ts";
-import { BroadcastQueue } from "../../src/swim/broadcast-queue.ts";
+import { BroadcastQueue, NO_KEY } from "../../src/swim/broadcast-queue.ts";
 import { pushPullScaleNs, queryTimeoutNs, remainingSuspicionNs, retransmitLimit, suspicionTimeoutNs } from "../../src/swim/timing.ts";
 import { attempt, fieldsOf } from "./compare.ts";
 import type { Report } from "./registry.ts";
@@ -76,9 +76,10 @@ export function checkBroadcastQueue(data: unknown, report: Report): void {
     attempt(`run ${i} limit`, report, () => assert.equal(retransmitLimit(run.retransmitMult, run.numNodes), run.limit));
     const ids: string[] = [];
     const idOf = new Map<Uint8Array, string>();
+    const keys = new Map<string, number>();
     for (const [j, op] of run.ops.entries()) {
       attempt(`run ${i} op ${j} ${op.op}`, report, () => {
-        const result = applyQueueOp(queue, op, ids, idOf);
+        const result = applyQueueOp(queue, op, ids, idOf, keys);
         const finished = queue.finished.map((token) => ids[token - 1]);
         queue.finished.length = 0;
         const expected = { finished: op.finished, queued: op.queued, result: op.op === "get" ? op.result : [] };
@@ -88,14 +89,21 @@ export function checkBroadcastQueue(data: unknown, report: Report): void {
   }
 }
 
+/** Our queue knows names as small numbers. */
+function keyOf(name: string, keys: Map<string, number>): number {
+  const known = keys.get(name) ?? keys.size;
+  keys.set(name, known);
+  return known;
+}
+
 /** The ids taken. */
-function applyQueueOp(queue: BroadcastQueue, op: QueueOp, ids: string[], idOf: Map<Uint8Array, string>): string[] {
+function applyQueueOp(queue: BroadcastQueue, op: QueueOp, ids: string[], idOf: Map<Uint8Array, string>, keys: Map<string, number>): string[] {
   switch (op.op) {
     case "queue": {
       const message = new Uint8Array(op.len);
       ids.push(op.id);
       idOf.set(message, op.id);
-      queue.queue(op.name ?? null, message, ids.length);
+      queue.queue(op.name === undefined ? NO_KEY : keyOf(op.name, keys), message, ids.length);
       return [];
     }
     case "get": {
