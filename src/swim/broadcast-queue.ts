@@ -252,7 +252,7 @@ export class BroadcastQueue {
     const length = this.#lengthOf(item);
     const tier = this.#transmits[item] as number;
     const row = this.#rowAtMost(length);
-    this.#forget(item, tier, length);
+    this.#forget(tier, length);
     this.#clearKey(item);
     this.#report(item);
     if (this.#root(row, tier) === item) {
@@ -301,8 +301,8 @@ export class BroadcastQueue {
     this.#bytes += length;
   }
 
-  /** The item counts no more. */
-  #forget(_item: number, tier: number, length: number): void {
+  /** An item of this tier and length counts no more. */
+  #forget(tier: number, length: number): void {
     this.#perTier[tier] = (this.#perTier[tier] as number) - 1;
     this.#count -= 1;
     this.#bytes -= length;
@@ -316,7 +316,7 @@ export class BroadcastQueue {
       const item = this.#root(row, tier);
       if (item === NIL) continue;
       this.#popTop(row, tier);
-      this.#forget(item, tier, this.#lengths[row] as number);
+      this.#forget(tier, this.#lengths[row] as number);
       return item;
     }
     return NIL;
@@ -331,9 +331,10 @@ export class BroadcastQueue {
       living.push(item);
     }
     // Taken newest first.
-    for (let kept = Math.max(0, living.length - count); living.length > kept; ) {
+    const kept = Math.max(0, living.length - count);
+    while (living.length > kept) {
       const item = living.pop() as number;
-      this.#forget(item, tier, length);
+      this.#forget(tier, length);
       this.#end(item);
     }
     const bucket = row * this.#tiers + tier;
