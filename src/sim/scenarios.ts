@@ -1,6 +1,7 @@
 /** The built-in scenarios. Each is a function of the number of nodes, because shares and bounds grow with it. */
 import { QUIET_NETWORK, type NetworkConfig } from "./network.ts";
 import type { Action, ChaosWeights, Expectation, Scenario, Selector, Step } from "./scenario.ts";
+import { swarm } from "./swarm.ts";
 
 const ALL: Selector = { kind: "all" };
 const OTHERS: Selector = { kind: "others" };
@@ -62,7 +63,8 @@ const MIXED_WEIGHTS: ChaosWeights = {
 /** A network with everything that real ones do now and then. */
 const ROUGH_NETWORK: NetworkConfig = { ...QUIET_NETWORK, delayUsMax: 5_000, tailPpm: 10_000, tailUs: 50_000, lossPpm: 20_000, duplicatePpm: 2_000 };
 
-type Builder = (nodes: number) => Scenario;
+/** Most scenarios are the same for each seed. */
+type Builder = (nodes: number, seed: number) => Scenario;
 
 function base(name: string, about: string, nodes: number): Omit<Scenario, "steps" | "expect" | "durationMs"> {
   return { name, about, nodes, profile: "lan", network: QUIET_NETWORK, clockDriftPpmMax: 200 };
@@ -261,4 +263,5 @@ export const SCENARIOS: ReadonlyMap<string, BuiltIn> = new Map([
   ["loss-sweep", { build: lossSweep, nodesDefault: 40 }],
   ["wan-two-dc", { build: wanTwoDc, nodesDefault: 40 }],
   ["flapping", { build: flapping, nodesDefault: 40 }],
+  ["swarm", { build: swarm, nodesDefault: 50 }],
 ]);

@@ -32,7 +32,7 @@ export interface LaneRun {
 
 /** `mixed-faults` on a network that reorders and duplicates a lot. */
 function scenarioOf(nodes: number): Scenario {
-  const mixed = SCENARIOS.get("mixed-faults")?.build(nodes);
+  const mixed = SCENARIOS.get("mixed-faults")?.build(nodes, 1);
   if (mixed === undefined) throw new Error("there is no scenario mixed-faults");
   return { ...mixed, name: "lanes", network: { ...mixed.network, tailPpm: 100_000, duplicatePpm: 50_000 } };
 }
@@ -120,7 +120,7 @@ const OLD_RING = [toHex(encodeUtf8("old key of the simulated nodes!!"))];
  * packet must open all the while. What went wrong; empty when all went well.
  */
 export function keyRotationProblems(seed: number, nodes: number, mistake: LaneMistake | null): string[] {
-  const steady = SCENARIOS.get("steady")?.build(nodes);
+  const steady = SCENARIOS.get("steady")?.build(nodes, 1);
   if (steady === undefined) throw new Error("there is no scenario steady");
   const events: Step = { atMs: 5_000, overMs: 20_000, action: { kind: "events", nodes: { kind: "all" }, count: 200, bytes: 32 } };
   const { run } = prepare({ ...steady, steps: [...steady.steps, events] }, { seed, nodes, filter: true, mistake }, OLD_RING);

@@ -2,15 +2,16 @@
  * `npm run sim`: plays scenarios in the simulation. Progress on stderr; on stdout one table row and one JSON line per run; exit 1 when a
  * checker complains, 2 when the command line is wrong.
  */
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import type { RunReport } from "../../src/sim/scenario-run.ts";
+import type { RunReport, ScenarioRun } from "../../src/sim/scenario-run.ts";
 import { SCENARIOS } from "../../src/sim/scenarios.ts";
 import type { CodecMode } from "../../src/sim/sim-codec.ts";
 import { playLanes } from "./lanes.ts";
 import { replayCommand } from "../../src/cli/sim/play.ts";
-import { runScenario } from "./run.ts";
+import { prepareScenario } from "./run.ts";
 
-const USAGE = `usage: npm run sim -- [--scenario NAME] [--seed N | --seeds A-B] [--nodes N] [--codec full|sampled|off] [--original] [--lanes] [--trace] [--quiet]
+const USAGE = `usage: npm run sim -- [--scenario NAME] [--seed N | --seeds A-B] [--nodes N] [--codec full|sampled|off] [--original] [--lanes] [--trace] [--quiet] [--log FILE] [--for SECONDS]
 
   --scenario   ${[...SCENARIOS.keys()].join(", ")} (default mixed-faults)
   --seed       one run with this seed (default 1)
@@ -20,7 +21,9 @@ const USAGE = `usage: npm run sim -- [--scenario NAME] [--seed N | --seeds A-B] 
   --original   with memberlist's and Serf's own constants, without our floors and repairs, for comparison
   --lanes      nodes behind packet lanes: each seed with and without the repeat filter, which must be the same run (default 10 nodes)
   --trace      print every input of every node on stderr
-  --quiet      no progress on stderr`;
+  --quiet      no progress on stderr
+  --log        add a line of JSON for each run to this file, and leave out seeds of this scenario and size that stand in it as ok
+  --for        start no further run after so many seconds`;
 
 interface Options {
   readonly scenario: string;
@@ -31,6 +34,8 @@ interface Options {
   readonly lanes: boolean;
   readonly trace: boolean;
   readonly quiet: boolean;
+  readonly log: string | null;
+  readonly forSeconds: number;
 }
 
 class UsageError extends Error {}
@@ -52,6 +57,8 @@ function readOptions(args: string[]): Options {
     lanes: values.lanes ?? false,
     trace: values.trace ?? false,
     quiet: values.quiet ?? false,
+    log: values.log ?? null,
+    forSeconds: values.for === undefined ? Infinity : integer("--for", values.for, 1, 1_000_000),
   };
 }
 
@@ -69,6 +76,8 @@ function parse(args: string[]) {
         lanes: { type: "boolean" },
         trace: { type: "boolean" },
         quiet: { type: "boolean" },
+        log: { type: "string" },
+        for: { type: "string" },
         help: { type: "boolean", short: "h" },
       },
     });
@@ -111,6 +120,36 @@ function row(report: RunReport, wallSeconds: number): string[] {
   ];
 }
 
+/** One run in the log of a long campaign. */
+interface LogLine {
+  readonly scenario: string;
+  readonly nodes: number;
+  readonly seed: number;
+  readonly virtualSeconds: number;
+  readonly wallSeconds: number;
+  readonly traceHash: string;
+  /** What was done to the cluster besides starting it: cuts, pauses, kills, restarts, leaves; and the user events sent. */
+  readonly faults: number;
+  readonly events: number;
+  readonly falseFailures: number;
+  readonly ok: boolean;
+}
+
+/** Seeds that need not be played again. */
+function seedsDone({ log, scenario, nodes }: Options): ReadonlySet<number> {
+  if (log === null || !existsSync(log)) return new Set();
+  const wanted = nodes ?? SCENARIOS.get(scenario)?.nodesDefault;
+  const lines = readFileSync(log, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as LogLine);
+  return new Set(lines.filter((line) => line.ok && line.scenario === scenario && line.nodes === wanted).map(({ seed }) => seed));
+}
+
+function logRun(file: string, { ledger }: ScenarioRun, report: RunReport, wallSeconds: number): void {
+  const { scenario, nodes, seed, virtualSeconds, traceHash, events, falseFailures, violations } = report;
+  const faults = ledger.faults.filter(({ what }) => what !== "start").length;
+  const line: LogLine = { scenario, nodes, seed, virtualSeconds, wallSeconds, traceHash, faults, events: events.sent, falseFailures, ok: violations.length === 0 };
+  appendFileSync(file, `${JSON.stringify(line)}\n`);
+}
+
 const WIDTHS = [14, 10, 6, 9, 8, 11, 6, 13, 8, 7, 16, 9];
 
 function print(cells: readonly string[]): void {
@@ -127,8 +166,12 @@ function main(): void {
   }
   print(HEAD);
   let failed = 0;
+  const done = seedsDone(options);
+  const endMs = performance.now() + 1_000 * options.forSeconds;
   for (let seed = first; seed <= last; seed += 1) {
+    if (done.has(seed)) continue;
     const startedMs = performance.now();
+    if (startedMs > endMs) break;
     let shownMs = startedMs;
     const progress = (virtualMs: number): void => {
       const nowMs = performance.now();
@@ -137,10 +180,12 @@ function main(): void {
       process.stderr.write(`${options.scenario} seed ${seed}: ${(virtualMs / 1000).toFixed(1)} virtual s after ${((nowMs - startedMs) / 1000).toFixed(0)} s\n`);
     };
     const trace = options.trace ? (line: string) => void process.stderr.write(`${line}\n`) : null;
-    const report = runScenario({ ...options, seed, trace, progress });
+    const run = prepareScenario({ ...options, seed, trace, progress });
+    const report = run.run();
     const wallSeconds = (performance.now() - startedMs) / 1000;
     print(row(report, wallSeconds));
-    process.stdout.write(`${JSON.stringify({ ...report, wallSeconds, rssBytes: process.memoryUsage.rss() })}\n`);
+    if (options.log === null) process.stdout.write(`${JSON.stringify({ ...report, wallSeconds, rssBytes: process.memoryUsage.rss() })}\n`);
+    else logRun(options.log, run, report, wallSeconds);
     if (report.violations.length === 0) continue;
     failed += 1;
     for (const { atUs, checker, text } of report.violations) process.stderr.write(`at ${(atUs / 1e6).toFixed(6)} s, ${checker}: ${text}\n`);

@@ -12,7 +12,7 @@ export interface RunChoice extends PlayOptions {
 export function prepareScenario({ scenario, nodes, ...options }: RunChoice): ScenarioRun {
   const builtIn = SCENARIOS.get(scenario);
   if (builtIn === undefined) throw new Error(`there is no scenario ${scenario}`);
-  return prepare(builtIn.build(nodes ?? builtIn.nodesDefault), options);
+  return prepare(builtIn.build(nodes ?? builtIn.nodesDefault, options.seed), options);
 }
 
 export function runScenario(choice: RunChoice): RunReport {

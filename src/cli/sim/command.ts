@@ -143,7 +143,7 @@ function choose(flags: Flags): Result<Choice> {
   const { codec } = flags;
   if (codec !== undefined && codec !== "full" && codec !== "sampled" && codec !== "off") return fail(`-codec: "${codec}" is none of full, sampled, off`);
   const named = flags.scenario ?? "steady";
-  const found = findScenario(named, nodes);
+  const found = findScenario(named, nodes, seed);
   if (!found.ok) return found;
   const base = found.value;
   const scenario = { ...base, profile: common.value ?? base.profile, durationMs: duration ?? base.durationMs };
@@ -151,9 +151,9 @@ function choose(flags: Flags): Result<Choice> {
 }
 
 /** A built-in scenario by its name, or what a file says. */
-export function findScenario(named: string, nodes: number | null): Result<Scenario> {
+export function findScenario(named: string, nodes: number | null, seed: number): Result<Scenario> {
   const builtIn = SCENARIOS.get(named);
-  if (builtIn !== undefined) return ok(builtIn.build(nodes ?? builtIn.nodesDefault));
+  if (builtIn !== undefined) return ok(builtIn.build(nodes ?? builtIn.nodesDefault, seed));
   if (!named.includes("/") && !named.endsWith(".json")) {
     return fail(`-scenario: there is no "${named}"; choose one of ${[...SCENARIOS.keys()].join(", ")}, or give the path of a .json file`);
   }
