@@ -101,10 +101,23 @@ export class Operator implements SimObserver {
     this.#ledger.noteFault("restart", this.#sim.nowUs);
     if (!snapshot) host.disk.erase();
     this.#sim.start(host, true);
-    const { run } = host;
     if (!snapshot) return this.join(host, { kind: "random", count: 1 });
+    this.#help(host, host.run, 0);
+  }
+
+  /**
+   * Looks after a process that was started with its snapshot, until others show it as alive: one that left before, or lost its lines with the power,
+   * knows nobody. It may also know only somebody who is gone: then its own attempts to reconnect have had a minute.
+   */
+  #help(host: Host, run: number, alone: number): void {
     this.#sim.after(REJOIN_HELP_US, () => {
-      if (host.run === run && host.joinedAtUs < 0) this.join(host, { kind: "random", count: 1 });
+      if (host.run !== run || !host.running || host.leaving) return;
+      const others = host.machine?.view.members().filter(({ name }) => name !== host.name) ?? [];
+      const aloneNow = others.some(({ status }) => status === "alive") ? 0 : alone + 1;
+      const isLost = aloneNow > 0 && (aloneNow > 1 || others.every(({ status }) => status !== "failed"));
+      if (isLost) this.join(host, { kind: "random", count: 1 });
+      else if (aloneNow === 0 && this.#sim.hosts.some((other) => other !== host && other.machine?.view.gauges.table.stateOf(host.name) === "alive")) return;
+      this.#help(host, run, aloneNow);
     });
   }
 
