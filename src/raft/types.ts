@@ -223,7 +223,7 @@ export type RaftEffect =
       /**
        * Write, in one transaction and in this order: remove all entries from index `truncateFrom` on (0: none), write `entries`
        * (consecutive, following the last one unless the log is then empty), write `hardState` if not null.
-       * Once durable: run `then`, in order, and give `durable`. Appends may be grouped; one `durable` stands for all before it.
+       * Once durable: run `afterDurable`, in order, and give `durable`. Appends may be grouped; one `durable` stands for all before it.
        * If `afterRefusal` is not 0, a refusal of that `seq` is hereby known to the core, and appends are taken again.
        */
       readonly kind: "append";
@@ -232,7 +232,7 @@ export type RaftEffect =
       readonly truncateFrom: number;
       readonly entries: readonly LogEntry[];
       readonly hardState: HardState | null;
-      readonly then: readonly AfterDurable[];
+      readonly afterDurable: readonly AfterDurable[];
     }
   /** Entries up to this index may be removed, in pieces and whenever it suits. Comes only when a durable snapshot covers them. */
   | { readonly kind: "compact"; readonly upTo: number }
