@@ -7,7 +7,7 @@ import type { LogEntry } from "../../wire/raft-messages.ts";
 import type { FoundLog } from "./log-protocol.ts";
 
 /** The core's `append` effect without what must wait for it. */
-export type LogAppend = Omit<Extract<RaftEffect, { kind: "append" }>, "kind" | "then">;
+export type LogAppend = Omit<Extract<RaftEffect, { kind: "append" }>, "kind" | "afterDurable">;
 
 export interface LogEvents {
   /** This append and all before it are on disk. */
