@@ -23,9 +23,10 @@ Examples:
   muster sim -scenario=partition-heal -nodes=40
 `;
 
-const exitCode = await main(process.argv.slice(2), basename(process.argv[1] ?? ""));
-// Handlers that still run and idle children must not hold the process; what was written goes out first.
-process.stdout.write("", () => process.exit(exitCode));
+void main(process.argv.slice(2), basename(process.argv[1] ?? "")).then((exitCode) => {
+  // Handlers that still run and idle children must not hold the process; what was written goes out first.
+  process.stdout.write("", () => process.exit(exitCode));
+});
 
 async function main(words: readonly string[], program: string): Promise<number> {
   // A reader that went away, as in `muster serf monitor | head -1`, is no error.

@@ -10,19 +10,24 @@ interface CommandSpec<S extends FlagSpecs> {
   readonly flags: S;
   /** At least one line a user can type. */
   readonly examples: readonly string[];
-  run(context: CliContext, flags: FlagValues<S>, args: readonly string[], usage: string): Promise<number>;
+  run(context: CliContext, flags: FlagValues<S>, args: readonly string[], usage: () => string): Promise<number>;
 }
 
 export function defineCommand<S extends FlagSpecs>(spec: CommandSpec<S>): Command {
-  const usage = usageText(spec);
+  const usage = (): string => usageText(spec);
   return {
-    usage,
-    flagNames: flagNames(spec.flags),
+    // Made when they are asked for: most runs never are.
+    get usage() {
+      return usage();
+    },
+    get flagNames() {
+      return flagNames(spec.flags);
+    },
     async run(context, words) {
       const parsed = parseFlags(spec.flags, words);
       if (!parsed.ok) {
         context.err(parsed.error);
-        context.out(usage);
+        context.out(usage());
         return 1;
       }
       return spec.run(context, parsed.flags, parsed.args, usage);

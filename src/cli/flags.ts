@@ -1,8 +1,7 @@
 /**
  * Command-line flags as Go's `flag` package reads them: `-name value`, `-name=value`, `--name`, booleans as `-name` or `-name=false`, and
- * everything from the first other word on is an argument. The words are normalised, then `parseArgs` of node collects them.
+ * everything from the first other word on is an argument. `parseArgs` of node has other rules for each of these, and costs a command 2 ms.
  */
-import { parseArgs } from "node:util";
 import { goQuote, parseGoBool, parseGoDuration, parseGoInt } from "./go-text.ts";
 
 /** `duration` values are in ms; `list` flags may be repeated. */
@@ -31,27 +30,45 @@ export type ParsedFlags<S extends FlagSpecs> =
   /** The complaint in Go's words. */
   | { readonly ok: false; readonly error: string };
 
-/** Never throws: what a user types wrong is a value. */
+/** Never throws: what a user types wrong is a value. Of a flag given twice the last one wins; a list keeps all. */
 export function parseFlags<S extends FlagSpecs>(specs: S, words: readonly string[]): ParsedFlags<S> {
-  const normal = normalise(specs, words);
-  if (!normal.ok) return normal;
-  const options = Object.fromEntries(Object.keys(specs).map((name) => [name, { type: "string", multiple: true } as const]));
-  const { values } = parseArgs({ args: normal.flags, options, strict: true });
-  const flags: Record<string, unknown> = {};
-  for (const [name, given] of Object.entries(values)) {
-    if (!Array.isArray(given)) continue;
-    flags[name] = given.length === 0 ? undefined : convert((specs[name] as FlagSpec).kind, given as string[]);
+  const flags: Record<string, FlagValue> = {};
+  let i = 0;
+  while (i < words.length) {
+    const word = words[i] as string;
+    if (word.length < 2 || !word.startsWith("-")) break;
+    i += 1;
+    if (word === "--") break;
+    const body = word.slice(word.startsWith("--") ? 2 : 1);
+    if (body === "" || body.startsWith("-") || body.startsWith("=")) return { ok: false, error: `bad flag syntax: ${word}` };
+    const equals = body.indexOf("=", 1);
+    const name = equals < 0 ? body : body.slice(0, equals);
+    let text = equals < 0 ? null : body.slice(equals + 1);
+    const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
+    if (spec === undefined) return { ok: false, error: `flag provided but not defined: -${name}` };
+    if (spec.kind === "bool") text ??= "true";
+    else if (text === null) {
+      if (i >= words.length) return { ok: false, error: `flag needs an argument: -${name}` };
+      text = words[i] as string;
+      i += 1;
+    }
+    const value = convert(spec.kind, text);
+    const outOfRange = spec.kind === "int" && Math.abs(Number(value)) >= 2 ** 63; // Go's int has 64 bits.
+    if (value === null || outOfRange) {
+      const what = spec.kind === "bool" ? `boolean value ${goQuote(text)} for` : `value ${goQuote(text)} for flag`;
+      return { ok: false, error: `invalid ${what} -${name}: ${outOfRange ? "value out of range" : "parse error"}` };
+    }
+    const key = spec.into ?? name;
+    const earlier = flags[key];
+    flags[key] = spec.kind === "list" ? [...(Array.isArray(earlier) ? (earlier as string[]) : []), text] : value;
   }
-  return { ok: true, flags: flags as FlagValues<S>, args: normal.args };
+  return { ok: true, flags: flags as FlagValues<S>, args: words.slice(i) };
 }
 
-function convert(kind: FlagSpec["kind"], given: readonly string[]): boolean | string | number | readonly string[] | null {
-  if (kind === "list") return given;
-  return convertOne(kind, given.at(-1) as string); // The last one wins.
-}
+type FlagValue = boolean | string | number | readonly string[];
 
 /** The value, or null when Go would refuse it. */
-function convertOne(kind: FlagSpec["kind"], text: string): boolean | string | number | null {
+function convert(kind: FlagSpec["kind"], text: string): boolean | string | number | null {
   switch (kind) {
     case "bool":
       return parseGoBool(text);
@@ -63,39 +80,4 @@ function convertOne(kind: FlagSpec["kind"], text: string): boolean | string | nu
     case "list":
       return text;
   }
-}
-
-type Normal = { readonly ok: true; readonly flags: string[]; readonly args: readonly string[] } | { readonly ok: false; readonly error: string };
-
-/** Rewrites Go's forms to `--name=value`, checking each value, up to the first argument. */
-function normalise(specs: FlagSpecs, words: readonly string[]): Normal {
-  const flags: string[] = [];
-  let i = 0;
-  while (i < words.length) {
-    const word = words[i] as string;
-    if (word.length < 2 || !word.startsWith("-")) break;
-    i += 1;
-    if (word === "--") break;
-    const body = word.slice(word.startsWith("--") ? 2 : 1);
-    if (body === "" || body.startsWith("-") || body.startsWith("=")) return { ok: false, error: `bad flag syntax: ${word}` };
-    const equals = body.indexOf("=", 1);
-    const name = equals < 0 ? body : body.slice(0, equals);
-    let value = equals < 0 ? null : body.slice(equals + 1);
-    const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
-    if (spec === undefined) return { ok: false, error: `flag provided but not defined: -${name}` };
-    if (spec.kind === "bool") value ??= "true";
-    else if (value === null) {
-      if (i >= words.length) return { ok: false, error: `flag needs an argument: -${name}` };
-      value = words[i] as string;
-      i += 1;
-    }
-    const converted = convertOne(spec.kind, value);
-    const outOfRange = spec.kind === "int" && Math.abs(Number(converted)) >= 2 ** 63; // Go's int has 64 bits.
-    if (converted === null || outOfRange) {
-      const what = spec.kind === "bool" ? `boolean value ${goQuote(value)} for` : `value ${goQuote(value)} for flag`;
-      return { ok: false, error: `invalid ${what} -${name}: ${outOfRange ? "value out of range" : "parse error"}` };
-    }
-    flags.push(`--${spec.into ?? name}=${value}`);
-  }
-  return { ok: true, flags, args: words.slice(i) };
 }

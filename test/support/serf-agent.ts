@@ -8,7 +8,7 @@ export type Program = "serf" | "muster";
 
 const COMMANDS: Readonly<Record<Program, readonly string[]>> = {
   serf: ["serf"],
-  muster: [process.execPath, projectPath("dist/src/main.js"), "serf"],
+  muster: [process.execPath, projectPath("dist/muster.cjs"), "serf"],
 };
 const START_DEADLINE_MS = 15_000;
 const CLI_DEADLINE_MS = 30_000;

@@ -98,7 +98,7 @@ function replaceAllOf(text: string, pairs: readonly (readonly [string, string])[
 
 /** Standard output and error as one text, as the recorder took them. */
 async function runOurs(args: readonly string[], signals: readonly NodeJS.Signals[], cwd: string, expectedExit: number): Promise<{ exit: number; text: string }> {
-  const child = spawn(process.execPath, [projectPath("dist/src/main.js"), "serf", ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [projectPath("dist/muster.cjs"), "serf", ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
   const limit = setTimeout(() => child.kill("SIGKILL"), expectedExit < 0 ? 3000 : RUN_MS_MAX);
   let text = "";
   const pending = [...signals];

@@ -180,7 +180,7 @@ async function checkAgentExit(recorded: Case, t: Cleanup): Promise<void> {
   const node = /EventMemberLeave: (\S+) (\S+)/.exec(outputTail ?? "");
   const [, nodeName = "leaver", ip = "127.0.0.1"] = node ?? [];
   const rpcAddr = `127.0.0.1:${await freePort()}`;
-  const main = [process.execPath, projectPath("dist/src/main.js"), "serf"];
+  const main = [process.execPath, projectPath("dist/muster.cjs"), "serf"];
   const agent = new Child("agent", [...main, "agent", `-node=${nodeName}`, `-bind=${ip}:${await freePort()}`, `-rpc-addr=${rpcAddr}`, "-profile=local"]);
   t.after(async () => void (await agent.stop()));
   await agent.waitFor("it was up", (output) => output.includes("Log data will now stream in"), RUN_DEADLINE_MS);

@@ -24,7 +24,7 @@ interface Recording {
   readonly log: string;
 }
 
-const MAIN = projectPath("dist/src/main.js");
+const MAIN = projectPath("dist/muster.cjs");
 const DEADLINE_MS = 20_000;
 
 export async function checkEventHandlersExtra(data: unknown, report: Report): Promise<void> {

@@ -12,7 +12,7 @@ export const command = defineCommand({
   examples: ["eval \"$(muster serf completion bash)\"", "muster serf completion fish | source"],
   async run(context, _flags, args, usage) {
     const script = args.length === 1 && Object.hasOwn(SHELLS, args[0] as string) ? SHELLS[args[0] as string] : undefined;
-    if (script === undefined) return fail(context, usage, "name one shell: bash, zsh or fish");
+    if (script === undefined) return fail(context, usage(), "name one shell: bash, zsh or fish");
     const entries = await Promise.all(
       SERF_COMMANDS.map(async ({ name, synopsis, load }) => ({ name, synopsis, flags: name === "completion" ? [] : (await load()).flagNames })),
     );

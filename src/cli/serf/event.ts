@@ -13,9 +13,9 @@ export const command = defineCommand({
   examples: ["serf event deploy v1.2.3", "serf event -coalesce=false restart"],
   async run(context, flags, args, usage) {
     const [name, payload] = args;
-    if (name === undefined) return fail(context, `An event name must be specified.\n\n${usage}`, "serf event NAME [PAYLOAD]");
+    if (name === undefined) return fail(context, `An event name must be specified.\n\n${usage()}`, "serf event NAME [PAYLOAD]");
     if (args.length > 2) {
-      return fail(context, `Too many command line arguments. Only a name and payload must be specified.\n\n${usage}`, "quote a payload that contains spaces");
+      return fail(context, `Too many command line arguments. Only a name and payload must be specified.\n\n${usage()}`, "quote a payload that contains spaces");
     }
     const coalesce = flags.coalesce ?? true;
     return withClient(context, flags, "Error sending event", async (client) => {

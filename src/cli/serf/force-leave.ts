@@ -12,7 +12,7 @@ export const command = defineCommand({
   examples: ["serf force-leave db-3", "serf force-leave -prune db-3"],
   async run(context, flags, args, usage) {
     const [node] = args;
-    if (args.length !== 1 || node === undefined) return fail(context, `A node name must be specified to force leave.\n\n${usage}`, "`serf members -status=failed` lists the names");
+    if (args.length !== 1 || node === undefined) return fail(context, `A node name must be specified to force leave.\n\n${usage()}`, "`serf members -status=failed` lists the names");
     return withClient(context, flags, "Error force leaving", async (client) => {
       await client.forceLeave(node, { prune: flags.prune ?? false });
       return 0;

@@ -8,7 +8,7 @@ export const command = defineCommand({
   flags: { replay: { kind: "bool", value: "", help: "Replay past user events of the cluster." }, ...RPC_FLAGS },
   examples: ["serf join 10.0.0.5:7946 10.0.0.6:7946"],
   async run(context, flags, args, usage) {
-    if (args.length === 0) return fail(context, `At least one address to join must be specified.\n\n${usage}`, "serf join HOST:PORT");
+    if (args.length === 0) return fail(context, `At least one address to join must be specified.\n\n${usage()}`, "serf join HOST:PORT");
     return withClient(context, flags, "Error joining the cluster", async (client) => {
       const nodes = await client.join(args, { replay: flags.replay ?? false });
       context.out(`Successfully joined cluster by contacting ${nodes} nodes.`);

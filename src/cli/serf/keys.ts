@@ -36,7 +36,7 @@ export const command = defineCommand({
     if (remove !== "") actions.push({ start: "Removing key on all members...", done: "Successfully removed key!", failed: "Error removing key", run: (client) => client.removeKey(remove) });
     const [action] = actions;
     if (actions.length > 1) return fail(context, "Only one of -install, -use, -remove, or -list allowed", "run one command after the other: install, use, remove");
-    if (action === undefined) return fail(context, usage, "give -list, -install=KEY, -use=KEY or -remove=KEY");
+    if (action === undefined) return fail(context, usage(), "give -list, -install=KEY, -use=KEY or -remove=KEY");
     // Nothing of `act` throws but what the client throws on the way.
     return withClient(context, flags, action.failed, (client) => act(context, client, action, list));
   },

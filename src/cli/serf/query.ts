@@ -25,9 +25,9 @@ export const command = defineCommand({
     const relayFactor = flags["relay-factor"] ?? 0;
     if (relayFactor < 0 || relayFactor > 255) return fail(context, "Relay factor must be between 0 and 255", "for example -relay-factor=2");
     const [name, payload] = args;
-    if (name === undefined) return fail(context, `A query name must be specified.\n\n${usage}`, "serf query NAME [PAYLOAD]");
+    if (name === undefined) return fail(context, `A query name must be specified.\n\n${usage()}`, "serf query NAME [PAYLOAD]");
     if (args.length > 2) {
-      return fail(context, `Too many command line arguments. Only a name and payload must be specified.\n\n${usage}`, "quote a payload that contains spaces");
+      return fail(context, `Too many command line arguments. Only a name and payload must be specified.\n\n${usage()}`, "quote a payload that contains spaces");
     }
     const format = flags.format ?? "text";
     const requestAck = !(flags["no-ack"] ?? false);

@@ -14,7 +14,7 @@ export const command = defineCommand({
     withClient(context, flags, "Error querying agent", async (client) => {
       const [first, second = args.length === 1 ? await ownName(client) : undefined] = args;
       if (first === undefined || second === undefined || args.length > 2) {
-        return fail(context, `One or two node names must be specified\n\n${usage}`, "`serf members` lists the names");
+        return fail(context, `One or two node names must be specified\n\n${usage()}`, "`serf members` lists the names");
       }
       const coordinates: NonNullable<IpcCoordinate>[] = [];
       for (const node of [first, second]) {

@@ -15,7 +15,7 @@ export const command = defineCommand({
   async run(context, flags, _args, usage) {
     const set = flags.set ?? [];
     const remove = flags.delete ?? null;
-    if (set.length === 0 && remove === null) return fail(context, usage, "give -set KEY=VALUE or -delete KEY");
+    if (set.length === 0 && remove === null) return fail(context, usage(), "give -set KEY=VALUE or -delete KEY");
     return withClient(context, flags, "Error setting tags", async (client) => {
       const tags = parseTagFlags(set);
       if (!tags.ok) return fail(context, `Error: ${tags.error}`, "a tag is KEY=VALUE, such as -set role=web");

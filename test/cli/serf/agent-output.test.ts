@@ -15,7 +15,7 @@ const PAYLOAD = Buffer.from("x".repeat(440));
 async function startUnread(t: TestContext) {
   const ip = nextLoopbackIp();
   const args = ["serf", "agent", "-node=unread", `-bind=${ip}`, `-rpc-addr=${ip}:7373`, "-log-level=debug"];
-  const agent = spawn(process.execPath, [projectPath("dist/src/main.js"), ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const agent = spawn(process.execPath, [projectPath("dist/muster.cjs"), ...args], { stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => agent.kill("SIGKILL"));
   let client: SerfClient | null = null;
   await eventually("the RPC port", 15_000, async () => {
