@@ -58,4 +58,12 @@ export class ObjectBuffer {
     this.#start = boundary.at;
     return this.#reader;
   }
+
+  /** Up to `count` bytes that are no object, such as a type byte or a body; a view, valid until the next `append`. Only between two objects. */
+  take(count: number): Uint8Array {
+    const end = Math.min(this.#start + count, this.#end);
+    const bytes = this.#bytes.subarray(this.#start, end);
+    this.#start = end;
+    return bytes;
+  }
 }

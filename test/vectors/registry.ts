@@ -18,6 +18,7 @@ import { checkLzw } from "./lzw.ts";
 import { checkMemberlistMessages } from "./memberlist-messages.ts";
 import { checkMsgpackCodec } from "./msgpack-codec.ts";
 import { checkPackets } from "./packets.ts";
+import { checkDiskState, checkRaftExchanges } from "./raft-wire.ts";
 import { checkRpcSessions } from "./rpc-sessions.ts";
 import { checkSerfMessages } from "./serf-messages.ts";
 import { checkSerfState } from "./serf-state.ts";
@@ -44,6 +45,7 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["cli", checkCliTranscripts],
   ["cli-auth-keys", checkCliTranscripts],
   ["coalesce", checkCoalesce],
+  ["disk-state", checkDiskState],
   ["encrypt", checkEncrypt],
   ["agent-runs", checkAgentRuns],
   ["event-filters", checkEventFilters],
@@ -56,6 +58,9 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["memberlist-messages", checkMemberlistMessages],
   ["msgpack-codec", checkMsgpackCodec],
   ["packets", checkPackets],
+  ["raft-append-entries", checkRaftExchanges],
+  ["raft-elections", checkRaftExchanges],
+  ["raft-install-snapshot", checkRaftExchanges],
   ["rpc-sessions", checkRpcSessions],
   ["serf-messages", checkSerfMessages],
   ["serf-state", checkSerfState],
