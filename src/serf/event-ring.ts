@@ -69,6 +69,12 @@ export class EventRing {
     return this.#slots[lamportTime % this.#slots.length]?.lamportTime === lamportTime;
   }
 
+  /** `witness` would change nothing: the event is held. */
+  isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null): boolean {
+    const slot = this.#slots[lamportTime % this.#slots.length] ?? null;
+    return slot !== null && slot.lamportTime === lamportTime && lamportTime < clock.time && contains(slot, name, payload);
+  }
+
   /** Judges one received event. `clock` has its time witnessed here, before any other check. */
   witness(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null): EventVerdict {
     clock.witness(lamportTime);

@@ -51,10 +51,10 @@ export class MemberTable {
 
   find(name: string): Row | undefined {
     const row = this.#records.slotOf(name);
-    return this.#knows(row) ? row : undefined;
+    return this.isKnown(row) ? row : undefined;
   }
 
-  #knows(row: Row): boolean {
+  isKnown(row: Row): boolean {
     return row >= 0 && row < this.#statuses.length && this.#statuses[row] !== UNKNOWN;
   }
 
@@ -77,7 +77,7 @@ export class MemberTable {
   }
 
   remove(row: Row): void {
-    assert(this.#knows(row), "the member is unknown");
+    assert(this.isKnown(row), "the member is unknown");
     this.setStatus(row, "none");
     this.#counts[MemberStatusCode.none] = this.count("none") - 1;
     this.#size -= 1;
@@ -94,7 +94,7 @@ export class MemberTable {
   }
 
   info(row: Row): MemberRecord {
-    assert(this.#knows(row), "the member is unknown");
+    assert(this.isKnown(row), "the member is unknown");
     return this.#records.record(row, this.#variants[row] as number);
   }
 

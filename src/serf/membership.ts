@@ -228,6 +228,11 @@ export class Membership {
     return row !== undefined && lamportTime <= this.table.statusTime(row);
   }
 
+  /** As `isSettled`, of the member in a slot of the shared records. */
+  isSettledRow(lamportTime: number, row: Row): boolean {
+    return this.table.isKnown(row) && lamportTime <= this.table.statusTime(row);
+  }
+
   /**
    * Somebody knows an intent about us that is newer than our last one: a leave of an earlier run, or one that is out of date. Whoever
    * believes it shows us as leaving, and only we can end that, with a newer join. (The original says nothing, and may stay "leaving" at

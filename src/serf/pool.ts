@@ -11,6 +11,7 @@ import { Deadlines } from "../base/deadlines.ts";
 import { formatEndpoint, ipToBytes, type Endpoint } from "../base/endpoint.ts";
 import { shuffle, type Random } from "../base/random.ts";
 import { MemberRecords } from "../swim/member-records.ts";
+import type { KnownMessage } from "../swim/messages.ts";
 import { Swim } from "../swim/swim.ts";
 import type { JoinTarget, RequestId } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
@@ -112,6 +113,11 @@ export class Pool {
     }
     this.#settle(start, nowMs, out);
     return settled;
+  }
+
+  /** A message would change nothing: see `Swim.isRepeat`. */
+  isRepeat(known: KnownMessage): boolean {
+    return this.#swim.isRepeat(known);
   }
 
   /** Lets go of what is shared with other pools of the process. No input may follow. */

@@ -17,6 +17,12 @@ export class QueryRing {
     this.#minTime = minTime;
   }
 
+  /** `witness` would change nothing: the query was seen. */
+  isRepeat(clock: LamportClock, lamportTime: number, id: number): boolean {
+    const slot = this.#slots[lamportTime % this.#slots.length] ?? null;
+    return slot !== null && slot.lamportTime === lamportTime && lamportTime < clock.time && slot.ids.has(id);
+  }
+
   /** Judges one received query. `clock` has its time witnessed here, before any other check. */
   witness(clock: LamportClock, lamportTime: number, id: number): QueryVerdict {
     clock.witness(lamportTime);

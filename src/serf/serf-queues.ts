@@ -1,8 +1,9 @@
 /** Serf's three broadcast queues: filled into packets behind SWIM's own messages, intents first, then queries, then events (serf-protocol §8.4). */
 import { BroadcastQueue, NO_KEY } from "../swim/broadcast-queue.ts";
-import { OwnMessages, type Messages } from "../swim/messages.ts";
+import { OwnMessages, type KnownMessage, type Messages } from "../swim/messages.ts";
 import { retransmitFloor } from "../swim/timing.ts";
 import type { SwimProfile } from "../swim/types.ts";
+import { encodeUser } from "../wire/gossip-codec.ts";
 import type { Reporter } from "./reporter.ts";
 import type { PoolEffect } from "./types.ts";
 
@@ -32,10 +33,12 @@ export class SerfQueues {
   readonly events: BroadcastQueue;
   readonly #config: SerfQueuesConfig;
   readonly #report: Reporter;
+  readonly #messages: Messages;
 
   constructor(config: SerfQueuesConfig, memberCount: () => number, report: Reporter, messages: Messages = new OwnMessages()) {
     this.#config = config;
     this.#report = report;
+    this.#messages = messages;
     const { retransmitMult, gossipNodes, retransmitMargin } = config.profile;
     const floor = (nodes: number): number => retransmitFloor(nodes, gossipNodes, retransmitMargin);
     // A margin of 0 is the original's behaviour, for comparison.
@@ -50,9 +53,20 @@ export class SerfQueues {
     return this.intents.length + this.queries.length + this.events.length === 0;
   }
 
-  /** Queues a Serf message. `token` comes back in `queue.finished`, unless 0. */
+  /** Queues a Serf message, as the packet message that will carry it. `token` comes back in `queue.finished`, unless 0. */
   add(queue: BroadcastQueue, message: Uint8Array, out: PoolEffect[], token = 0): void {
-    queue.queue(NO_KEY, message, token);
+    queue.queue(NO_KEY, encodeUser(message), token);
+    this.#bound(queue, out);
+  }
+
+  /** As `add`, of a message that others of the process know too. */
+  addKnown(queue: BroadcastQueue, { number, bytes }: KnownMessage, out: PoolEffect[]): void {
+    this.#messages.retain(number);
+    queue.queueHeld(NO_KEY, number, bytes.length);
+    this.#bound(queue, out);
+  }
+
+  #bound(queue: BroadcastQueue, out: PoolEffect[]): void {
     const { depthMax } = this.#config;
     if (queue.bytes <= QUEUE_BYTES_MAX && queue.length <= DEPTH_SLACK * depthMax) return;
     this.#report.count("serf.queue.overflow", out);

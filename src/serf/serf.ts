@@ -6,8 +6,10 @@ import { EMPTY_BYTES } from "../base/bytes.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import { ipFromBytes, ipToBytes } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
+import { ok } from "../base/result.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
 import type { MemberRecords } from "../swim/member-records.ts";
+import type { KnownMessage } from "../swim/messages.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
 import type { SwimDelegate, SwimMember } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
@@ -205,8 +207,23 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   // Messages.
 
-  userMessage(message: Uint8Array, _from: Endpoint | null, nowMs: number, out: PoolEffect[]): boolean {
-    const decoded = decodeSerfMessage(message);
+  isRepeat({ upper, slot }: KnownMessage): boolean {
+    const message = upper as SerfMessage; // Decoded as `userMessage` would.
+    switch (message.kind) {
+      case "leave":
+      case "join":
+        return slot >= 0 && this.membership.isSettledRow(message.lamportTime, slot);
+      case "userEvent":
+        return this.events.isRepeat(this.eventClock, message.lamportTime, message.name, message.payload);
+      case "query":
+        return this.#queries.isRepeat(this.queryClock, message.lamportTime, message.id);
+      default:
+        return false;
+    }
+  }
+
+  userMessage(message: Uint8Array, _from: Endpoint | null, nowMs: number, out: PoolEffect[], known: KnownMessage | null = null): boolean {
+    const decoded = known === null ? decodeSerfMessage(message) : ok(known.upper as SerfMessage);
     if (!decoded.ok) {
       const known = message.length > 0 && (message[0] as number) <= SerfMessageType.relay;
       this.report.log("warn", known ? `serf: Failed to decode message of type ${message[0]}: ${decoded.error}` : `serf: Received message of unknown type: ${message[0]}`, out);
@@ -218,19 +235,22 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     if (this.report.wants("debug")) this.#traceMessage(value, out);
     switch (value.kind) {
       case "leave":
-        if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, out);
+        if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, known, out);
         return this.membership.isSettled(value.lamportTime, value.node);
       case "join":
-        if (this.membership.joinIntent(value.lamportTime, value.node, nowMs)) this.#passOn(intents, message, out);
+        if (this.membership.joinIntent(value.lamportTime, value.node, nowMs)) this.#passOn(intents, message, known, out);
         return this.membership.isSettled(value.lamportTime, value.node);
       case "userEvent": {
         const verdict = this.#userEvent(value, nowMs, out);
-        if (verdict === "new") this.#broadcastEvent(copyBytes(message, 0, message.length), nowMs, out);
+        if (verdict === "new") {
+          this.#passOn(this.queues.events, message, known, out);
+          this.#noticeCrowd(nowMs);
+        }
         return verdict !== "full";
       }
       case "query": {
         const verdict = this.#query(value, nowMs, out);
-        if (verdict === "new" && (value.flags & QueryFlag.noBroadcast) === 0) this.#passOn(queries, message, out);
+        if (verdict === "new" && (value.flags & QueryFlag.noBroadcast) === 0) this.#passOn(queries, message, known, out);
         return verdict !== "full";
       }
       case "queryResponse":
@@ -263,9 +283,10 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     }
   }
 
-  /** The received bytes go on unchanged. Copied, because they may be a view of a whole packet. */
-  #passOn(queue: SerfQueues["intents"], message: Uint8Array, out: PoolEffect[]): void {
-    this.queues.add(queue, copyBytes(message, 0, message.length), out);
+  /** The received bytes go on unchanged. */
+  #passOn(queue: SerfQueues["intents"], message: Uint8Array, known: KnownMessage | null, out: PoolEffect[]): void {
+    if (known === null) this.queues.add(queue, message, out);
+    else this.queues.addKnown(queue, known, out);
   }
 
   #relay({ destAddr, destPort, message }: Relay, out: PoolEffect[]): void {
@@ -289,13 +310,13 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     if (message.length > limit) return `encoded user event exceeds configured limit of ${limit} bytes after encoding`;
     this.eventClock.increment();
     this.#userEvent(event, nowMs, out);
-    this.#broadcastEvent(message, nowMs, out);
+    this.queues.add(this.queues.events, message, out);
+    this.#noticeCrowd(nowMs);
     return "";
   }
 
-  #broadcastEvent(message: Uint8Array, nowMs: number, out: PoolEffect[]): void {
+  #noticeCrowd(nowMs: number): void {
     const { events } = this.queues;
-    this.queues.add(events, message, out);
     if (events.bytes > this.#config.profile.packetSizeBytes) this.gaps.crowded(nowMs);
   }
 

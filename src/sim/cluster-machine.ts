@@ -2,7 +2,9 @@
 import { ClusterNode } from "../node/node.ts";
 import type { NodeEffect } from "../node/types.ts";
 import type { PoolConfig, PoolInput } from "../serf/types.ts";
+import type { Pool } from "../serf/pool.ts";
 import { MemberRecords } from "../swim/member-records.ts";
+import type { KnownMessage } from "../swim/messages.ts";
 import type { SwimProfile } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { SIM_PORT } from "./network.ts";
@@ -18,8 +20,7 @@ export interface ClusterSettings {
 }
 
 /** A factory of nodes that share what members announce about themselves. */
-export function clusterFactory(settings: ClusterSettings): MachineFactory {
-  const records = new MemberRecords();
+export function clusterFactory(settings: ClusterSettings, records = new MemberRecords()): MachineFactory {
   return (spec, out) => new ClusterMachine(spec, settings, records, out);
 }
 
@@ -65,10 +66,12 @@ function poolConfig({ name, advertise, tags, restored, snapshot }: MachineSpec, 
 class ClusterMachine implements SimMachine {
   readonly view: PoolView;
   readonly #node: ClusterNode;
+  readonly #pool: Pool;
 
   constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, out: NodeEffect[]) {
     this.#node = new ClusterNode(spec.random, settings.matcher, records);
     const pool = this.#node.addPool(POOL_NAME, poolConfig(spec, settings), spec.nowMs, out);
+    this.#pool = pool;
     this.view = { gauges: pool.gauges, members: () => pool.members() };
   }
 
@@ -82,6 +85,10 @@ class ClusterMachine implements SimMachine {
 
   wake(nowMs: number, out: NodeEffect[]): void {
     this.#node.wake(nowMs, out);
+  }
+
+  isRepeat(known: KnownMessage): boolean {
+    return this.#pool.isRepeat(known);
   }
 
   close(): void {

@@ -1,12 +1,11 @@
 /** One simulated datagram on its way to one or several nodes: made once, shared by all of them. */
 import type { Host } from "./host.ts";
-import { hashBytes, type TraceHash } from "./trace-hash.ts";
+import { hashMessage, type SharedMessage, type SharedMessages } from "./shared-messages.ts";
+import type { TraceHash } from "./trace-hash.ts";
 
 /** Bytes of a compound header, and of each part's length in it (serf-protocol §2.1). */
 const COMPOUND_HEADER_BYTES = 2;
 const COMPOUND_PART_BYTES = 2;
-const LANE_A = 0x7feb352d;
-const LANE_B = 0x846ca68b;
 
 export class Datagram {
   readonly from: Host;
@@ -15,30 +14,34 @@ export class Datagram {
   readonly packets: readonly Uint8Array[] | null;
   /** Bytes of the uncompressed, unsealed datagram: the same in every codec mode, so that the mode never changes a run. */
   readonly size: number;
-  /** Numbers of the messages for the repeat filter, and the epoch they belong to; null without the filter. */
-  numbers: Int32Array | null = null;
-  epoch = 0;
-  #hashA = 0;
-  #hashB = 0;
-  #hashed = false;
+  /** What all nodes know of each message; null where nodes share nothing. */
+  readonly known: readonly (SharedMessage | null)[] | null;
+  readonly #hashA: number;
+  readonly #hashB: number;
 
-  constructor(from: Host, messages: readonly Uint8Array[], packets: readonly Uint8Array[] | null) {
+  constructor(from: Host, messages: readonly Uint8Array[], packets: readonly Uint8Array[] | null, shared: SharedMessages | null) {
     this.from = from;
     this.messages = messages;
     this.packets = packets;
+    const known: (SharedMessage | null)[] = [];
     let size = 0;
-    for (const message of messages) size += message.length;
+    let hashA = 0;
+    let hashB = 0;
+    for (const message of messages) {
+      size += message.length;
+      const same = shared === null ? null : shared.known(message);
+      if (shared !== null) known.push(same);
+      const hashed = same ?? hashMessage(message);
+      hashA = Math.imul(hashA, 31) ^ hashed.hashA;
+      hashB = Math.imul(hashB, 33) ^ hashed.hashB;
+    }
     this.size = messages.length > 1 ? size + COMPOUND_HEADER_BYTES + COMPOUND_PART_BYTES * messages.length : size;
+    this.known = shared === null ? null : known;
+    this.#hashA = hashA;
+    this.#hashB = hashB;
   }
 
   hashInto(hash: TraceHash): void {
-    if (!this.#hashed) {
-      this.#hashed = true;
-      for (const message of this.messages) {
-        this.#hashA = Math.imul(this.#hashA, 31) ^ hashBytes(message, LANE_A);
-        this.#hashB = Math.imul(this.#hashB, 33) ^ hashBytes(message, LANE_B);
-      }
-    }
     hash.word(this.#hashA);
     hash.word(this.#hashB);
   }

@@ -5,7 +5,6 @@ import type { PoolEffect } from "../serf/types.ts";
 import type { NodeClock } from "./clock.ts";
 import { SnapshotDisk } from "./disk.ts";
 import { endpointOf } from "./network.ts";
-import type { SettledNumbers } from "./repeats.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { StreamEnd } from "./streams.ts";
 
@@ -45,8 +44,6 @@ export class Host {
   readonly backlog: { readonly kind: number; readonly payload: unknown }[] = [];
   backlogBytes = 0;
 
-  /** What this run has settled; null without the repeat filter. */
-  settled: SettledNumbers | null = null;
   /** Time of the wake-up on the agenda that counts; others are stale. */
   wakeAtUs = Infinity;
   /** Wakes in a row after which the process wanted to be woken at the same moment. */

@@ -183,6 +183,10 @@ class LaneMachine implements SimMachine {
     this.takeOver(out, start, nowMs);
   }
 
+  isRepeat(): boolean {
+    return false; // The filter of the lanes is what is looked at here.
+  }
+
   close(): void {
     this.#node.close();
   }

@@ -14,7 +14,7 @@ const POLL_SLOW_US = 1_000_000;
 const POLL_SLOW_AFTER_US = 10_000_000;
 const MS = 1_000;
 
-export type RunOptions = Pick<SimulationOptions, "seed" | "factory" | "codec" | "codecMode" | "acceptTimeoutMs" | "readSnapshot" | "trace" | "filterRepeats"> & {
+export type RunOptions = Pick<SimulationOptions, "seed" | "factory" | "codec" | "codecMode" | "acceptTimeoutMs" | "readSnapshot" | "trace" | "messages"> & {
   readonly eventBufferSize: number;
   readonly serfQueueMax: number;
   /** Told now and then how far the run is, in virtual ms. */

@@ -6,6 +6,7 @@ import type { Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import type { NodeEffect, NodeMachine } from "../node/types.ts";
 import type { PoolGauges } from "../serf/gauges.ts";
+import type { KnownMessage } from "../swim/messages.ts";
 import type { Member, RestoredSnapshot } from "../serf/types.ts";
 
 /** The simulation's view into one pool; reading changes nothing, and the gauges do not allocate. */
@@ -19,6 +20,8 @@ export type Readings = Pick<PoolGauges, keyof PoolGauges>;
 
 export interface SimMachine extends NodeMachine {
   readonly view: PoolView;
+  /** The message would change nothing at this node now, and so need not be given to it. */
+  isRepeat(known: KnownMessage): boolean;
   /** The process has ended: lets go of what it shares with the other nodes of the simulation. */
   close(): void;
 }

@@ -18,7 +18,7 @@ import { EventQueue } from "./event-queue.ts";
 import { Host, RECEIVE_BUFFER_BYTES, type CommandListener } from "./host.ts";
 import { indexOfEndpoint, Network, type NetworkConfig } from "./network.ts";
 import { CodecCheck, type CodecMode, type SimCodec } from "./sim-codec.ts";
-import { MessageNumbers, NO_NUMBER, SettledNumbers } from "./repeats.ts";
+import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
 import { POOL_NAME, type MachineFactory } from "./sim-machine.ts";
 import { StreamNet, type StreamEnd, type StreamWorld } from "./streams.ts";
 import { TraceHash } from "./trace-hash.ts";
@@ -34,8 +34,8 @@ export interface SimulationOptions {
   readonly acceptTimeoutMs: number;
   /** Each clock runs fast or slow by up to this much. */
   readonly clockDriftPpmMax: number;
-  /** Settled repeats of gossip are dropped before a node sees them, as packet lanes do; never changes what happens. */
-  readonly filterRepeats: boolean;
+  /** What the nodes share of their gossip, decoded once; repeats are left out before a node sees them. Null: nothing. Never changes what happens. */
+  readonly messages: SharedMessages | null;
   /** Reads a snapshot file back, as the agent does at its start. */
   readonly readSnapshot: (text: string) => RestoredSnapshot;
   /** Receives one readable line per delivered input; null spares the work. */
@@ -95,7 +95,6 @@ export class Simulation implements StreamWorld {
   readonly #hash = new TraceHash();
   readonly #codecRandom: SeededRandom;
   readonly #observers: SimObserver[] = [];
-  readonly #numbers: MessageNumbers | null;
   readonly #effects: NodeEffect[] = [];
 
   constructor(options: SimulationOptions) {
@@ -104,7 +103,6 @@ export class Simulation implements StreamWorld {
     this.network = new Network(options.network, options.nodes, random.fork());
     this.scriptRandom = random.fork();
     this.#codecRandom = random.fork();
-    this.#numbers = options.filterRepeats ? new MessageNumbers() : null;
     this.codec = new CodecCheck(options.codecMode, options.codec);
     const drift = options.clockDriftPpmMax;
     const hosts: Host[] = [];
@@ -157,7 +155,6 @@ export class Simulation implements StreamWorld {
     host.leaving = false;
     host.left = false;
     host.startedAtUs = this.nowUs;
-    host.settled = this.#numbers === null ? null : new SettledNumbers(this.nowUs, this.#numbers.epoch);
     host.joinedAtUs = -1;
     const nowMs = host.clock.localMs(this.nowUs);
     const restored = snapshot && host.disk.text !== "" ? this.options.readSnapshot(host.disk.text) : null;
@@ -282,6 +279,7 @@ export class Simulation implements StreamWorld {
   }
 
   #receive(host: Host, datagram: Datagram): void {
+    if (host.machine === null) return;
     let { messages } = datagram;
     if (datagram.packets !== null) {
       const opened = this.codec.openPacket(datagram.packets, messages);
@@ -292,15 +290,13 @@ export class Simulation implements StreamWorld {
     datagram.hashInto(this.#hash);
     const { run } = host;
     this.stats.messages += messages.length;
-    const { numbers } = datagram;
-    const settled = numbers !== null && datagram.epoch === this.#numbers?.epoch ? host.settled : null;
-    settled?.age(this.nowUs, datagram.epoch);
+    const { known } = datagram;
+    const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
     for (let i = 0; i < messages.length; i += 1) {
+      const same = known === null ? null : (known[i] as SharedMessage | null);
+      if (same !== null && host.machine.isRepeat(same)) continue;
+      this.#step(host, { kind: "message", from: datagram.from.endpoint, bytes: messages[i] as Uint8Array, known: isOpened ? null : same });
       if (host.run !== run || host.machine === null || this.violations.length > 0) return;
-      const number = settled === null ? NO_NUMBER : (numbers?.[i] as number);
-      if (number !== NO_NUMBER && settled?.has(number) === true) continue;
-      const isSettled = this.#step(host, { kind: "message", from: datagram.from.endpoint, bytes: messages[i] as Uint8Array });
-      if (isSettled && number !== NO_NUMBER) settled?.add(number);
     }
     this.#scheduleWake(host);
   }
@@ -321,23 +317,20 @@ export class Simulation implements StreamWorld {
     this.#scheduleWake(host);
   }
 
-  /** True when the input was a message that is settled now. */
-  #step(host: Host, input: PoolInput): boolean {
+  #step(host: Host, input: PoolInput): void {
     const { machine } = host;
-    if (machine === null) return false;
+    if (machine === null) return;
     const nowMs = host.clock.localMs(this.nowUs);
     const { trace } = this.options;
     if (trace !== null) trace(`${(this.nowUs / 1000).toFixed(3)} ${host.name} ${describeInput(input)}`);
     this.#effects.length = 0;
     this.stats.steps += 1;
-    let settled = false;
     try {
-      settled = machine.step(POOL_NAME, input, nowMs, this.#effects);
+      machine.step(POOL_NAME, input, nowMs, this.#effects);
     } catch (error) {
       this.#violateByThrow(host, error);
     }
     this.#afterStep(host);
-    return settled;
   }
 
   #violateByThrow(host: Host, error: unknown): void {
@@ -400,11 +393,7 @@ export class Simulation implements StreamWorld {
   }
 
   #sendDatagram(host: Host, effect: Extract<PoolEffect, { readonly kind: "packet" }>): void {
-    const datagram = new Datagram(host, effect.messages, this.codec.encodePacket(effect.messages, effect.crc));
-    if (this.#numbers !== null) {
-      datagram.numbers = this.#numbers.of(effect.messages);
-      datagram.epoch = this.#numbers.epoch;
-    }
+    const datagram = new Datagram(host, effect.messages, this.codec.encodePacket(effect.messages, effect.crc), this.options.messages);
     const { stats, network } = this;
     for (const to of effect.to) {
       stats.datagrams += 1;

@@ -9,6 +9,7 @@ import type { Alive } from "../wire/gossip-messages.ts";
 import { count, isAllowedAddr, log, logs, type Core } from "./core.ts";
 import type { MemberRecord } from "./member-records.ts";
 import { StateCode } from "./member-table.ts";
+import type { KnownMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Suspicions } from "./suspicion.ts";
 import { NS_PER_MS, suspicionTimeoutNs } from "./timing.ts";
@@ -75,9 +76,9 @@ export class Membership {
 
   /**
    * Somebody is said to be alive. `bootstrap`: we say it about ourselves. `token` comes back when the broadcast is finished;
-   * false when no broadcast was queued.
+   * false when no broadcast was queued. `known`: the claim as a message that others of the process know too.
    */
-  alive(claim: AliveClaim, bootstrap: boolean, token: number, nowMs: number, out: SwimEffect[]): boolean {
+  alive(claim: AliveClaim, bootstrap: boolean, token: number, nowMs: number, out: SwimEffect[], known: KnownMessage | null = null): boolean {
     const core = this.#core;
     const { table } = core;
     const { node, incarnation } = claim;
@@ -85,7 +86,8 @@ export class Membership {
     if (core.left && aboutUs) return false;
     if (!this.#isAcceptable(claim, out)) return false;
 
-    let slot = table.slotOf(node);
+    let slot = known === null ? table.slotOf(node) : table.state(known.slot) === StateCode.unknown ? -1 : known.slot;
+    const isSame = known !== null && slot >= 0 && table.variant(slot) === known.variant;
     let moves = false;
     if (slot < 0) {
       if (table.size >= MEMBERS_MAX) {
@@ -98,9 +100,10 @@ export class Membership {
         count("memberlist.drop.address", out);
         return false;
       }
-      slot = table.add(node, claim, nowMs, core.random);
+      if (known === null) slot = table.add(node, claim, nowMs, core.random);
+      else table.addKnown((slot = known.slot), known.variant, nowMs, core.random);
       if (aboutUs) core.selfSlot = slot;
-    } else if (this.#isElsewhere(table.record(slot), claim)) {
+    } else if (!isSame && this.#isElsewhere(table.record(slot), claim)) {
       if (!isAllowedAddr(core, claim.addr)) {
         const ip = ipFromBytes(claim.addr);
         log(core, "warn", `Rejected IP update from ${table.record(slot).endpoint.ip} to ${ip} for node ${node}: ${ip} is not allowed`, out);
@@ -130,7 +133,7 @@ export class Membership {
       count("memberlist.msg.alive", out);
       return false;
     }
-    const queued = this.#broadcast(MEMBER_KEYS + slot, encodeAlive(claim), token);
+    const queued = known === null ? this.#broadcast(MEMBER_KEYS + slot, encodeAlive(claim), token) : this.#passOn(MEMBER_KEYS + slot, known);
     const versions = claim.versions.length > 0 ? claim.versions : record.versions;
     const { addr, port, meta } = claim;
     const metaChanged = !equalBytes(meta, record.meta);
@@ -207,6 +210,14 @@ export class Membership {
     return claim.incarnation <= table.incarnation(slot) && !this.#isElsewhere(table.record(slot), claim);
   }
 
+  /** As `isSettledAlive`, of a claim about the member in `slot` that others of the process know too. */
+  isSettledKnownAlive(slot: number, variant: number, claim: AliveClaim): boolean {
+    const { table, selfSlot } = this.#core;
+    const state = table.state(slot);
+    if (slot === selfSlot || (state !== StateCode.alive && state !== StateCode.suspect) || claim.incarnation > table.incarnation(slot)) return false;
+    return table.variant(slot) === variant || !this.#isElsewhere(table.record(slot), claim);
+  }
+
   /** As `isSettledAlive`: the accusation is old, came too late, or its accuser has been counted. */
   isSettledSuspect({ node, incarnation, from }: Accusation): boolean {
     const { table, selfSlot } = this.#core;
@@ -269,6 +280,13 @@ export class Membership {
     // What no packet can carry would wait for ever.
     if (!this.#outbox.fits(message)) return false;
     this.#core.broadcasts.queue(key, message, token);
+    return true;
+  }
+
+  #passOn(key: number, { number, bytes }: KnownMessage): boolean {
+    if (!this.#outbox.fits(bytes)) return false;
+    this.#core.records.messages.retain(number);
+    this.#core.broadcasts.queueHeld(key, number, bytes.length);
     return true;
   }
 

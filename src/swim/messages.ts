@@ -3,6 +3,21 @@
  * reused when its last holder lets go.
  */
 import { assert } from "../base/assert.ts";
+import type { PacketMessage } from "../wire/gossip-messages.ts";
+
+/**
+ * A message of gossip that was decoded before, for several nodes of one process. `slot` and `variant` are those of the member it is about
+ * in the records that these nodes share, held as long as the message is; -1 when it is about none, or when nobody holds it any more.
+ */
+export interface KnownMessage {
+  readonly bytes: Uint8Array;
+  readonly number: number;
+  readonly message: PacketMessage | null;
+  /** What the layer above reads in the payload of a `user` message. */
+  readonly upper: unknown;
+  readonly slot: number;
+  readonly variant: number;
+}
 
 export interface Messages {
   /** A number for `message`, which must not change afterwards, held once by the caller. */
@@ -11,6 +26,8 @@ export interface Messages {
   retain(number: number): void;
   release(number: number): void;
   bytesOf(number: number): Uint8Array;
+  /** The message decoded; null where every node decodes for itself. */
+  messageOf(number: number): KnownMessage | null;
 }
 
 /** The messages of one node alone: no two are compared. */
@@ -36,6 +53,10 @@ export class OwnMessages implements Messages {
     if (left > 0) return;
     this.#bytes[number] = null;
     this.#free.push(number);
+  }
+
+  messageOf(): null {
+    return null;
   }
 
   bytesOf(number: number): Uint8Array {

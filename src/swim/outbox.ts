@@ -4,7 +4,6 @@
  * in the original, system messages go first, and user messages never get through in a large cluster under churn.
  */
 import type { Endpoint } from "../base/endpoint.ts";
-import { encodeUser } from "../wire/gossip-codec.ts";
 import type { Core } from "./core.ts";
 import type { SwimEffect } from "./types.ts";
 
@@ -12,8 +11,6 @@ import type { SwimEffect } from "./types.ts";
 const COMPOUND_HEADER_BYTES = 2;
 /** Length of each part in a compound. */
 const PART_OVERHEAD_BYTES = 2;
-/** Type byte in front of a message of the layer above. */
-const USER_OVERHEAD_BYTES = 1;
 /** When both kinds wait, this share of each packet belongs to user messages, the rest to system messages. */
 export const USER_SHARE = { numerator: 1, denominator: 2 } as const;
 
@@ -78,12 +75,11 @@ export class Outbox {
 
   /** Bytes used. */
   #fillUser(limit: number, targets: number, into: Uint8Array[]): number {
-    const overhead = PART_OVERHEAD_BYTES + USER_OVERHEAD_BYTES;
-    if (limit <= overhead) return 0;
+    if (limit <= PART_OVERHEAD_BYTES) return 0;
     let used = 0;
-    for (const payload of this.#core.delegate.takeBroadcasts(overhead, limit, targets)) {
-      into.push(encodeUser(payload));
-      used += overhead + payload.length;
+    for (const message of this.#core.delegate.takeBroadcasts(PART_OVERHEAD_BYTES, limit, targets)) {
+      into.push(message);
+      used += PART_OVERHEAD_BYTES + message.length;
     }
     return used;
   }

@@ -16,7 +16,7 @@ import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, ipFromBytes, ipToBytes, type Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import { decodePacketMessage, encodeAck, encodeUser } from "../wire/gossip-codec.ts";
-import type { Ping } from "../wire/gossip-messages.ts";
+import type { PacketMessage, Ping } from "../wire/gossip-messages.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import { count, isAllowedIp, log, type Core } from "./core.ts";
@@ -26,6 +26,7 @@ import { Joiner } from "./joiner.ts";
 import { MemberRecords } from "./member-records.ts";
 import { MemberTable, StateCode } from "./member-table.ts";
 import { Membership } from "./membership.ts";
+import type { KnownMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { PendingReplies, replyDone } from "./pending-replies.ts";
 import { pickMembers } from "./pick.ts";
@@ -135,7 +136,7 @@ export class Swim<Out> {
         this.#wake(nowMs, effects);
         break;
       case "message":
-        settled = this.#receive(input.bytes, input.from, nowMs, effects);
+        settled = this.#receive(input.bytes, input.from, input.known ?? null, nowMs, effects);
         break;
       case "streamOpened":
         this.#exchanges.opened(input.stream, effects);
@@ -257,18 +258,36 @@ export class Swim<Out> {
 
   // Datagrams
 
-  #receive(bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): boolean {
+  /** The message would change nothing, whoever it came from: it is settled. */
+  isRepeat(known: KnownMessage): boolean {
+    const { message, slot } = known;
+    switch (message?.kind) {
+      case "alive":
+        return slot >= 0 && this.#membership.isSettledKnownAlive(slot, known.variant, message);
+      case "suspect":
+        return slot >= 0 && this.#membership.isSettledSuspect(message);
+      case "dead":
+        return slot >= 0 && this.#membership.isSettledDead(message);
+      case "user":
+        return this.#core.delegate.isRepeat(known);
+      default:
+        return false;
+    }
+  }
+
+  #receive(bytes: Uint8Array, from: Endpoint, given: KnownMessage | null, nowMs: number, out: SwimEffect[]): boolean {
     if (!isAllowedIp(this.#core, from.ip)) {
       count("memberlist.drop.address", out);
       return false;
     }
-    const decoded = decodePacketMessage(bytes);
-    if (!decoded.ok) {
+    const known = given !== null && given.message !== null && given.number >= 0 ? given : null;
+    const decoded = known?.message === undefined ? decodePacketMessage(bytes) : null;
+    if (decoded?.ok === false) {
       count("memberlist.drop.undecodable", out);
       log(this.#core, "err", `${decoded.error} from=${formatEndpoint(from)}`, out);
       return false;
     }
-    const message = decoded.value;
+    const message = (decoded?.value ?? known?.message) as PacketMessage;
     switch (message.kind) {
       case "ping":
         this.#answerPing(message, from, out);
@@ -287,14 +306,14 @@ export class Swim<Out> {
         return this.#membership.isSettledSuspect(message);
       case "alive": {
         const claim = message.port === 0 ? { ...message, port: this.#core.config.bindPort } : message;
-        this.#membership.alive(claim, false, 0, nowMs, out);
+        this.#membership.alive(claim, false, 0, nowMs, out, claim === message ? known : null);
         return this.#membership.isSettledAlive(claim);
       }
       case "dead":
         this.#membership.dead(message, 0, nowMs, out);
         return this.#membership.isSettledDead(message);
       case "user":
-        return this.#core.delegate.userMessage(message.payload, from, nowMs, out);
+        return this.#core.delegate.userMessage(message.payload, from, nowMs, out, known);
     }
   }
 

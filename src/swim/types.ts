@@ -7,6 +7,7 @@
  */
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Cidr } from "./cidr.ts";
+import type { KnownMessage } from "./messages.ts";
 
 export interface SwimConfig {
   readonly name: string;
@@ -68,7 +69,13 @@ export interface JoinTarget {
 export type SwimInput =
   | { readonly kind: "wake" }
   /** One plain datagram message, type byte first. `bytes` may be kept by the core: the driver must not reuse the memory. */
-  | { readonly kind: "message"; readonly from: Endpoint; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "message";
+      readonly from: Endpoint;
+      readonly bytes: Uint8Array;
+      /** What the bytes say, where the nodes of one process share what they decode (a simulation). */
+      readonly known?: KnownMessage | null;
+    }
   | { readonly kind: "streamOpened"; readonly stream: StreamId }
   /** One complete plain stream message (a push/pull with all its nodes and user state), type byte first. */
   | { readonly kind: "streamMessage"; readonly stream: StreamId; readonly from: Endpoint; readonly bytes: Uint8Array }
@@ -128,8 +135,10 @@ export interface SwimDelegate<Out> {
    * A user message arrived; `payload` is a Serf message. True when it is settled: whatever comes, a further copy of the very same bytes
    * would change nothing.
    */
-  userMessage(payload: Uint8Array, from: Endpoint | null, nowMs: number, out: Out[]): boolean;
-  /** Takes queued Serf messages for a packet: each costs `overhead + length`, together at most `limit` bytes. `targets`: how many nodes will receive them. */
+  userMessage(payload: Uint8Array, from: Endpoint | null, nowMs: number, out: Out[], known?: KnownMessage | null): boolean;
+  /** `userMessage` of this would change nothing: it is settled. */
+  isRepeat(known: KnownMessage): boolean;
+  /** Takes queued messages (of type `user`) for a packet: each costs `overhead + length`, together at most `limit` bytes. `targets`: how many nodes will receive them. */
   takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[];
   /** Something waits in those queues. While nothing does anywhere, the gossip timer sleeps. */
   hasBroadcasts(): boolean;

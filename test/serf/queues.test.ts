@@ -21,8 +21,8 @@ test("intents go first, then queries, then events, within the room there is", ()
   all.add(all.events, new Uint8Array(30).fill(3), out);
   all.add(all.queries, new Uint8Array(30).fill(2), out);
   all.add(all.intents, new Uint8Array(30).fill(1), out);
-  assert.deepEqual(all.take(3, 70, 1).map((message) => message[0]), [1, 2]);
-  assert.deepEqual(all.take(3, 1000, 1).map((message) => message[0]), [1, 2, 3]);
+  assert.deepEqual(all.take(3, 70, 1).map((message) => message[1]), [1, 2]);
+  assert.deepEqual(all.take(3, 1000, 1).map((message) => message[1]), [1, 2, 3]);
   assert.equal(all.isEmpty, false);
 });
 

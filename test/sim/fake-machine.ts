@@ -87,6 +87,10 @@ export class FakeMachine implements SimMachine {
     out.push({ pool: POOL_NAME, effect: { kind: "packet", to: [endpointOf(this.#random.below(this.#nodes))], messages: [bytes, bytes.subarray(1)], crc: false } });
   }
 
+  isRepeat(): boolean {
+    return false;
+  }
+
   close(): void {
     this.closed = true;
   }
@@ -106,7 +110,7 @@ export function fakeCluster(nodes: number, intervalMs: number, change: Partial<S
     nodes,
     network: { delayUsMin: 1_000, delayUsMax: 1_000, tailPpm: 0, tailUs: 0, lossPpm: 0, duplicatePpm: 0, bandwidthBytesPerSecond: 0, zones: 1, zoneDelayUs: 0 },
     factory: (spec) => (machines[spec.index] = new FakeMachine(spec, nodes, intervalMs)),
-    filterRepeats: false,
+    messages: null,
     codec: null,
     codecMode: "off",
     acceptTimeoutMs: 10_000,

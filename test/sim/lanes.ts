@@ -59,7 +59,7 @@ function prepare(scenario: Scenario, { seed, filter, mistake }: LaneChoice, keys
     factory,
     codec: null,
     codecMode: "off",
-    filterRepeats: false,
+    messages: null,
     acceptTimeoutMs: profile.tcpTimeoutMs,
     readSnapshot: (text) => replaySnapshot(encodeUtf8(text), false),
     eventBufferSize: 512,

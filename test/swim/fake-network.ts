@@ -5,6 +5,7 @@ import { SeededRandom } from "../../src/base/random.ts";
 import { MemberRecords } from "../../src/swim/member-records.ts";
 import { PROFILES } from "../../src/swim/profiles.ts";
 import { Swim } from "../../src/swim/swim.ts";
+import { encodeUser } from "../../src/wire/gossip-codec.ts";
 import type { SwimConfig, SwimDelegate, SwimEffect, SwimInput, SwimMember, SwimProfile } from "../../src/swim/types.ts";
 
 export const SERF_VERSIONS = Uint8Array.of(1, 5, 2, 2, 5, 5);
@@ -29,12 +30,16 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
     this.seen.push(`user ${toHex(payload)}`);
     return false;
   }
+  isRepeat(): boolean {
+    return false;
+  }
   takeBroadcasts(overhead: number, limit: number): readonly Uint8Array[] {
     const taken: Uint8Array[] = [];
     let free = limit;
-    while (this.waiting[0] !== undefined && this.waiting[0].length + overhead <= free) {
-      free -= this.waiting[0].length + overhead;
-      taken.push(this.waiting.shift() as Uint8Array);
+    for (let [next] = this.waiting; next !== undefined && next.length + 1 + overhead <= free; [next] = this.waiting) {
+      free -= next.length + 1 + overhead;
+      taken.push(encodeUser(next));
+      this.waiting.shift();
     }
     return taken;
   }

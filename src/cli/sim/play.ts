@@ -8,6 +8,7 @@ import { FakeSealer } from "../../sim/fake-sealer.ts";
 import { ScenarioRun } from "../../sim/scenario-run.ts";
 import type { Scenario } from "../../sim/scenario.ts";
 import type { CodecMode } from "../../sim/sim-codec.ts";
+import { SharedMessages } from "../../sim/shared-messages.ts";
 import { wireCodec } from "../../sim/wire-codec.ts";
 import { PROFILES } from "../../swim/profiles.ts";
 import type { SwimProfile } from "../../swim/types.ts";
@@ -17,7 +18,7 @@ export interface PlayOptions {
   readonly codec: CodecMode;
   /** The original's constants, without our floors and repairs; what a scenario expects of ours is then not asked. */
   readonly original: boolean;
-  /** As packet lanes do; never changes what happens. Default: unless everything goes through the codec. */
+  /** Gossip is decoded once for all nodes, and repeats are left out; never changes what happens. Default: unless everything goes through the codec. */
   readonly filterRepeats?: boolean;
   /** Changes to the scenario's profile. */
   readonly tuning?: Partial<SwimProfile>;
@@ -49,12 +50,13 @@ export function prepare(scenario: Scenario, { seed, codec, original, filterRepea
   const base = { ...PROFILES[script.profile], ...tuning };
   const profile = original ? originalProfile(base) : base;
   const sealer = new FakeSealer(true);
+  const messages = filterRepeats ? new SharedMessages(scenario.nodes) : null;
   return new ScenarioRun(script, {
     seed,
-    factory: clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }),
+    factory: clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }, messages?.records),
     codec: wireCodec(sealer, true),
     codecMode: codec,
-    filterRepeats,
+    messages,
     acceptTimeoutMs: profile.tcpTimeoutMs,
     readSnapshot: (text) => replaySnapshot(encodeUtf8(text), false),
     eventBufferSize: EVENT_BUFFER_SIZE,

@@ -1,0 +1,161 @@
+/**
+ * The gossip of all nodes of a simulation, each message once: ten thousand nodes pass the same twenty thousand messages on to each other
+ * twenty times. Equal bytes have one number and are decoded once, and a receiver can be asked whether a copy would change anything before a
+ * step is made of it. Never changes what happens: a node that is given the bytes alone does the same.
+ */
+import { assert } from "../base/assert.ts";
+import { equalBytes } from "../base/bytes.ts";
+import { MemberRecords } from "../swim/member-records.ts";
+import type { KnownMessage, Messages } from "../swim/messages.ts";
+import { decodePacketMessage } from "../wire/gossip-codec.ts";
+import type { PacketMessage } from "../wire/gossip-messages.ts";
+import { mayRepeat } from "../wire/repeat-filter.ts";
+import { decodeSerfMessage } from "../wire/serf-codec.ts";
+import type { SerfMessage } from "../wire/serf-messages.ts";
+import { hashBytes } from "./trace-hash.ts";
+
+const LANE_A = 0x7feb352d;
+const LANE_B = 0x846ca68b;
+/** Bits of the second lane that fit a number beside the 32 of the first. */
+const HIGH_BITS = 21;
+
+/** The two lanes of the hash of a message, as the trace hash takes them. */
+export interface HashedMessage {
+  readonly hashA: number;
+  readonly hashB: number;
+}
+
+export class SharedMessage implements KnownMessage, HashedMessage {
+  readonly bytes: Uint8Array;
+  readonly hashA: number;
+  readonly hashB: number;
+  /** Null: nothing that repeats, or nothing that can be decoded. */
+  readonly message: PacketMessage | null;
+  readonly upper: SerfMessage | null;
+  number = -1;
+  holders = 0;
+  slot = -1;
+  variant = -1;
+
+  constructor(bytes: Uint8Array, hashA: number, hashB: number) {
+    this.bytes = bytes;
+    this.hashA = hashA;
+    this.hashB = hashB;
+    const decoded = mayRepeat(bytes) ? decodePacketMessage(bytes) : null;
+    const message = decoded?.ok === true ? decoded.value : null;
+    const serf = message?.kind === "user" ? decodeSerfMessage(message.payload) : null;
+    this.upper = serf?.ok === true ? serf.value : null;
+    this.message = serf?.ok === false ? null : message;
+  }
+}
+
+export class SharedMessages implements Messages {
+  readonly #records: MemberRecords;
+  readonly #entries: (SharedMessage | null)[] = [];
+  readonly #free: number[] = [];
+  readonly #byBytes = new Map<Uint8Array, SharedMessage>();
+  readonly #byHash = new Map<number, SharedMessage>();
+
+  /** `nodes`: how many members there will be. */
+  constructor(nodes: number) {
+    this.#records = new MemberRecords(this, nodes);
+  }
+
+  /** What members announce, for the nodes that share these messages. */
+  get records(): MemberRecords {
+    return this.#records;
+  }
+
+  /** Messages held by somebody. */
+  get size(): number {
+    return this.#byBytes.size;
+  }
+
+  /** The message that these very bytes are, when somebody holds it. */
+  known(bytes: Uint8Array): SharedMessage | null {
+    return this.#byBytes.get(bytes) ?? null;
+  }
+
+  hold(bytes: Uint8Array): number {
+    const same = this.#byBytes.get(bytes) ?? this.#equal(bytes);
+    if (same !== null) {
+      same.holders += 1;
+      return same.number;
+    }
+    const entry = new SharedMessage(bytes, hashBytes(bytes, LANE_A), hashBytes(bytes, LANE_B));
+    entry.number = this.#free.pop() ?? this.#entries.length;
+    entry.holders = 1;
+    this.#entries[entry.number] = entry;
+    this.#byBytes.set(bytes, entry);
+    const key = keyOf(entry.hashA, entry.hashB);
+    if (!this.#byHash.has(key)) this.#byHash.set(key, entry);
+    this.#holdMember(entry);
+    return entry.number;
+  }
+
+  retain(number: number): void {
+    this.#at(number).holders += 1;
+  }
+
+  release(number: number): void {
+    const entry = this.#at(number);
+    entry.holders -= 1;
+    if (entry.holders > 0) return;
+    this.#entries[number] = null;
+    this.#free.push(number);
+    this.#byBytes.delete(entry.bytes);
+    const key = keyOf(entry.hashA, entry.hashB);
+    if (this.#byHash.get(key) === entry) this.#byHash.delete(key);
+    entry.number = -1;
+    // Copies on their way are judged by their bytes from now on: slots and variants are used again.
+    if (entry.variant >= 0) this.#records.releaseVariant(entry.slot, entry.variant);
+    if (entry.slot >= 0) this.#records.release(entry.slot);
+    entry.slot = -1;
+    entry.variant = -1;
+  }
+
+  bytesOf(number: number): Uint8Array {
+    return this.#at(number).bytes;
+  }
+
+  messageOf(number: number): KnownMessage | null {
+    return this.#at(number);
+  }
+
+  #equal(bytes: Uint8Array): SharedMessage | null {
+    const same = this.#byHash.get(keyOf(hashBytes(bytes, LANE_A), hashBytes(bytes, LANE_B)));
+    return same !== undefined && equalBytes(same.bytes, bytes) ? same : null;
+  }
+
+  #holdMember(entry: SharedMessage): void {
+    const { message, upper } = entry;
+    switch (message?.kind) {
+      case "alive":
+        if (message.port === 0) return; // Means something else at each receiver.
+        entry.slot = this.#records.hold(message.node);
+        entry.variant = this.#records.holdVariant(entry.slot, message);
+        return;
+      case "suspect":
+      case "dead":
+        entry.slot = this.#records.hold(message.node);
+        return;
+      case "user":
+        if (upper?.kind === "join" || upper?.kind === "leave") entry.slot = this.#records.hold(upper.node);
+    }
+  }
+
+  #at(number: number): SharedMessage {
+    const entry = this.#entries[number];
+    assert(entry !== null && entry !== undefined, "no message has this number");
+    return entry;
+  }
+}
+
+function keyOf(hashA: number, hashB: number): number {
+  return (hashA >>> 0) + (hashB >>> (32 - HIGH_BITS)) * 0x1_0000_0000;
+}
+
+/** The hash of bytes that nobody holds. */
+export function hashMessage(bytes: Uint8Array): HashedMessage {
+  return { hashA: hashBytes(bytes, LANE_A), hashB: hashBytes(bytes, LANE_B) };
+}
