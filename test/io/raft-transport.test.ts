@@ -111,13 +111,19 @@ function sendTo(address: string, message: RaftRequest, channel: Channel = "vote"
   return { kind: "send", call: lastCall, to: { id: "peer", address }, channel, message, timeoutMs, snapshotId };
 }
 
+interface Exchange {
+  readonly requestHex: string;
+  readonly responseHex: string;
+  readonly response: { readonly LastLog: number; readonly NoRetryBackoff: boolean; readonly Success: boolean; readonly Term: number };
+}
+
 test("recorded requests of a real leader reach the core, and its answers leave as the real follower's did", async (t) => {
-  const { appends, rejected } = JSON.parse(readFileSync(projectPath("test/vectors/data/raft-append-entries.json"), "utf8")) as Record<"appends" | "rejected", { requestHex: string; responseHex: string; response: Record<string, number> }[]>;
+  const { appends, rejected } = JSON.parse(readFileSync(projectPath("test/vectors/data/raft-append-entries.json"), "utf8")) as Record<"appends" | "rejected", Exchange[]>;
   const exchanges = [...appends, ...rejected];
   const { transport, inputs, address } = await peer(t);
   let next = 0;
   inputs.onRequest = ({ call }) => {
-    const { LastLog, NoRetryBackoff, Success, Term } = exchanges[next++]?.response as unknown as { LastLog: number; NoRetryBackoff: boolean; Success: boolean; Term: number };
+    const { LastLog, NoRetryBackoff, Success, Term } = (exchanges[next++] as Exchange).response;
     transport.answer({ kind: "answer", call, error: "", message: { kind: "appendEntries", header, term: Term, lastLog: LastLog, success: Success, noRetryBackoff: NoRetryBackoff } });
   };
   const { socket, received } = await dial(t, address);
