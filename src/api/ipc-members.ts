@@ -7,12 +7,10 @@ export class MembersAnswer {
   #members: readonly IpcMember[] = [];
   #bytes: Uint8Array | null = null;
 
-  /** `{Members}` with everybody. Members are immutable, so an unchanged list is one with the same objects. */
+  /** `{Members}` with everybody. Members are immutable, so an unchanged list is one with the same objects; the list itself must not change either. */
   all(members: readonly IpcMember[]): Uint8Array {
-    if (this.#bytes === null || !sameItems(this.#members, members)) {
-      this.#members = [...members];
-      this.#bytes = encodeMembers(members);
-    }
+    if (this.#bytes === null || (members !== this.#members && !sameItems(this.#members, members))) this.#bytes = encodeMembers(members);
+    this.#members = members;
     return this.#bytes;
   }
 

@@ -7,11 +7,12 @@ import { EMPTY_BYTES, equalBytesConstantTime } from "../base/bytes.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import { isValidFilter, parseEventFilters } from "./event-filter.ts";
 import type { MembersAnswer } from "./ipc-members.ts";
+import { IpcOutput } from "./ipc-output.ts";
 import { IpcStreams, QUERIES_MAX, STREAMS_MAX } from "./ipc-streams.ts";
 import type { IpcAnswer, IpcCall, IpcConfig, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "./ipc-types.ts";
 import { IPC_VERSION, IpcError, type IpcSeq, type QueryRequest, type RequestHeader, type TagsRequest } from "../wire/ipc-messages.ts";
 import { decodeRequestBody, decodeRequestHeader, hasBody, isCommand, type CommandWithBody, type IpcRequest } from "../wire/ipc-requests.ts";
-import { encodeCoordinate, encodeJoin, encodeKeys, encodeResponseHeader, encodeStats } from "../wire/ipc-responses.ts";
+import { encodeCoordinate, encodeJoin, encodeKeys, encodeStats } from "../wire/ipc-responses.ts";
 import type { Reader } from "../wire/msgpack.ts";
 import { ObjectBuffer } from "../wire/object-buffer.ts";
 
@@ -28,6 +29,9 @@ export const READ_AHEAD_BYTES = 65_536;
 
 const LOG_LEVELS: readonly string[] = ["TRACE", "DEBUG", "INFO", "WARN", "ERR"];
 const INTERNAL_PREFIX = "_serf_";
+
+/** Of the step that is running, in whatever session. */
+const output = new IpcOutput();
 
 /** A call under way, and how its answer is encoded. */
 interface Pending {
@@ -52,7 +56,6 @@ export class IpcSession {
   #blocked = false;
   #closed = false;
   #more = false;
-  #sent = 0; // Bytes in this step.
 
   /** `members` is shared by all sessions of an agent. */
   constructor(config: IpcConfig, view: IpcView, members: MembersAnswer) {
@@ -99,13 +102,23 @@ export class IpcSession {
   /** Applies one input; effects are appended to `out` in the order to run them. `nowMs` is the clock of query deadlines. */
   step(input: IpcInput, nowMs: number, out: IpcEffect[]): void {
     if (this.#closed) return;
-    this.#sent = 0;
+    output.begin(out);
+    this.#take(input);
+    if (!this.#blocked) {
+      this.#streams.flush(STEP_BYTES_MAX, output);
+      this.#serve(nowMs);
+      this.#more = !this.#closed && (this.#more || this.#streams.waiting);
+    }
+    output.end();
+  }
+
+  #take(input: IpcInput): void {
     switch (input.kind) {
       case "data":
         this.#buffer.append(input.bytes);
         break;
       case "answer":
-        this.#answer(input.answer, out);
+        this.#answer(input.answer);
         break;
       case "event":
       case "log":
@@ -116,202 +129,196 @@ export class IpcSession {
         break;
       case "blocked":
         this.#blocked = true;
-        return;
+        break;
       case "resume":
         this.#blocked = false;
-        break;
     }
-    if (this.#blocked) return;
-    this.#sent += this.#streams.flush(STEP_BYTES_MAX - this.#sent, out);
-    this.#serve(nowMs, out);
-    this.#more = !this.#closed && (this.#more || this.#streams.waiting);
   }
 
   /** Takes requests until one needs the agent, the input is used up, or this step has done enough. */
-  #serve(nowMs: number, out: IpcEffect[]): void {
+  #serve(nowMs: number): void {
     this.#more = false;
     for (let count = 0; this.#pending === null && !this.#closed; count += 1) {
       // A header and a body count as one each.
-      if (count >= 2 * STEP_REQUESTS_MAX || this.#sent >= STEP_BYTES_MAX) {
+      if (count >= 2 * STEP_REQUESTS_MAX || output.sent >= STEP_BYTES_MAX) {
         this.#more = this.#buffer.size > 0;
         return;
       }
       const reader = this.#buffer.next(this.trusted ? REQUEST_BYTES_MAX : UNTRUSTED_REQUEST_BYTES_MAX);
       if (reader === "short") return;
-      if (typeof reader === "string") return this.#close(this.#awaited !== null ? `decode failed: ${reader} request` : "", reader, out);
-      if (this.#awaited !== null) this.#takeBody(this.#awaited, reader, nowMs, out);
-      else this.#takeHeader(reader, nowMs, out);
+      if (typeof reader === "string") return this.#close(this.#awaited !== null ? `decode failed: ${reader} request` : "", reader);
+      if (this.#awaited !== null) this.#takeBody(this.#awaited, reader, nowMs);
+      else this.#takeHeader(reader, nowMs);
     }
   }
 
-  #takeHeader(reader: Reader, nowMs: number, out: IpcEffect[]): void {
+  #takeHeader(reader: Reader, nowMs: number): void {
     decodeRequestHeader(reader, this.#header);
-    if (reader.failed) return this.#close("", "malformed", out);
+    if (reader.failed) return this.#close("", "malformed");
     const { command } = this.#header;
-    if (command !== "handshake" && !this.#shookHands) return this.#refuse(IpcError.handshakeRequired, IpcError.handshakeRequired, out);
+    if (command !== "handshake" && !this.#shookHands) return this.#refuse(IpcError.handshakeRequired, IpcError.handshakeRequired);
     if (command !== "handshake" && command !== "auth" && !this.#authenticated) {
-      out.push({ kind: "logLine", level: "warn", text: "agent.ipc: Client sending commands before auth" });
+      output.effect({ kind: "logLine", level: "warn", text: "agent.ipc: Client sending commands before auth" });
       // The body, if there is one, stays where it is and is read as the next header: clients know the original by this.
-      return this.#respond(IpcError.authRequired, null, out);
+      return this.#respond(IpcError.authRequired, null);
     }
-    if (!isCommand(command)) return this.#refuse(IpcError.unsupportedCommand, `command '${command}' not recognized`, out);
+    if (!isCommand(command)) return this.#refuse(IpcError.unsupportedCommand, `command '${command}' not recognized`);
     if (hasBody(command)) this.#awaited = command;
-    else this.#run({ command }, nowMs, out);
+    else this.#run({ command }, nowMs);
   }
 
-  #takeBody(command: CommandWithBody, reader: Reader, nowMs: number, out: IpcEffect[]): void {
+  #takeBody(command: CommandWithBody, reader: Reader, nowMs: number): void {
     this.#awaited = null;
     const body = decodeRequestBody(command, reader);
-    if (body === null) return this.#close("decode failed: malformed request body", "malformed", out);
-    this.#run(body, nowMs, out);
+    if (body === null) return this.#close("decode failed: malformed request body", "malformed");
+    this.#run(body, nowMs);
   }
 
-  #run(request: IpcRequest, nowMs: number, out: IpcEffect[]): void {
+  #run(request: IpcRequest, nowMs: number): void {
     switch (request.command) {
       case "handshake":
-        return this.#handshake(request.version, out);
+        return this.#handshake(request.version);
       case "auth":
-        return this.#authenticate(request.authKey, out);
+        return this.#authenticate(request.authKey);
       case "members":
-        return this.#respond("", this.#members.all(this.#view.members()), out);
+        return this.#respond("", this.#members.all(this.#view.members()));
       case "members-filtered": {
         const answer = this.#members.filtered(this.#view, request);
-        if (answer instanceof Uint8Array) return this.#respond("", answer, out);
-        return this.#close(`Failed to compile regex: ${answer.error}`, "malformed", out);
+        if (answer instanceof Uint8Array) return this.#respond("", answer);
+        return this.#close(`Failed to compile regex: ${answer.error}`, "malformed");
       }
       case "stats":
-        return this.#respond("", encodeStats(this.#view.stats()), out);
+        return this.#respond("", encodeStats(this.#view.stats()));
       case "get-coordinate":
-        return this.#respond("", encodeCoordinate(this.#view.coordinate(request.node)), out);
+        return this.#respond("", encodeCoordinate(this.#view.coordinate(request.node)));
       case "event":
-        return this.#call({ kind: "event", name: request.name, payload: request.payload, coalesce: request.coalesce }, out);
+        return this.#call({ kind: "event", name: request.name, payload: request.payload, coalesce: request.coalesce });
       case "force-leave":
-        return this.#call({ kind: "forceLeave", node: request.node, prune: request.prune }, out);
+        return this.#call({ kind: "forceLeave", node: request.node, prune: request.prune });
       case "join":
-        return this.#call({ kind: "join", addresses: request.existing ?? [], replay: request.replay }, out);
+        return this.#call({ kind: "join", addresses: request.existing ?? [], replay: request.replay });
       case "tags":
-        return this.#call({ kind: "setTags", tags: mergeTags(this.#view.tags(), request) }, out);
+        return this.#call({ kind: "setTags", tags: mergeTags(this.#view.tags(), request) });
       case "install-key":
-        return this.#call({ kind: "keys", operation: "install", key: request.key }, out);
+        return this.#call({ kind: "keys", operation: "install", key: request.key });
       case "use-key":
-        return this.#call({ kind: "keys", operation: "use", key: request.key }, out);
+        return this.#call({ kind: "keys", operation: "use", key: request.key });
       case "remove-key":
-        return this.#call({ kind: "keys", operation: "remove", key: request.key }, out);
+        return this.#call({ kind: "keys", operation: "remove", key: request.key });
       case "list-keys":
-        return this.#call({ kind: "keys", operation: "list", key: "" }, out);
+        return this.#call({ kind: "keys", operation: "list", key: "" });
       case "stream":
-        return this.#startStream(request.type, out);
+        return this.#startStream(request.type);
       case "monitor":
-        return this.#startMonitor(request.logLevel.toUpperCase(), out);
+        return this.#startMonitor(request.logLevel.toUpperCase());
       case "stop":
-        this.#streams.stop(request.stop, out);
-        return this.#respond("", null, out);
+        this.#streams.stop(request.stop, output);
+        return this.#respond("", null);
       case "query":
-        return this.#startQuery(request, out);
+        return this.#startQuery(request);
       case "respond": {
         const token = this.#streams.pendingToken(request.id, nowMs);
-        if (token === null) return this.#respond(IpcError.invalidQueryId, null, out);
-        return this.#call({ kind: "respond", token, payload: request.payload ?? EMPTY_BYTES }, out);
+        if (token === null) return this.#respond(IpcError.invalidQueryId, null);
+        return this.#call({ kind: "respond", token, payload: request.payload ?? EMPTY_BYTES });
       }
       case "leave":
-        out.push({ kind: "logLine", level: "info", text: "agent.ipc: Graceful leave triggered" });
-        return this.#call({ kind: "leave" }, out);
+        output.effect({ kind: "logLine", level: "info", text: "agent.ipc: Graceful leave triggered" });
+        return this.#call({ kind: "leave" });
     }
   }
 
-  #handshake(version: number, out: IpcEffect[]): void {
-    if (this.#shookHands) return this.#respond(IpcError.duplicateHandshake, null, out);
-    if (version !== IPC_VERSION) return this.#respond(IpcError.unsupportedVersion, null, out);
+  #handshake(version: number): void {
+    if (this.#shookHands) return this.#respond(IpcError.duplicateHandshake, null);
+    if (version !== IPC_VERSION) return this.#respond(IpcError.unsupportedVersion, null);
     this.#shookHands = true;
-    this.#respond("", null, out);
+    this.#respond("", null);
   }
 
-  #authenticate(key: string, out: IpcEffect[]): void {
-    if (!equalBytesConstantTime(encodeUtf8(key), encodeUtf8(this.#config.authKey))) return this.#respond(IpcError.invalidAuthToken, null, out);
+  #authenticate(key: string): void {
+    if (!equalBytesConstantTime(encodeUtf8(key), encodeUtf8(this.#config.authKey))) return this.#respond(IpcError.invalidAuthToken, null);
     this.#authenticated = true;
-    this.#respond("", null, out);
+    this.#respond("", null);
   }
 
-  #startStream(type: string, out: IpcEffect[]): void {
+  #startStream(type: string): void {
     const { seq } = this.#header;
     const filters = parseEventFilters(type);
-    if (this.#streams.hasStream(seq)) return this.#respond(IpcError.streamExists, null, out);
-    if (!filters.every(isValidFilter)) return this.#respond(IpcError.invalidFilter, null, out);
-    if (this.#streams.streamCount >= STREAMS_MAX) return this.#respond(`Too many streams: at most ${STREAMS_MAX} per connection`, null, out);
-    this.#respond("", null, out);
-    this.#streams.addStream(seq, filters, out);
+    if (this.#streams.hasStream(seq)) return this.#respond(IpcError.streamExists, null);
+    if (!filters.every(isValidFilter)) return this.#respond(IpcError.invalidFilter, null);
+    if (this.#streams.streamCount >= STREAMS_MAX) return this.#respond(`Too many streams: at most ${STREAMS_MAX} per connection`, null);
+    this.#respond("", null);
+    this.#streams.addStream(seq, filters, output);
   }
 
-  #startMonitor(level: string, out: IpcEffect[]): void {
-    if (!LOG_LEVELS.includes(level)) return this.#respond(`Unknown log level: ${level}`, null, out);
-    if (this.#streams.monitoring) return this.#respond(IpcError.monitorExists, null, out);
-    this.#respond("", null, out);
-    this.#streams.addMonitor(this.#header.seq, level, out);
+  #startMonitor(level: string): void {
+    if (!LOG_LEVELS.includes(level)) return this.#respond(`Unknown log level: ${level}`, null);
+    if (this.#streams.monitoring) return this.#respond(IpcError.monitorExists, null);
+    this.#respond("", null);
+    this.#streams.addMonitor(this.#header.seq, level, output);
   }
 
-  #startQuery(request: QueryRequest, out: IpcEffect[]): void {
+  #startQuery(request: QueryRequest): void {
     const { filterNodes, filterTags, requestAck, relayFactor, timeoutMs, name, payload } = request;
     const isPing = name === `${INTERNAL_PREFIX}ping` && payload === null;
-    if (name.startsWith(INTERNAL_PREFIX) && !isPing) return this.#respond(`Queries cannot contain the '${INTERNAL_PREFIX}' prefix`, null, out);
-    if (this.#streams.queryCount >= QUERIES_MAX) return this.#respond(`Too many queries: at most ${QUERIES_MAX} at once per connection`, null, out);
+    if (name.startsWith(INTERNAL_PREFIX) && !isPing) return this.#respond(`Queries cannot contain the '${INTERNAL_PREFIX}' prefix`, null);
+    if (this.#streams.queryCount >= QUERIES_MAX) return this.#respond(`Too many queries: at most ${QUERIES_MAX} at once per connection`, null);
     this.#queryCount += 1;
     this.#streams.addQuery(this.#queryCount, this.#header.seq);
     const filters = { filterNodes: filterNodes ?? [], filterTags: filterTags ?? new Map<string, string>() };
-    this.#call({ kind: "query", query: this.#queryCount, name, payload, ...filters, requestAck, relayFactor, timeoutMs }, out);
+    this.#call({ kind: "query", query: this.#queryCount, name, payload, ...filters, requestAck, relayFactor, timeoutMs });
   }
 
-  #call(call: IpcCall, out: IpcEffect[]): void {
+  #call(call: IpcCall): void {
     this.#pending = { seq: this.#header.seq, call };
-    out.push({ kind: "call", call });
+    output.effect({ kind: "call", call });
   }
 
-  #answer({ error, nodes, result }: IpcAnswer, out: IpcEffect[]): void {
+  #answer({ error, nodes, result }: IpcAnswer): void {
     const pending = this.#pending;
     if (pending === null) return;
     this.#pending = null;
     const { call, seq } = pending;
     switch (call.kind) {
       case "join":
-        return this.#send(seq, error, encodeJoin(nodes ?? 0), out);
+        return this.#send(seq, error, encodeJoin(nodes ?? 0));
       case "keys":
-        return this.#send(seq, error, encodeKeys(result ?? NO_KEYS, call.operation === "list"), out);
+        return this.#send(seq, error, encodeKeys(result ?? NO_KEYS, call.operation === "list"));
       case "query":
-        this.#send(seq, error, null, out);
+        this.#send(seq, error, null);
         return this.#streams.openQuery(call.query, error === "");
       case "leave":
-        this.#send(seq, error, null, out);
-        out.push({ kind: "shutdown" });
+        this.#send(seq, error, null);
+        output.effect({ kind: "shutdown" });
         return;
       case "event":
       case "forceLeave":
       case "setTags":
       case "respond":
-        return this.#send(seq, error, null, out);
+        return this.#send(seq, error, null);
     }
   }
 
   /** Answers the request whose header is the current one. */
-  #respond(error: string, body: Uint8Array | null, out: IpcEffect[]): void {
-    this.#send(this.#header.seq, error, body, out);
+  #respond(error: string, body: Uint8Array | null): void {
+    this.#send(this.#header.seq, error, body);
   }
 
-  #send(seq: IpcSeq, error: string, body: Uint8Array | null, out: IpcEffect[]): void {
-    const header = encodeResponseHeader(seq, error);
-    out.push({ kind: "send", bytes: header });
-    if (body !== null) out.push({ kind: "send", bytes: body });
-    this.#sent += header.length + (body?.length ?? 0);
+  #send(seq: IpcSeq, error: string, body: Uint8Array | null): void {
+    output.header(seq, error);
+    if (body !== null) output.bytes(body);
   }
 
   /** Answers with an error that ends the connection. */
-  #refuse(error: string, reason: string, out: IpcEffect[]): void {
-    this.#respond(error, null, out);
-    this.#close(reason, "malformed", out);
+  #refuse(error: string, reason: string): void {
+    this.#respond(error, null);
+    this.#close(reason, "malformed");
   }
 
   /** `reason` "": a header could not be read. */
-  #close(reason: string, problem: "malformed" | "large", out: IpcEffect[]): void {
+  #close(reason: string, problem: "malformed" | "large"): void {
     const text = reason === "" ? `failed to decode request header: ${problem === "large" ? "too long" : "malformed"}` : `Failed to evaluate request: ${reason}`;
-    out.push({ kind: "logLine", level: "err", text: `agent.ipc: ${text}` }, { kind: "close" });
+    output.effect({ kind: "logLine", level: "err", text: `agent.ipc: ${text}` });
+    output.effect({ kind: "close" });
     this.#closed = true;
   }
 }

@@ -4,10 +4,11 @@
  */
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { passesFilter, type EventFilter } from "./event-filter.ts";
-import type { IpcEffect, IpcEvent, IpcRecordInput } from "./ipc-types.ts";
+import type { IpcOutput } from "./ipc-output.ts";
+import type { IpcEvent, IpcRecordInput } from "./ipc-types.ts";
 import { RecordQueue } from "./record-queue.ts";
 import type { IpcSeq, QueryReplyRecord } from "../wire/ipc-messages.ts";
-import { encodeLog, encodeMemberEvent, encodeQueryEvent, encodeQueryReply, encodeResponseHeader, encodeUserEvent } from "../wire/ipc-responses.ts";
+import { encodeLog, encodeMemberEvent, encodeQueryEvent, encodeQueryReply, encodeResponseHeader } from "../wire/ipc-responses.ts";
 
 /** Records waiting per stream or monitor; the original's number. */
 export const STREAM_QUEUE_MAX = 512;
@@ -21,33 +22,29 @@ export const QUERIES_MAX = 128;
 /** Received queries that a client may still answer; the oldest is forgotten. */
 export const PENDING_QUERIES_MAX = 1024;
 
-type SendEffect = Extract<IpcEffect, { readonly kind: "send" }>;
-
-/** The same in front of every record of a stream. */
-function headerOf(seq: IpcSeq): SendEffect {
-  return { kind: "send", bytes: encodeResponseHeader(seq, "") };
-}
-
 type QueryEvent = Extract<IpcEvent, { readonly kind: "query" }>;
 
 interface EventStream {
   readonly kind: "stream";
   readonly seq: IpcSeq;
-  readonly header: SendEffect;
+  /** The same in front of every record. */
+  readonly header: Uint8Array;
   readonly filters: readonly EventFilter[];
-  /** Bodies, ready to be sent; a query is encoded when it is sent, since it gets its id then. */
-  readonly queue: RecordQueue<Uint8Array | QueryEvent>;
+  /** Encoded when they are sent: most events have one reader, and a body of its own for each would cost more than writing it. */
+  readonly queue: RecordQueue<IpcEvent>;
 }
 interface Monitor {
   readonly kind: "monitor";
   readonly seq: IpcSeq;
-  readonly header: SendEffect;
+  /** The same in front of every record. */
+  readonly header: Uint8Array;
   readonly queue: RecordQueue<string>;
 }
 interface QueryStream {
   readonly kind: "query";
   readonly seq: IpcSeq;
-  readonly header: SendEffect;
+  /** The same in front of every record. */
+  readonly header: Uint8Array;
   readonly queue: RecordQueue<QueryReplyRecord>;
   /** The request was answered, records may follow. */
   open: boolean;
@@ -56,16 +53,14 @@ interface QueryStream {
 }
 type Stream = EventStream | Monitor | QueryStream;
 
-/** An event goes to all connections before the next one comes, so its body is made once. (A map from events to bodies cost 1 µs an event.) */
-let lastEvent: IpcEvent | null = null;
-let lastBody: Uint8Array = EMPTY_BYTES;
+/** What an event takes in a queue besides its texts and payload. */
+const EVENT_BYTES = 64;
+/** The same for each member of a member event. */
+const MEMBER_BYTES = 256;
 
-function eventBody(event: Exclude<IpcEvent, QueryEvent>): Uint8Array {
-  if (event !== lastEvent) {
-    lastBody = event.kind === "user" ? encodeUserEvent(event) : encodeMemberEvent(event.type, event.members);
-    lastEvent = event;
-  }
-  return lastBody;
+function queuedBytes(event: IpcEvent): number {
+  if (event.kind === "members") return EVENT_BYTES + MEMBER_BYTES * event.members.length;
+  return EVENT_BYTES + event.name.length + (event.payload?.length ?? 0);
 }
 
 export class IpcStreams {
@@ -94,28 +89,34 @@ export class IpcStreams {
     return this.#monitor !== null;
   }
 
+  /** No stream, monitor or query is open. */
+  get #idle(): boolean {
+    return this.#streams.size === 0 && this.#queries.size === 0 && this.#monitor === null;
+  }
+
   /** Something waits to be sent. */
   get waiting(): boolean {
+    if (this.#idle) return false;
     if ((this.#monitor?.queue.size ?? 0) > 0) return true;
     for (const stream of this.#streams.values()) if (stream.queue.size > 0) return true;
     for (const query of this.#queries.values()) if (query.open && (query.queue.size > 0 || query.done)) return true;
     return false;
   }
 
-  addStream(seq: IpcSeq, filters: readonly EventFilter[], out: IpcEffect[]): void {
-    this.#streams.set(seq, { kind: "stream", seq, header: headerOf(seq), filters, queue: new RecordQueue(STREAM_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX) });
-    if (this.#streams.size === 1) out.push({ kind: "watchEvents", on: true });
+  addStream(seq: IpcSeq, filters: readonly EventFilter[], out: IpcOutput): void {
+    this.#streams.set(seq, { kind: "stream", seq, header: encodeResponseHeader(seq, ""), filters, queue: new RecordQueue(STREAM_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX) });
+    if (this.#streams.size === 1) out.effect({ kind: "watchEvents", on: true });
   }
 
-  addMonitor(seq: IpcSeq, level: string, out: IpcEffect[]): void {
-    this.#monitor = { kind: "monitor", seq, header: headerOf(seq), queue: new RecordQueue(STREAM_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX) };
-    out.push({ kind: "watchLogs", level });
+  addMonitor(seq: IpcSeq, level: string, out: IpcOutput): void {
+    this.#monitor = { kind: "monitor", seq, header: encodeResponseHeader(seq, ""), queue: new RecordQueue(STREAM_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX) };
+    out.effect({ kind: "watchLogs", level });
   }
 
   /** Before the agent has accepted the query: records may come at once. */
   addQuery(query: number, seq: IpcSeq): void {
     const queue = new RecordQueue<QueryReplyRecord>(QUERY_QUEUE_MAX, STREAM_QUEUE_BYTES_MAX);
-    this.#queries.set(query, { kind: "query", seq, header: headerOf(seq), queue, open: false, done: false });
+    this.#queries.set(query, { kind: "query", seq, header: encodeResponseHeader(seq, ""), queue, open: false, done: false });
   }
 
   /** The query was answered to the client; when the agent refused it, no record will follow. */
@@ -127,11 +128,11 @@ export class IpcStreams {
   }
 
   /** Ends the stream or the monitor that was started with `seq`; unknown ones are fine. */
-  stop(seq: IpcSeq, out: IpcEffect[]): void {
-    if (this.#streams.delete(seq) && this.#streams.size === 0) out.push({ kind: "watchEvents", on: false });
+  stop(seq: IpcSeq, out: IpcOutput): void {
+    if (this.#streams.delete(seq) && this.#streams.size === 0) out.effect({ kind: "watchEvents", on: false });
     if (this.#monitor?.seq === seq) {
       this.#monitor = null;
-      out.push({ kind: "watchLogs", level: null });
+      out.effect({ kind: "watchLogs", level: null });
     }
   }
 
@@ -150,13 +151,9 @@ export class IpcStreams {
   #event(event: IpcEvent): void {
     const word = event.kind === "members" ? event.type : event.kind;
     const name = event.kind === "members" ? "" : event.name;
+    const bytes = queuedBytes(event);
     for (const stream of this.#streams.values()) {
-      if (!stream.filters.some((filter) => passesFilter(filter, word, name))) continue;
-      if (event.kind === "query") stream.queue.push(event, event.payload?.length ?? 0);
-      else {
-        const body = eventBody(event);
-        stream.queue.push(body, body.length);
-      }
+      if (passes(stream.filters, word, name)) stream.queue.push(event, bytes);
     }
   }
 
@@ -177,24 +174,27 @@ export class IpcStreams {
     return null;
   }
 
-  /** Sends what waits, at most about `bytesMax`, taking turns between the streams. Returns the bytes sent. */
-  flush(bytesMax: number, out: IpcEffect[]): number {
+  /** Sends what waits, at most about `bytesMax`, taking turns between the streams. */
+  flush(bytesMax: number, out: IpcOutput): void {
     this.#added = 0;
-    let sent = 0;
-    let before = -1;
-    while (sent < bytesMax && sent !== before) {
-      before = sent;
-      for (const stream of this.#streams.values()) sent += this.#sendEvent(stream, out);
-      if (this.#monitor !== null) sent += this.#sendLog(this.#monitor, out);
-      for (const [query, stream] of this.#queries) sent += this.#sendReply(query, stream, out);
+    if (this.#idle) return;
+    const start = out.sent;
+    for (let before = -1; out.sent !== before && out.sent - start < bytesMax; ) {
+      before = out.sent;
+      for (const stream of this.#streams.values()) this.#sendEvent(stream, out);
+      if (this.#monitor !== null) this.#sendLog(this.#monitor, out);
+      for (const [query, stream] of this.#queries) this.#sendReply(query, stream, out);
     }
-    return sent;
   }
 
-  #sendEvent(stream: EventStream, out: IpcEffect[]): number {
-    const record = stream.queue.shift();
-    if (record === undefined) return 0;
-    return this.#send(stream, record instanceof Uint8Array ? record : this.#queryBody(record), out);
+  #sendEvent(stream: EventStream, out: IpcOutput): void {
+    const event = stream.queue.shift();
+    if (event === undefined) return;
+    if (event.kind === "user") {
+      out.bytes(stream.header);
+      out.userEvent(event);
+      this.#reportDrops(stream, out);
+    } else this.#send(stream, event.kind === "query" ? this.#queryBody(event) : memberBody(event), out);
   }
 
   #queryBody(event: QueryEvent): Uint8Array {
@@ -209,28 +209,50 @@ export class IpcStreams {
     return encodeQueryEvent({ id: this.#lastId, lamportTime: event.lamportTime, name: event.name, payload: event.payload });
   }
 
-  #sendLog(monitor: Monitor, out: IpcEffect[]): number {
+  #sendLog(monitor: Monitor, out: IpcOutput): void {
     const line = monitor.queue.shift();
-    return line === undefined ? 0 : this.#send(monitor, encodeLog(line), out);
+    if (line !== undefined) this.#send(monitor, encodeLog(line), out);
   }
 
-  #sendReply(query: number, stream: QueryStream, out: IpcEffect[]): number {
-    if (!stream.open) return 0;
+  #sendReply(query: number, stream: QueryStream, out: IpcOutput): void {
+    if (!stream.open) return;
     const record = stream.queue.shift();
-    if (record !== undefined) return this.#send(stream, encodeQueryReply(record), out);
-    if (!stream.done) return 0;
-    this.#queries.delete(query);
-    return this.#send(stream, encodeQueryReply({ kind: "done" }), out);
+    if (record !== undefined) this.#send(stream, encodeQueryReply(record), out);
+    else if (stream.done) {
+      this.#queries.delete(query);
+      this.#send(stream, encodeQueryReply({ kind: "done" }), out);
+    }
   }
 
-  #send(stream: Stream, body: Uint8Array, out: IpcEffect[]): number {
-    out.push(stream.header, { kind: "send", bytes: body });
-    const count = stream.queue.dropped - (this.#reported.get(stream) ?? 0);
-    // Told when the client reads again: one report for a whole pause.
-    if (count > 0 && stream.queue.size === 0) {
-      this.#reported.set(stream, stream.queue.dropped);
-      out.push({ kind: "dropped", stream: stream.kind, seq: stream.seq, count });
-    }
-    return stream.header.bytes.length + body.length;
+  #send(stream: Stream, body: Uint8Array, out: IpcOutput): void {
+    out.bytes(stream.header);
+    out.bytes(body);
+    this.#reportDrops(stream, out);
   }
+
+  /** Told when the client reads again: one report for a whole pause. */
+  #reportDrops(stream: Stream, out: IpcOutput): void {
+    if (stream.queue.dropped === 0 || stream.queue.size > 0) return;
+    const count = stream.queue.dropped - (this.#reported.get(stream) ?? 0);
+    if (count === 0) return;
+    this.#reported.set(stream, stream.queue.dropped);
+    out.effect({ kind: "dropped", stream: stream.kind, seq: stream.seq, count });
+  }
+}
+
+function passes(filters: readonly EventFilter[], word: string, name: string): boolean {
+  for (const filter of filters) if (passesFilter(filter, word, name)) return true;
+  return false;
+}
+
+/** A member event is large and goes to all connections before the next one comes, so its body is made once. */
+let lastEvent: IpcEvent | null = null;
+let lastBody: Uint8Array = EMPTY_BYTES;
+
+function memberBody(event: Extract<IpcEvent, { readonly kind: "members" }>): Uint8Array {
+  if (event !== lastEvent) {
+    lastBody = encodeMemberEvent(event.type, event.members);
+    lastEvent = event;
+  }
+  return lastBody;
 }

@@ -5,6 +5,7 @@
 import type { IpcCoordinate, IpcKeyResult, IpcMember, IpcSeq, IpcStats, QueryReplyRecord } from "../wire/ipc-messages.ts";
 
 export interface IpcView {
+  /** A list that never changes: after a change another one is given. */
   members(): readonly IpcMember[];
   /** The agent's own tags. */
   tags(): ReadonlyMap<string, string>;

@@ -2,7 +2,9 @@
 export class RecordQueue<T> {
   readonly #itemsMax: number;
   readonly #bytesMax: number;
-  #items: { readonly item: T; readonly bytes: number }[] = [];
+  // Side by side: an object per record would cost more than the rest.
+  #items: T[] = [];
+  #sizes: number[] = [];
   #head = 0;
   #bytes = 0;
   #dropped = 0;
@@ -28,25 +30,27 @@ export class RecordQueue<T> {
       this.#dropped += 1;
       return false;
     }
-    this.#items.push({ item, bytes });
+    this.#items.push(item);
+    this.#sizes.push(bytes);
     this.#bytes += bytes;
     return true;
   }
 
   /** Removes and returns the oldest; undefined when empty. */
   shift(): T | undefined {
-    const oldest = this.#items[this.#head];
-    if (oldest === undefined) return undefined;
+    if (this.#head === this.#items.length) return undefined;
+    const oldest = this.#items[this.#head] as T;
+    this.#bytes -= this.#sizes[this.#head] as number;
     this.#head += 1;
-    this.#bytes -= oldest.bytes;
     // Taken items are let go in batches, so that a shift costs the same at any length.
-    if (this.#head > 64 && 2 * this.#head >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    } else if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    }
-    return oldest.item;
+    if (this.#head === this.#items.length) this.#cut(this.#head);
+    else if (this.#head > 64 && 2 * this.#head >= this.#items.length) this.#cut(this.#head);
+    return oldest;
+  }
+
+  #cut(count: number): void {
+    this.#items = this.#items.slice(count);
+    this.#sizes = this.#sizes.slice(count);
+    this.#head = 0;
   }
 }

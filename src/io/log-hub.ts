@@ -3,7 +3,7 @@
  * monitors, syslog. The last records are kept for late listeners, at all levels: a monitor may look finer than the agent prints.
  */
 import type { LogLevel } from "../swim/types.ts";
-import type { LogSink, Unsubscribe } from "./serf-agent-api.ts";
+import { logText, type LogSink, type LogText, type Unsubscribe } from "./serf-agent-api.ts";
 
 /** Records kept for replay; the original's number. */
 export const LOG_BACKLOG_MAX = 512;
@@ -25,6 +25,13 @@ export function parseLogLevel(text: string): LogLevel | null {
 /** `line` is complete: "2006/01/02 15:04:05 [INFO] serf: …", without a newline at its end. A multi-line message is one line here. */
 export type LogListener = (line: string, level: LogLevel) => void;
 
+/** The line is made when somebody wants it: most lines of a busy agent are below every listener's level. */
+interface Kept {
+  readonly stamp: string;
+  readonly level: LogLevel;
+  readonly text: LogText;
+}
+
 interface Subscriber {
   rank: number;
   readonly listener: LogListener;
@@ -38,7 +45,7 @@ export interface LogSubscription {
 
 export class LogHub implements LogSink {
   readonly #now: () => number;
-  readonly #backlog: { readonly line: string; readonly level: LogLevel }[] = [];
+  readonly #backlog: Kept[] = [];
   #oldest = 0; // Index of the oldest record once the ring is full.
   readonly #subscribers = new Set<Subscriber>();
   #second = NaN;
@@ -50,12 +57,16 @@ export class LogHub implements LogSink {
   }
 
   /** Records `text` ("serf: EventMemberJoin: a 10.0.0.1"). Listeners run inside the call and must not throw. */
-  write(level: LogLevel, text: string): void {
-    const cut = text.length > LOG_LINE_LENGTH_MAX ? `${text.slice(0, LOG_LINE_LENGTH_MAX)}…` : text;
-    const line = `${this.#timestamp()} [${LABELS[level]}] ${cut}`;
-    this.#keep({ line, level });
+  write(level: LogLevel, text: LogText): void {
+    const record = { stamp: this.#timestamp(), level, text: typeof text === "string" ? cut(text) : text };
+    this.#keep(record);
     const rank = RANKS[level];
-    for (const subscriber of this.#subscribers) if (rank >= subscriber.rank) subscriber.listener(line, level);
+    let line: string | null = null;
+    for (const subscriber of this.#subscribers) {
+      if (rank < subscriber.rank) continue;
+      line ??= lineOf(record);
+      subscriber.listener(line, level);
+    }
   }
 
   /** Delivers every record from `level` up; first, when asked for, what is still kept of the past. */
@@ -77,10 +88,11 @@ export class LogHub implements LogSink {
 
   /** What is kept, oldest first. */
   backlog(): readonly { readonly line: string; readonly level: LogLevel }[] {
-    return [...this.#backlog.slice(this.#oldest), ...this.#backlog.slice(0, this.#oldest)];
+    const records = [...this.#backlog.slice(this.#oldest), ...this.#backlog.slice(0, this.#oldest)];
+    return records.map((record) => ({ line: lineOf(record), level: record.level }));
   }
 
-  #keep(record: { readonly line: string; readonly level: LogLevel }): void {
+  #keep(record: Kept): void {
     if (this.#backlog.length < LOG_BACKLOG_MAX) {
       this.#backlog.push(record);
       return;
@@ -102,4 +114,12 @@ export class LogHub implements LogSink {
     }
     return this.#stamp;
   }
+}
+
+function cut(text: string): string {
+  return text.length > LOG_LINE_LENGTH_MAX ? `${text.slice(0, LOG_LINE_LENGTH_MAX)}…` : text;
+}
+
+function lineOf({ stamp, level, text }: Kept): string {
+  return `${stamp} [${LABELS[level]}] ${cut(logText(text))}`;
 }

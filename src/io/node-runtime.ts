@@ -39,8 +39,8 @@ export interface Reply {
 }
 
 interface Pending {
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: Error) => void;
+  readonly done: (reply: Reply) => void;
+  readonly failed: (error: Error) => void;
 }
 
 interface Work {
@@ -106,13 +106,16 @@ export class NodeRuntime {
 
   /** Applies a command and resolves with its reply; rejects with the error given to `stop` when the runtime is stopped first. */
   request(pool: PoolName, make: (request: RequestId) => PoolInput): Promise<Reply> {
-    if (this.#stopError !== null) return Promise.reject(this.#stopError);
+    return new Promise((done, failed) => this.order(pool, make, done, failed));
+  }
+
+  /** As `request`, without a promise: one of the two is called, in most cases before this returns. Neither may throw. */
+  order(pool: PoolName, make: (request: RequestId) => PoolInput, done: (reply: Reply) => void, failed: (error: Error) => void): void {
+    if (this.#stopError !== null) return failed(this.#stopError);
     this.#nextRequest += 1;
     const request = this.#nextRequest;
-    return new Promise((resolve, reject) => {
-      this.#requests.set(request, { resolve, reject });
-      this.submit(pool, make(request));
-    });
+    this.#requests.set(request, { done, failed });
+    this.submit(pool, make(request));
   }
 
   /** Queues the messages of a batch. Probes go ahead of gossip: a node busy with events must not look dead. */
@@ -142,7 +145,7 @@ export class NodeRuntime {
     this.#timer = null;
     this.#urgent.clear();
     this.#gossip.clear();
-    for (const { reject } of this.#requests.values()) reject(error);
+    for (const { failed } of this.#requests.values()) failed(error);
     this.#requests.clear();
   }
 
@@ -203,7 +206,7 @@ export class NodeRuntime {
       if (effect.kind === "reply") {
         const pending = this.#requests.get(effect.request);
         this.#requests.delete(effect.request);
-        pending?.resolve({ value: effect.value, errors: effect.errors });
+        pending?.done({ value: effect.value, errors: effect.errors });
       } else this.#ports.get(pool)?.apply(effect);
     }
     out.length = 0;

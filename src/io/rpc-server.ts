@@ -1,6 +1,6 @@
 /** The agent's RPC port: drives one `IpcSession` per connection with a socket, the agent, and the log. */
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { IpcSession } from "../api/ipc-session.ts";
+import { IpcSession, STEP_REQUESTS_MAX } from "../api/ipc-session.ts";
 import { MembersAnswer } from "../api/ipc-members.ts";
 import type { IpcAnswer, IpcCall, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "../api/ipc-types.ts";
 import { AssertionError } from "../base/assert.ts";
@@ -110,6 +110,8 @@ function viewOf({ agent, stats }: RpcServerOptions): IpcView {
   };
 }
 
+const FLUSH: IpcInput = { kind: "flush" };
+
 /** What all connections of a server share. */
 interface Shared {
   readonly options: RpcServerOptions;
@@ -130,6 +132,10 @@ class Connection {
   #events: Unsubscribe | null = null;
   #logs: LogSubscription | null = null;
   #output: Uint8Array[] = [];
+  #effects: IpcEffect[] = [];
+  /** Answer that came while its call was being made. */
+  #early: IpcAnswer | null = null;
+  #calling = false;
   #depth = 0; // Steps inside steps: a log line that an effect writes may come back to our own monitor.
   #scheduled = false;
   #flushing = false; // A flush is due at the end of this turn.
@@ -159,7 +165,7 @@ class Connection {
 
   /** Sends what waits for the end of this turn, then closes. */
   close(): void {
-    if (this.#flushing || this.#deferred.length > 0) this.#flush();
+    if (this.#flushing || this.#deferred.length > 0) this.#flush(monotonicMs());
     this.#socket.end(() => this.#socket.destroy());
     setTimeout(() => this.#socket.destroy(), CLOSE_GRACE_MS).unref();
   }
@@ -167,10 +173,16 @@ class Connection {
   /** Now, or once the turns have budget again. Steps inside steps belong to the outer one. */
   #step(input: IpcInput): void {
     if (this.#closed) return;
-    if (this.#depth > 0) return this.#stepNow(input);
+    if (this.#depth > 0) return this.#stepNow(input, monotonicMs());
     // Records are not made to wait: their queues are short and what overflows is lost. What came before them goes first.
-    if (input.kind === "flush") return this.#budget.run(() => this.#flush());
-    if (this.#deferred.length === 0 && !this.#budget.spent) return this.#budget.run(() => this.#stepNow(input));
+    if (input.kind !== "flush" && (this.#deferred.length > 0 || this.#budget.spent)) return this.#defer(input);
+    const startedAtMs = this.#budget.begin();
+    if (input.kind === "flush") this.#flush(startedAtMs);
+    else this.#stepNow(input, startedAtMs);
+    this.#budget.end(startedAtMs);
+  }
+
+  #defer(input: IpcInput): void {
     this.#deferred.push(input);
     this.#socket.pause();
     if (this.#deferred.length === 1) this.#budget.defer(() => this.#stepDeferred());
@@ -179,36 +191,51 @@ class Connection {
   #stepDeferred(): void {
     const input = this.#deferred.shift();
     if (input === undefined || this.#closed) return;
-    this.#stepNow(input);
+    this.#stepNow(input, monotonicMs());
     if (this.#deferred.length === 0) return;
     this.#socket.pause();
     this.#budget.defer(() => this.#stepDeferred());
   }
 
-  #flush(): void {
-    for (let input = this.#deferred.shift(); input !== undefined; input = this.#deferred.shift()) this.#stepNow(input);
-    this.#stepNow({ kind: "flush" });
+  #flush(nowMs: number): void {
+    // Not what these defer in their turn: a long pipeline must not be served in one go.
+    for (const input of this.#deferred.splice(0)) this.#stepNow(input, nowMs);
+    this.#stepNow(FLUSH, nowMs);
   }
 
-  #stepNow(input: IpcInput): void {
+  #stepNow(input: IpcInput, nowMs: number): void {
     if (this.#closed) return;
-    const effects: IpcEffect[] = [];
     this.#depth += 1;
-    this.#session.step(input, monotonicMs(), effects);
-    for (const effect of effects) this.#run(effect);
+    this.#apply(input, nowMs);
+    // A client that pipelines gets the answers of one turn in one write.
+    for (let count = 1; this.#early !== null; count += 1) {
+      const answer: IpcInput = { kind: "answer", answer: this.#early };
+      this.#early = null;
+      if (count <= STEP_REQUESTS_MAX) this.#apply(answer, nowMs);
+      else this.#defer(answer);
+    }
     this.#depth -= 1;
     if (this.#depth === 0) this.#afterStep();
+  }
+
+  #apply(input: IpcInput, nowMs: number): void {
+    const effects = this.#effects;
+    this.#effects = []; // A step inside needs a list of its own.
+    this.#session.step(input, nowMs, effects);
+    for (const effect of effects) this.#run(effect);
+    effects.length = 0;
+    this.#effects = effects;
   }
 
   /** Records of one turn leave together: a system call for each would cost more than all the rest. */
   #offer(input: IpcRecordInput): void {
     if (this.#closed) return;
-    if (this.#session.offer(input)) this.#step({ kind: "flush" });
+    if (this.#session.offer(input)) this.#step(FLUSH);
     else if (!this.#flushing) {
       this.#flushing = true;
       setImmediate(() => {
         this.#flushing = false;
-        this.#step({ kind: "flush" });
+        this.#step(FLUSH);
       });
     }
   }
@@ -256,7 +283,7 @@ class Connection {
         return;
       case "call":
         this.#options.metrics?.count("agent.ipc.command", 1);
-        void this.#answer(effect.call);
+        this.#call(effect.call);
         return;
       case "watchEvents":
         this.#events?.();
@@ -286,10 +313,24 @@ class Connection {
     if (parsed !== null) this.#logs = this.#options.logs.subscribe(parsed, (line) => this.#offer({ kind: "log", line }), { replay: true });
   }
 
-  async #answer(call: IpcCall): Promise<void> {
+  #call(call: IpcCall): void {
+    if (call.kind !== "event") {
+      void this.#answer(call);
+      return;
+    }
+    // The one call that comes by the thousand has no promise.
+    this.#calling = true;
+    this.#options.agent.fireUserEvent(call.name, call.payload, call.coalesce, (error) => {
+      if (this.#calling) this.#early = { error };
+      else this.#step({ kind: "answer", answer: { error } });
+    });
+    this.#calling = false;
+  }
+
+  async #answer(call: Exclude<IpcCall, { readonly kind: "event" }>): Promise<void> {
     let answer: IpcAnswer;
     try {
-      answer = await this.#call(call);
+      answer = await this.#ask(call);
     } catch (error) {
       if (error instanceof AssertionError) throw error; // A bug of ours must end the process, not one request.
       answer = { error: error instanceof Error ? error.message : String(error) };
@@ -297,12 +338,9 @@ class Connection {
     this.#step({ kind: "answer", answer });
   }
 
-  async #call(call: IpcCall): Promise<IpcAnswer> {
+  async #ask(call: Exclude<IpcCall, { readonly kind: "event" }>): Promise<IpcAnswer> {
     const { agent } = this.#options;
     switch (call.kind) {
-      case "event":
-        await agent.userEvent(call.name, call.payload, call.coalesce);
-        break;
       case "forceLeave":
         await agent.forceLeave(call.node, call.prune);
         break;

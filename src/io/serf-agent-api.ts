@@ -62,7 +62,14 @@ export interface MetricSink {
 
 /** Receives each log record once; levels are filtered by the sink, so that a monitor can listen at a finer level. */
 export interface LogSink {
-  write(level: LogLevel, text: string): void;
+  /** A function is called when somebody reads the line, now or later: what it uses must not change. */
+  write(level: LogLevel, text: LogText): void;
+}
+
+export type LogText = string | (() => string);
+
+export function logText(text: LogText): string {
+  return typeof text === "string" ? text : text();
 }
 
 /** What a query brings in, in order; `done` comes exactly once. */
@@ -85,6 +92,7 @@ export interface SerfAgentApi {
   readonly advertise: Endpoint;
   /** Resolves once the agent has stopped, for whatever reason. */
   readonly stopped: Promise<{ readonly reason: "leave" | "shutdown" | "conflict" }>;
+  /** A list that never changes: after a change another one is given. */
   members(): readonly Member[];
   self(): Member;
   /** Number of nodes contacted; `error` is the multi-line list of failures when it is 0, else "". */
@@ -95,6 +103,8 @@ export interface SerfAgentApi {
   shutdown(): Promise<void>;
   forceLeave(node: string, prune: boolean): Promise<void>;
   userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void>;
+  /** The same for callers that count microseconds: `done` hears "" or why not, mostly before the call returns. */
+  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): void;
   /** Resolves once the query is on its way; records follow until `done`, unless the returned function cancels them. */
   query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe>;
   /** Answers a received query (`token` of the event). Rejects with the original's text when it is too late, too long or repeated. */

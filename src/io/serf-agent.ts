@@ -50,6 +50,9 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   #settleStopped: (outcome: { readonly reason: StopReason }) => void = () => undefined;
   #stopping: Promise<void> | null = null;
   #hasLeft = false;
+  /** The list given last, good until the next change. */
+  #listed: readonly Member[] = [];
+  #listedChanges = -1;
 
   private constructor(options: SerfAgentOptions, io: PoolIo, lanes: LaneHost | null, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
     this.name = options.name;
@@ -120,7 +123,12 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   members(): readonly Member[] {
-    return this.#pool.members();
+    const changes = this.#pool.memberChanges;
+    if (changes !== this.#listedChanges) {
+      this.#listed = this.#pool.members();
+      this.#listedChanges = changes;
+    }
+    return this.#listed;
   }
 
   self(): Member {
@@ -163,18 +171,28 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     }
   }
 
-  async userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void> {
-    this.#log.write("debug", `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quotePayload(payload)}`);
-    try {
-      await this.#order((request) => ({ kind: "userEvent", request, name, payload, coalesce }));
-    } catch (error) {
-      this.#log.write("warn", `agent: failed to send user event: ${errnoText(error)}`);
-      throw error;
-    }
+  userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.fireUserEvent(name, payload, coalesce, (error) => (error === "" ? resolve() : reject(new SerfError(error))));
+    });
+  }
+
+  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): void {
+    this.#log.write("debug", () => `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quotePayload(payload)}`);
+    const end = (error: string): void => {
+      if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
+      done(error);
+    };
+    this.#runtime.order(
+      POOL,
+      (request) => ({ kind: "userEvent", request, name, payload, coalesce }),
+      ({ errors }) => end(errors[0] ?? ""),
+      (error) => end(errnoText(error)),
+    );
   }
 
   async query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe> {
-    this.#log.write("debug", `agent: Requesting query send: ${name}. Payload: ${quotePayload(payload)}`);
+    this.#log.write("debug", () => `agent: Requesting query send: ${name}. Payload: ${quotePayload(payload)}`);
     if (name.startsWith(INTERNAL_QUERY_PREFIX) && !(name === `${INTERNAL_QUERY_PREFIX}ping` && (payload === null || payload.length === 0))) {
       throw new SerfError(`Queries cannot contain the '${INTERNAL_QUERY_PREFIX}' prefix`);
     }
@@ -270,7 +288,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   // What the pool tells (PoolListener).
 
   event(event: SerfEvent): void {
-    this.#log.write("info", `agent: Received event: ${eventText(event)}`);
+    this.#log.write("info", () => `agent: Received event: ${eventText(event)}`);
     for (const listener of this.#listeners) {
       try {
         listener(event);

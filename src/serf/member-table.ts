@@ -34,6 +34,7 @@ export class MemberTable {
   readonly #lateTimes = new Map<Row, number>();
   readonly #leaveTimes = new Map<Row, number>();
   #size = 0;
+  #changes = 0;
   readonly #counts = [0, 0, 0, 0, 0];
 
   constructor(records: MemberRecords) {
@@ -47,6 +48,11 @@ export class MemberTable {
   /** Known members, in no particular order. */
   *rows(): IterableIterator<Row> {
     for (let row = 0; row < this.#statuses.length; row += 1) if (this.#statuses[row] !== UNKNOWN) yield row;
+  }
+
+  /** Grows with each change of what `member` shows of anybody: a list made of them is good for as long as this is the same. */
+  get changes(): number {
+    return this.#changes;
   }
 
   find(name: string): Row | undefined {
@@ -73,6 +79,7 @@ export class MemberTable {
     this.setStatusTime(row, 0);
     this.#counts[MemberStatusCode.none] = this.count("none") + 1;
     this.#size += 1;
+    this.#changes += 1;
     return row;
   }
 
@@ -81,6 +88,7 @@ export class MemberTable {
     this.setStatus(row, "none");
     this.#counts[MemberStatusCode.none] = this.count("none") - 1;
     this.#size -= 1;
+    this.#changes += 1;
     this.#statuses[row] = UNKNOWN;
     this.#leaveTimes.delete(row);
     this.#lateTimes.delete(row);
@@ -105,6 +113,7 @@ export class MemberTable {
     this.#variants = wideEnough(this.#variants, variant);
     this.#variants[row] = variant;
     this.#records.releaseVariant(row, before);
+    this.#changes += 1;
   }
 
   status(row: Row): MemberStatus {
@@ -116,6 +125,7 @@ export class MemberTable {
     this.#counts[MemberStatusCode[before]] = this.count(before) - 1;
     this.#counts[MemberStatusCode[status]] = this.count(status) + 1;
     this.#statuses[row] = MemberStatusCode[status] + 1;
+    this.#changes += 1;
   }
 
   /** Lamport time of the newest intent about the member. */

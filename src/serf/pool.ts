@@ -165,7 +165,12 @@ export class Pool {
 
   members(): Member[] {
     const { table } = this.#serf.membership;
-    return [...table.rows()].map((row) => table.member(row));
+    return Array.from(table.rows(), (row) => table.member(row));
+  }
+
+  /** Grows with each change of what `members` gives. */
+  get memberChanges(): number {
+    return this.#serf.membership.table.changes;
   }
 
   member(name: string): Member | null {

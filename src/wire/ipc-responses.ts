@@ -17,12 +17,24 @@ const EVENT_KEY = encodeKey("Event");
 const LAMPORT_TIME_KEY = encodeKey("LTime");
 const NAME_KEY = encodeKey("Name");
 const PAYLOAD_KEY = encodeKey("Payload");
+// The constant parts of a user event, around `Coalesce` and in front of `LTime`.
+const USER_EVENT_HEAD = writer.mapHead(5).raw(COALESCE_KEY).finish();
+const USER_EVENT_MIDDLE = writer.raw(EVENT_KEY).text("user").raw(LAMPORT_TIME_KEY).finish();
 
 const rpc = (value: Encodable): Uint8Array => encodeValue(value, "rpc");
 
+/** `{Error, Seq}` without an error, up to the number: nearly all headers. */
+const HEADER_OF_SUCCESS = writer.mapHead(2).raw(ERROR_KEY).text("").raw(SEQ_KEY).finish();
+
 /** `{Error, Seq}`. */
+export function writeResponseHeader(into: Writer, seq: IpcSeq, error: string): void {
+  if (error === "") into.raw(HEADER_OF_SUCCESS).int(seq);
+  else into.mapHead(2).raw(ERROR_KEY).text(error).raw(SEQ_KEY).int(seq);
+}
+
 export function encodeResponseHeader(seq: IpcSeq, error: string): Uint8Array {
-  return writer.mapHead(2).raw(ERROR_KEY).text(error).raw(SEQ_KEY).int(seq).finish();
+  writeResponseHeader(writer, seq, error);
+  return writer.finish();
 }
 
 /** Members are immutable and shared between readers, so their identity stands for their value. */
@@ -59,9 +71,14 @@ export function encodeMemberEvent(type: string, members: readonly IpcMember[]): 
   return concatBytes([head, ...members.map(encodeMember)]);
 }
 
+export function writeUserEvent(into: Writer, event: Extract<StreamRecord, { readonly kind: "user" }>): void {
+  into.raw(USER_EVENT_HEAD).bool(event.coalesce).raw(USER_EVENT_MIDDLE).int(event.lamportTime);
+  into.raw(NAME_KEY).text(event.name).raw(PAYLOAD_KEY).bytes(event.payload);
+}
+
 export function encodeUserEvent(event: Extract<StreamRecord, { readonly kind: "user" }>): Uint8Array {
-  writer.mapHead(5).raw(COALESCE_KEY).bool(event.coalesce).raw(EVENT_KEY).text("user").raw(LAMPORT_TIME_KEY).int(event.lamportTime);
-  return writer.raw(NAME_KEY).text(event.name).raw(PAYLOAD_KEY).bytes(event.payload).finish();
+  writeUserEvent(writer, event);
+  return writer.finish();
 }
 
 export function encodeQueryEvent(event: Omit<Extract<StreamRecord, { readonly kind: "query" }>, "kind">): Uint8Array {

@@ -94,11 +94,11 @@ export class Reader {
     this.reset(bytes, at);
   }
 
-  /** Starts over at `at` of other bytes. */
-  reset(bytes: Uint8Array, at = 0): void {
+  /** Starts over with `bytes[at, end)`. */
+  reset(bytes: Uint8Array, at = 0, end = bytes.length): void {
     this.#bytes = bytes;
     this.#at = at;
-    this.#end = bytes.length;
+    this.#end = end;
     this.#failed = false;
     this.#short = false;
   }

@@ -6,8 +6,8 @@ import { Reader } from "./msgpack.ts";
 export class ObjectBuffer {
   readonly #scanner = new BoundaryScanner();
   readonly #reader = new Reader();
-  #object: Uint8Array = EMPTY_BYTES;
   #bytes: Uint8Array = EMPTY_BYTES;
+  #objectStart = 0;
   #start = 0;
   #end = 0;
   #owned = false; // We may write behind `#end`; a chunk of the caller is only read.
@@ -17,7 +17,7 @@ export class ObjectBuffer {
     return this.#end - this.#start;
   }
 
-  /** Adds what was read. The chunk is kept until it is used up and must not change. */
+  /** Adds what was read. The chunk is kept until it is used up and must not change before, unless `keep` is called. */
   append(chunk: Uint8Array): void {
     if (this.size === 0) {
       this.#bytes = chunk;
@@ -27,22 +27,32 @@ export class ObjectBuffer {
       return;
     }
     const needed = this.size + chunk.length;
-    if (!this.#owned || this.#start + needed > this.#bytes.length) {
-      // Doubling keeps the cost linear when an object trickles in.
-      const grown = new Uint8Array(Math.max(2 * needed, 4096));
-      grown.set(this.#bytes.subarray(this.#start, this.#end));
-      this.#bytes = grown;
-      this.#end -= this.#start;
-      this.#start = 0;
-      this.#owned = true;
-    }
+    if (!this.#owned || this.#start + needed > this.#bytes.length) this.#own(needed);
     this.#bytes.set(chunk, this.#end);
     this.#end += chunk.length;
   }
 
-  /** Bytes of the object last taken; a view, valid until the next `append`. */
+  /** Moves what is left to memory of ours with room for `needed` bytes. Doubling keeps the cost linear when an object trickles in. */
+  #own(needed: number): void {
+    const grown = new Uint8Array(Math.max(2 * needed, 4096));
+    grown.set(this.#bytes.subarray(this.#start, this.#end));
+    this.#bytes = grown;
+    this.#end -= this.#start;
+    this.#start = 0;
+    this.#owned = true;
+  }
+
+  /** Copies what is left of the last chunk, whose memory its owner will use again. */
+  keep(): void {
+    if (this.#owned) return;
+    if (this.size > 0) this.#own(this.size);
+    else this.#bytes = EMPTY_BYTES;
+    this.#objectStart = this.#start;
+  }
+
+  /** Bytes of the object last taken; a view, valid until the next `append` or `keep`. */
   get object(): Uint8Array {
-    return this.#object;
+    return this.#bytes.subarray(this.#objectStart, this.#start);
   }
 
   /**
@@ -53,8 +63,8 @@ export class ObjectBuffer {
     const boundary = this.#scanner.scan(this.#bytes, this.#start, this.#end, limit);
     if (boundary.kind !== "end") return boundary.kind;
     this.#scanner.reset();
-    this.#object = this.#bytes.subarray(this.#start, boundary.at);
-    this.#reader.reset(this.#object);
+    this.#objectStart = this.#start;
+    this.#reader.reset(this.#bytes, this.#start, boundary.at);
     this.#start = boundary.at;
     return this.#reader;
   }

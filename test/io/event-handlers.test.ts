@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EventHandlers, HANDLER_QUEUE_MAX, invalidHandler } from "../../src/io/event-handlers.ts";
 import { Metrics } from "../../src/io/metrics.ts";
+import { logText } from "../../src/io/serf-agent-api.ts";
 import type { ScriptResult } from "../../src/io/spawner.ts";
 import type { Member, SerfEvent } from "../../src/serf/types.ts";
 
@@ -32,7 +33,7 @@ function setup(specs: readonly string[]) {
           });
         }),
     },
-    log: { write: (level, text) => void log.push(`${level} ${text}`) },
+    log: { write: (level, text) => void log.push(`${level} ${logText(text)}`) },
     metrics,
     self: () => SELF,
     respond: async (token, payload) => {

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EventHandlers } from "../../src/io/event-handlers.ts";
 import { Metrics } from "../../src/io/metrics.ts";
+import { logText } from "../../src/io/serf-agent-api.ts";
 import { Spawner } from "../../src/io/spawner.ts";
 import { ipToBytes } from "../../src/base/endpoint.ts";
 import type { Member, MemberEventType, SerfEvent } from "../../src/serf/types.ts";
@@ -44,7 +45,7 @@ async function checkHandler(name: string, { agent, handlerSpec, invocations }: R
   let self: Member | null = null;
   const handlers = new EventHandlers({
     runner: spawner,
-    log: { write: (level, text) => void (level === "debug" || log.push(text)) },
+    log: { write: (level, text) => void (level === "debug" || log.push(logText(text))) },
     metrics: new Metrics(),
     self: () => self ?? assert.fail("no event yet"),
     respond: () => Promise.resolve(),

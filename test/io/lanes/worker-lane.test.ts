@@ -9,6 +9,7 @@ import { STARTED_VERSION } from "../../../src/io/lanes/lane-protocol.ts";
 import type { OpenedBatch, SealedPacket } from "../../../src/io/lanes/packet-lane.ts";
 import { QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX, WorkerLane } from "../../../src/io/lanes/worker-lane.ts";
 import { Metrics } from "../../../src/io/metrics.ts";
+import { logText } from "../../../src/io/serf-agent-api.ts";
 import { NodeSealer } from "../../../src/io/node-sealer.ts";
 import type { ReceivedPacket } from "../../../src/io/udp-socket.ts";
 import { encodeUser } from "../../../src/wire/gossip-codec.ts";
@@ -36,7 +37,7 @@ async function rig(lanes: number, keys: readonly Uint8Array[] = [KEY]): Promise<
   const metrics = new Metrics();
   const log: string[] = [];
   const hashKey = drawHashKey();
-  const host = new LaneHost({ lanes, hashKey, log: { write: (level, text) => log.push(`${level} ${text}`) }, metrics });
+  const host = new LaneHost({ lanes, hashKey, log: { write: (level, text) => log.push(`${level} ${logText(text)}`) }, metrics });
   hosts.push(host);
   const made: { lost: number } = { lost: 0 };
   const overflow = (packets: number): void => {
@@ -214,7 +215,7 @@ test("a lane that hangs is replaced, and its batches are given up", async (t: Te
     id: 0,
     hashKey: drawHashKey(),
     setups: new Map(),
-    log: { write: (_, text) => log.push(text) },
+    log: { write: (_, text) => log.push(logText(text)) },
     metrics: new Metrics(),
     run: ({ port }) => {
       port.postMessage({ kind: "ready", version: STARTED_VERSION });
