@@ -9,6 +9,8 @@ export interface SentEvent {
   readonly name: string;
   readonly origin: Host;
   readonly atUs: number;
+  /** The sender had joined the others by then. */
+  readonly byMember: boolean;
   /** Lamport time of the event, known once some node has delivered it; 0 before. */
   lamportTime: number;
   /** Virtual time of delivery by host, in µs; -1 where it has not arrived (yet) in the present run. */
@@ -52,7 +54,8 @@ export class Ledger {
 
   sendEvent(origin: Host, atUs: number): SentEvent {
     const id = this.events.length;
-    const sent: SentEvent = { id, name: `event-${id}`, origin, atUs, lamportTime: 0, deliveredUs: new Float64Array(this.#hostCount).fill(-1) };
+    const byMember = origin.joinedAtUs >= 0;
+    const sent: SentEvent = { id, name: `event-${id}`, origin, atUs, byMember, lamportTime: 0, deliveredUs: new Float64Array(this.#hostCount).fill(-1) };
     this.events.push(sent);
     this.#byName.set(sent.name, sent);
     return sent;

@@ -89,8 +89,12 @@ export class LivenessChecker {
     return this.#sim.hosts.some((host) => host.running && !host.leaving && event.deliveredUs[host.index] !== -1);
   }
 
-  /** The node was a running member when the event was sent and still is the same run, and does not ignore events of that time. */
+  /**
+   * The node was a running member when the event was sent and still is the same run, and does not ignore events of that time. What somebody sent
+   * before it had joined is older than all that most members have seen (its clock is at the beginning): they ignore it and do not pass it on.
+   */
   isOwed(event: SentEvent, host: Host): boolean {
+    if (!event.byMember) return false;
     const gauges = host.machine?.view.gauges;
     if (gauges === undefined || host.leaving || host.joinedAtUs < 0) return false;
     return host.joinedAtUs < event.atUs && event.lamportTime >= gauges.eventTimeMin;

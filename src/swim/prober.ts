@@ -146,7 +146,7 @@ export class Prober {
       slept: false,
     };
     const ping = encodePing(this.#ping(seq, record.name));
-    if (table.state(slot) === StateCode.alive) {
+    if (table.state(slot) === StateCode.alive || !config.profile.tellsSuspects) {
       this.#outbox.send(record.endpoint, ping, out);
       return;
     }
@@ -187,11 +187,11 @@ export class Prober {
   #askHelpers(probe: Probe, nowMs: number, out: SwimEffect[]): void {
     const core = this.#core;
     const { table, config } = core;
-    const { indirectChecks, probeTimeoutMs, tcpPings } = config.profile;
+    const { indirectChecks, probeTimeoutMs, tcpPings, forgivesPauses } = config.profile;
     const { seq, record } = probe;
     probe.asked = true;
     // If we woke late, helpers still get their full time.
-    probe.untilMs = Math.max(probe.untilMs, nowMs + probe.lengthMs - probeTimeoutMs);
+    if (forgivesPauses) probe.untilMs = Math.max(probe.untilMs, nowMs + probe.lengthMs - probeTimeoutMs);
     log(core, "debug", `Failed ping: ${record.name} (timeout reached)`, out);
     pickMembers(core, "alive", indirectChecks, probe.slot, nowMs, this.#helpers);
     for (const slot of this.#helpers) {

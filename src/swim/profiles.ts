@@ -12,6 +12,8 @@ const COMMON = {
   packetSizeBytes: 1400,
   deadNodeReclaimMs: 0,
   tcpPings: true,
+  tellsSuspects: true,
+  forgivesPauses: true,
 } as const;
 
 export const PROFILES: Readonly<Record<ProfileName, SwimProfile>> = {

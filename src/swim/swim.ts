@@ -242,7 +242,8 @@ export class Swim<Out> {
   #noticePause(nowMs: number): void {
     const lateMs = nowMs - this.#expectedAtMs;
     if (lateMs < PAUSE_MS_MIN) return;
-    const { probeTimeoutMs } = this.#core.config.profile;
+    const { probeTimeoutMs, forgivesPauses } = this.#core.config.profile;
+    if (!forgivesPauses) return;
     // What was due at the very moment we fell asleep needs some time too: the socket is read after this step.
     const graceMs = Math.min(lateMs, probeTimeoutMs);
     this.#prober.postpone(lateMs + graceMs);

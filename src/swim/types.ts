@@ -51,6 +51,10 @@ export interface SwimProfile {
   readonly packetSizeBytes: number;
   readonly deadNodeReclaimMs: number;
   readonly tcpPings: boolean;
+  /** Lifeguard's Buddy System: a suspect is told of the suspicion with the next ping. Off only in studies of plain SWIM. */
+  readonly tellsSuspects: boolean;
+  /** Ours: after a pause of our own process, whoever we judge gets the lost time back. Off only where the original is studied. */
+  readonly forgivesPauses: boolean;
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "err";

@@ -16,6 +16,8 @@ export interface LineChart {
   readonly about: string;
   readonly series: readonly Series[];
   readonly xMax: number;
+  /** Of the numbers on the x axis; absent: they are seconds, shown as time. */
+  readonly xUnit?: string;
   /** Fixed top of the y axis; absent: what the data needs. */
   readonly yMax?: number;
   readonly format: (y: number) => string;
@@ -64,8 +66,9 @@ function xOf(x: number, xMax: number): number {
   return LEFT + (xMax === 0 ? 0 : (x / xMax) * PLOT_WIDTH);
 }
 
-function timeAxis(xMax: number, bottom: number): string {
-  return timeTicks(xMax)
+function xAxis(xMax: number, bottom: number, unit?: string): string {
+  const ticks = unit === undefined ? timeTicks(xMax) : niceTicks(xMax, 8).map((tick) => ({ at: tick, label: `${tick} ${unit}`.trimEnd() }));
+  return ticks
     .map(({ at, label }) => `<text class="tick" x="${px(xOf(at, xMax))}" y="${bottom + 18}" text-anchor="middle">${label}</text>`)
     .join("");
 }
@@ -94,7 +97,7 @@ function legendOf(series: readonly Series[]): string {
   return `<div class="legend">${series.map(({ name }, i) => `<span><i class="key s${i + 1}"></i>${escapeHtml(name)}</span>`).join("")}</div>`;
 }
 
-export function lineChart({ title, about, series, xMax, yMax, format, spans }: LineChart): string {
+export function lineChart({ title, about, series, xMax, xUnit, yMax, format, spans }: LineChart): string {
   const highest = Math.max(0, ...series.flatMap(({ points }) => points.map(([, y]) => y)));
   const top = yMax ?? (highest === 0 ? 1 : highest * 1.08);
   const lines = series.map(({ points }, i) => {
@@ -103,9 +106,9 @@ export function lineChart({ title, about, series, xMax, yMax, format, spans }: L
   });
   // What the pointer shows: x, and the text of each series there.
   const shown = (series[0]?.points ?? []).map(([x], at) => [Number(px(xOf(x, xMax))), Number(x.toFixed(1)), ...series.map((one) => format(one.points[at]?.[1] ?? 0))]);
-  const data = escapeHtml(JSON.stringify({ names: series.map(({ name }) => name), shown }));
+  const data = escapeHtml(JSON.stringify({ names: series.map(({ name }) => name), unit: xUnit ?? "s", shown }));
   const svg = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(`${title}: ${about}`)}" data-chart="${data}">
-${shade(spans, xMax, TOP, PLOT_HEIGHT)}${yAxis(niceTicks(top, 4), top, format)}${timeAxis(xMax, TOP + PLOT_HEIGHT)}${lines.join("")}<line class="cross" y1="${TOP}" y2="${TOP + PLOT_HEIGHT}"/></svg>`;
+${shade(spans, xMax, TOP, PLOT_HEIGHT)}${yAxis(niceTicks(top, 4), top, format)}${xAxis(xMax, TOP + PLOT_HEIGHT, xUnit)}${lines.join("")}<line class="cross" y1="${TOP}" y2="${TOP + PLOT_HEIGHT}"/></svg>`;
   return card(title, about, legendOf(series), svg);
 }
 
@@ -129,7 +132,7 @@ export function histogram(title: string, about: string, values: readonly number[
     return `<rect class="bar" x="${px(LEFT + i * width + 1)}" y="${px(TOP + PLOT_HEIGHT - height)}" width="${px(Math.max(1, width - 2))}" height="${px(height)}"><title>${title}</title></rect>`;
   });
   const yTicks = niceTicks(top, 4).filter((tick) => Number.isInteger(tick));
-  const svg = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(`${title}: ${about}`)}">${yAxis(yTicks, top, (y) => y.toLocaleString("en"))}${bars.join("")}${timeAxis(xMax, TOP + PLOT_HEIGHT)}</svg>`;
+  const svg = `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(`${title}: ${about}`)}">${yAxis(yTicks, top, (y) => y.toLocaleString("en"))}${bars.join("")}${xAxis(xMax, TOP + PLOT_HEIGHT)}</svg>`;
   return card(title, about, "", svg);
 }
 

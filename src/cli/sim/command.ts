@@ -14,6 +14,9 @@ import { planReport } from "./plan-report.ts";
 import { replayCommand } from "./play.ts";
 import { htmlReport } from "./report.ts";
 import { summaryOf, summaryTable } from "./summary.ts";
+import { chooseStudy, runStudy, STUDIES } from "./study.ts";
+import { StudyError } from "./study-detection.ts";
+import { GRIDS } from "./study-lifeguard.ts";
 import { openTrace, type TraceFile } from "./trace-file.ts";
 
 const FLAGS = {
@@ -31,7 +34,10 @@ const FLAGS = {
   json: { kind: "bool", value: "", help: "One JSON object on stdout instead of the table." },
   report: { kind: "string", value: "<file.html>", help: "Write a page with charts: one file, no network needed." },
   trace: { kind: "string", value: "<file>", help: "Write a line for each input of each node." },
-  plan: { kind: "bool", value: "", help: "How fast one event reaches everybody and what it costs, from the formula and from the simulator. Uses -nodes, -profile, -seed and the next three." },
+  plan: { kind: "bool", value: "", help: "How fast one event reaches everybody and what it costs, from the formula and from the simulator. Uses -nodes, -profile, -seed, -interval, -fanout and -loss." },
+  study: { kind: "string", value: `<${STUDIES.join("|")}>`, help: "Measure a figure of the papers: rounds to the first probe and periods to the first suspicion of a crashed member, or false failures with and without Lifeguard. Uses -nodes, -seed, -profile and the next two." },
+  trials: { kind: "int", value: "<count>", help: "With -study: crashes to look at (default 1500), or runs of each cell of the grid (default 1)." },
+  grid: { kind: "string", value: `<${Object.keys(GRIDS).join("|")}>`, help: "With -study=lifeguard: how much of the paper's grid of stalls. Default coarse." },
   interval: { kind: "duration", value: "<time>", help: "With -plan: time between two rounds of gossip. Default: the profile's." },
   fanout: { kind: "int", value: "<count>", help: "With -plan: nodes told in a round, 1 to 20. Default: the profile's." },
   loss: { kind: "int", value: "<percent>", help: "With -plan: packets lost, 0 to 80 %. Default 0." },
@@ -45,7 +51,7 @@ const USAGE = usageText({
     "Progress goes to stderr. Exits with 1 when a rule was broken.",
   ],
   flags: FLAGS,
-  examples: ["muster sim -scenario=partition-heal -nodes=40 -seed=7", "muster sim -scenario=crash-1pct -nodes=300 -json -report=crash.html", "muster sim -plan -nodes=200 -loss=10"],
+  examples: ["muster sim -scenario=partition-heal -nodes=40 -seed=7", "muster sim -scenario=crash-1pct -nodes=300 -json -report=crash.html", "muster sim -plan -nodes=200 -loss=10", "muster sim -study=detection"],
 });
 
 type Flags = FlagValues<typeof FLAGS>;
@@ -72,6 +78,8 @@ export function runSim(context: CliContext, words: readonly string[]): number {
   const parsed = parseFlags(FLAGS, words);
   if (!parsed.ok) return complain(context, parsed.error);
   if (parsed.args.length > 0) return complain(context, `there are no arguments besides flags: "${parsed.args[0] as string}"`);
+  if (parsed.flags.study !== undefined) return study(context, parsed.flags, parsed.flags.study);
+  for (const name of ["trials", "grid"] as const) if (parsed.flags[name] !== undefined) return complain(context, `-${name} goes with -study only`);
   if (parsed.flags.plan === true) return plan(context, parsed.flags);
   for (const name of ["interval", "fanout", "loss"] as const) if (parsed.flags[name] !== undefined) return complain(context, `-${name} goes with -plan only`);
   const choice = choose(parsed.flags);
@@ -114,6 +122,29 @@ function plan(context: CliContext, flags: Flags): number {
   context.out(flags.json === true ? JSON.stringify({ ...choice.value, ...made }) : planText(choice.value, made));
   if (flags.report !== undefined) writeFileSync(flags.report, planReport(choice.value, made));
   return 0;
+}
+
+/** Flags that would have no effect on a study. */
+const NOT_IN_STUDY = [...RUN_ONLY, "plan", "interval", "fanout", "loss"] as const;
+
+function study(context: CliContext, flags: Flags, named: string): number {
+  for (const name of NOT_IN_STUDY) if (flags[name] !== undefined) return complain(context, `-${name} does not go with -study`);
+  const common = checkCommon(flags);
+  if (!common.ok) return complain(context, common.error);
+  const { nodes, trials, grid, seed = 1, report } = flags;
+  const sizes = { ...(nodes === undefined ? {} : { nodes }), ...(trials === undefined ? {} : { trials }), ...(grid === undefined ? {} : { grid }) };
+  const choice = chooseStudy({ study: named, profile: common.value, seed, ...sizes });
+  if (!choice.ok) return complain(context, choice.error);
+  const tried = tryReport(report);
+  if (tried !== null) return complain(context, tried);
+  try {
+    runStudy(context, choice.value, { json: flags.json === true, report: report ?? null });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof StudyError)) throw error;
+    context.err(error.message);
+    return 1;
+  }
 }
 
 /** What is wrong with the path; tried before the run, since an hour of simulation must not end in a path that does not exist. */

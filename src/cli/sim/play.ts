@@ -9,6 +9,7 @@ import { ScenarioRun } from "../../sim/scenario-run.ts";
 import type { Scenario } from "../../sim/scenario.ts";
 import type { CodecMode } from "../../sim/sim-codec.ts";
 import { SharedMessages } from "../../sim/shared-messages.ts";
+import type { MachineFactory } from "../../sim/sim-machine.ts";
 import { wireCodec } from "../../sim/wire-codec.ts";
 import { PROFILES } from "../../swim/profiles.ts";
 import type { SwimProfile } from "../../swim/types.ts";
@@ -24,6 +25,8 @@ export interface PlayOptions {
   readonly tuning?: Partial<SwimProfile>;
   /** Changes to the configuration of every node. */
   readonly overrides?: Partial<PoolConfig>;
+  /** Puts something around every node: a study that looks on, a test that makes a mistake. */
+  readonly wrap?: (factory: MachineFactory) => MachineFactory;
   readonly trace?: ((line: string) => void) | null;
   readonly progress?: ((virtualMs: number) => void) | null;
 }
@@ -34,9 +37,9 @@ const SEAL_BYTES = 29;
 const SERF_QUEUE_MAX = 2 * 4_096;
 const EVENT_BUFFER_SIZE = 512;
 
-/** No retransmit floor, and an early push/pull that is no earlier than the periodic one. */
+/** No retransmit floor, an early push/pull that is no earlier than the periodic one, and pauses of one's own that go unnoticed. */
 export function originalProfile(profile: SwimProfile): SwimProfile {
-  return { ...profile, retransmitMargin: -100, earlySyncMs: profile.pushPullIntervalMs };
+  return { ...profile, retransmitMargin: -100, earlySyncMs: profile.pushPullIntervalMs, forgivesPauses: false };
 }
 
 /** Safety is still checked, and convergence within ten minutes. */
@@ -45,7 +48,7 @@ function withoutBars(script: Scenario): Scenario {
   return { ...script, expect };
 }
 
-export function prepare(scenario: Scenario, { seed, codec, original, filterRepeats = codec !== "full", tuning = {}, overrides = {}, trace = null, progress = null }: PlayOptions): ScenarioRun {
+export function prepare(scenario: Scenario, { seed, codec, original, filterRepeats = codec !== "full", tuning = {}, overrides = {}, wrap = (factory) => factory, trace = null, progress = null }: PlayOptions): ScenarioRun {
   const script = original ? withoutBars(scenario) : scenario;
   const base = { ...PROFILES[script.profile], ...tuning };
   const profile = original ? originalProfile(base) : base;
@@ -53,7 +56,7 @@ export function prepare(scenario: Scenario, { seed, codec, original, filterRepea
   const messages = filterRepeats ? new SharedMessages(scenario.nodes) : null;
   return new ScenarioRun(script, {
     seed,
-    factory: clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }, messages?.records),
+    factory: wrap(clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }, messages?.records)),
     codec: wireCodec(sealer, true),
     codecMode: codec,
     messages,

@@ -56,13 +56,13 @@ footer{margin-top:20px;color:var(--ink3);font-size:12.5px}
 const SCRIPT = `
 const tip=document.getElementById("tip");
 for(const svg of document.querySelectorAll("svg[data-chart]")){
-const {names,shown}=JSON.parse(svg.dataset.chart),cross=svg.querySelector(".cross");
+const {names,unit,shown}=JSON.parse(svg.dataset.chart),cross=svg.querySelector(".cross");
 svg.addEventListener("pointermove",(e)=>{
 const box=svg.getBoundingClientRect(),x=(e.clientX-box.left)*svg.viewBox.baseVal.width/box.width;
 let best=null;for(const row of shown)if(best===null||Math.abs(row[0]-x)<Math.abs(best[0]-x))best=row;
 if(best===null)return;
 cross.setAttribute("x1",best[0]);cross.setAttribute("x2",best[0]);cross.style.visibility="visible";
-tip.textContent=best[1]+" s\\n"+names.map((n,i)=>n+": "+best[i+2]).join("\\n");
+tip.textContent=best[1]+" "+unit+"\\n"+names.map((n,i)=>n+": "+best[i+2]).join("\\n");
 tip.style.display="block";
 tip.style.left=Math.min(e.clientX+14,innerWidth-tip.offsetWidth-8)+"px";tip.style.top=(e.clientY+14)+"px";});
 svg.addEventListener("pointerleave",()=>{cross.style.visibility="hidden";tip.style.display="none";});}

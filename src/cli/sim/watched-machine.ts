@@ -1,0 +1,47 @@
+/** A production node with an onlooker: what a wake of its own made it send, apart from what messages made it send. */
+import type { NodeEffect } from "../../node/types.ts";
+import type { PoolInput } from "../../serf/types.ts";
+import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
+import type { KnownMessage } from "../../swim/messages.ts";
+
+/** Gets the index of the node and the effects of one wake. */
+export type WakeListener = (node: number, effects: readonly NodeEffect[]) => void;
+
+export function watched(factory: MachineFactory, onWake: WakeListener): MachineFactory {
+  return (spec, out) => new WatchedMachine(factory(spec, out), (effects) => onWake(spec.index, effects));
+}
+
+class WatchedMachine implements SimMachine {
+  readonly #inner: SimMachine;
+  readonly #onWake: (effects: readonly NodeEffect[]) => void;
+
+  constructor(inner: SimMachine, onWake: (effects: readonly NodeEffect[]) => void) {
+    this.#inner = inner;
+    this.#onWake = onWake;
+  }
+
+  get view(): PoolView {
+    return this.#inner.view;
+  }
+
+  get wakeAtMs(): number {
+    return this.#inner.wakeAtMs;
+  }
+
+  step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
+    return this.#inner.step(pool, input, nowMs, out);
+  }
+
+  wake(nowMs: number, out: NodeEffect[]): void {
+    this.#inner.wake(nowMs, out);
+    this.#onWake(out);
+  }
+
+  isRepeat(known: KnownMessage): boolean {
+    return this.#inner.isRepeat(known);
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}
