@@ -2,7 +2,8 @@
  * Command-line flags as Go's `flag` package reads them: `-name value`, `-name=value`, `--name`, booleans as `-name` or `-name=false`, and
  * everything from the first other word on is an argument. `parseArgs` of node has other rules for each of these, and costs a command 2 ms.
  */
-import { goQuote, parseGoBool, parseGoDuration, parseGoInt } from "./go-text.ts";
+import { goQuote } from "../base/go-quote.ts";
+import { parseGoBool, parseGoDuration, parseGoInt } from "./go-text.ts";
 
 /** `duration` values are in ms; `list` flags may be repeated. */
 export interface FlagSpec {

@@ -3,7 +3,7 @@
  * was written: a fixint is an int64 (`5`), a uint8 … uint64 is a uint64 (`0x461a`).
  */
 import { MSGPACK_DEPTH_MAX, Reader } from "../wire/msgpack.ts";
-import { goQuote } from "./go-text.ts";
+import { goQuote } from "../base/go-quote.ts";
 
 /** Key and Go-syntax value of each field of a map, in wire order; null when `bytes` is no map or malformed. */
 export function goSyntaxFields(bytes: Uint8Array): readonly (readonly [string, string])[] | null {

@@ -300,6 +300,14 @@ export class Reader {
     return copyBytes(this.#bytes, at, length);
   }
 
+  /** As `bytes`, but only its length (-1 for nil): the bytes end at `at`. For those who copy them elsewhere; takes no array of integers. */
+  span(): number {
+    if (this.nil()) return -1;
+    const length = this.#binLength(this.#at < this.#end ? (this.#bytes[this.#at] as number) : 0xa0);
+    this.#at += length;
+    return length;
+  }
+
   /** As `bytes`, but a view of the input: for large fields which the caller uses at once. */
   bytesView(): Uint8Array | null {
     const first = this.#at < this.#end ? (this.#bytes[this.#at] as number) : 0xc1;
@@ -371,6 +379,14 @@ export class Reader {
       default:
         return this.#malformed();
     }
+  }
+
+  /** A 64-bit integer, exact: a bigint when a number is not; nil is 0. */
+  wide(): number | bigint {
+    const first = this.#at < this.#end ? (this.#bytes[this.#at] as number) : 0;
+    if (first !== 0xcf && first !== 0xd3) return this.integer();
+    const value = this.value();
+    return typeof value === "bigint" || typeof value === "number" ? value : 0;
   }
 
   /** A float32, a float64 or any integer; nil is 0. */
@@ -710,6 +726,19 @@ export class Writer {
     else if (length < 0x1_0000) this.#tagged(0xc5, length, 2);
     else this.#tagged(0xc6, length, 4);
     return this.raw(bytes);
+  }
+
+  /** As `bytes`, of a part of `bytes`; nil for a negative length. */
+  span(bytes: Uint8Array, at: number, length: number): this {
+    if (length < 0) return this.nil();
+    if (this.#rpc || length > 64) return this.bytes(bytes.subarray(at, at + length));
+    this.#textHead(length);
+    this.#room(length);
+    const target = this.#bytes;
+    const to = this.#at;
+    for (let i = 0; i < length; i += 1) target[to + i] = bytes[at + i] as number;
+    this.#at = to + length;
+    return this;
   }
 
   /** Any value; integral numbers as integers, others as doubles. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { goSyntaxFields } from "../../src/cli/go-syntax.ts";
-import { goJson, goQuote, parseGoBool, parseGoDuration, parseGoInt, sortedObject } from "../../src/cli/go-text.ts";
+import { goQuote } from "../../src/base/go-quote.ts";
+import { goJson, parseGoBool, parseGoDuration, parseGoInt, sortedObject } from "../../src/cli/go-text.ts";
 import { columns } from "../../src/cli/columns.ts";
 import { encodeValue, Float64 } from "../../src/wire/msgpack.ts";
 

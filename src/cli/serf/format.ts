@@ -1,6 +1,7 @@
 /** `-format=text|json` of members, info and query. */
 import { fail, type CliContext } from "../context.ts";
-import { goJson, goQuote } from "../go-text.ts";
+import { goQuote } from "../../base/go-quote.ts";
+import { goJson } from "../go-text.ts";
 
 export const FORMAT_FLAG = { kind: "string", value: "text", help: "Output format: text (default) or json." } as const;
 

@@ -1,7 +1,7 @@
 import type { IpcCoordinate, SerfClient } from "../../client/serf-client.ts";
 import { defineCommand } from "../command.ts";
 import { fail } from "../context.ts";
-import { goQuote } from "../go-text.ts";
+import { goQuote } from "../../base/go-quote.ts";
 import { distance } from "../../serf/vivaldi.ts";
 import { failWith, RPC_FLAGS, withClient } from "./rpc.ts";
 
