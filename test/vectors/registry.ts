@@ -19,6 +19,7 @@ import { checkMemberlistMessages } from "./memberlist-messages.ts";
 import { checkMsgpackCodec } from "./msgpack-codec.ts";
 import { checkPackets } from "./packets.ts";
 import { checkDiskState, checkRaftExchanges } from "./raft-wire.ts";
+import { checkConnections, checkLiveFraming, checkRpcCalls, checkYamuxFrames } from "./server-rpc.ts";
 import { checkRpcSessions } from "./rpc-sessions.ts";
 import { checkSerfMessages } from "./serf-messages.ts";
 import { checkSerfState } from "./serf-state.ts";
@@ -45,6 +46,7 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["cli", checkCliTranscripts],
   ["cli-auth-keys", checkCliTranscripts],
   ["coalesce", checkCoalesce],
+  ["connections", checkConnections],
   ["disk-state", checkDiskState],
   ["encrypt", checkEncrypt],
   ["agent-runs", checkAgentRuns],
@@ -54,6 +56,7 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["gossip-tcp", both(checkGossipTcp, replayGossipTcp)],
   ["gossip-udp", both(checkGossipUdp, replayGossipUdp)],
   ["label", checkLabel],
+  ["live-checks", checkLiveFraming],
   ["lzw", checkLzw],
   ["memberlist-messages", checkMemberlistMessages],
   ["msgpack-codec", checkMsgpackCodec],
@@ -61,7 +64,9 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["raft-append-entries", checkRaftExchanges],
   ["raft-elections", checkRaftExchanges],
   ["raft-install-snapshot", checkRaftExchanges],
+  ["rpc-calls", checkRpcCalls],
   ["rpc-sessions", checkRpcSessions],
+  ["rpc-yamux-frames", checkYamuxFrames],
   ["serf-messages", checkSerfMessages],
   ["serf-state", checkSerfState],
   ["snapshot-replay", checkSnapshotReplay],
