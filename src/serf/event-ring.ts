@@ -59,6 +59,10 @@ export class EventRing {
     if (lamportTime > this.#minTime) this.#minTime = lamportTime;
   }
 
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
   /** Slots in ring order, as a push/pull carries them. */
   get slots(): readonly (EventSlot | null)[] {
     return this.#slots;

@@ -55,6 +55,14 @@ export class MemberTable {
     return this.#changes;
   }
 
+  /** The rows of all known members. */
+  allRows(): Uint32Array {
+    const rows = new Uint32Array(this.#size);
+    let count = 0;
+    for (let row = 0; row < this.#statuses.length; row += 1) if (this.#statuses[row] !== UNKNOWN) rows[count++] = row;
+    return rows;
+  }
+
   find(name: string): Row | undefined {
     const row = this.#records.slotOf(name);
     return this.isKnown(row) ? row : undefined;

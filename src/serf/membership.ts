@@ -67,6 +67,11 @@ export class Membership {
     return this.#left.size;
   }
 
+  /** Rows on the left list. */
+  get leftRows(): readonly Row[] {
+    return [...this.#left];
+  }
+
   /** Names on the left list, as a push/pull tells them. */
   leftNames(): string[] {
     return [...this.#left].map((row) => this.table.info(row).name);
@@ -170,6 +175,13 @@ export class Membership {
     // The leave we heard of was older than this join.
     if (table.status(row) === "leaving") table.setStatus(row, "alive");
     return true;
+  }
+
+  /** `joinIntent` of a member in a slot of the shared records, as a push/pull by reference tells it. */
+  joinIntentOf(lamportTime: number, row: Row, records: MemberRecords, nowMs: number): void {
+    this.clock.witness(lamportTime);
+    if (this.table.isKnown(row) && lamportTime <= this.table.statusTime(row)) return;
+    this.joinIntent(lamportTime, records.nameAt(row), nowMs);
   }
 
   /** True when the intent was new and its bytes should be passed on. */

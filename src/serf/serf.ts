@@ -2,6 +2,7 @@
  * The Serf layer of one pool (reference: serf-protocol §7, §8): what it does with each message and each change of membership. It sits on
  * SWIM as its delegate and sends through it; commands and timers are in `pool.ts`.
  */
+import { assert } from "../base/assert.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import { ipFromBytes, ipToBytes } from "../base/endpoint.ts";
@@ -11,7 +12,7 @@ import { encodeUtf8, utf8Length } from "../base/utf8.ts";
 import type { MemberRecords } from "../swim/member-records.ts";
 import type { KnownMessage } from "../swim/messages.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
-import type { SwimDelegate, SwimMember } from "../swim/types.ts";
+import type { SwimDelegate, SwimMember, UpperState } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { copyBytes } from "../wire/msgpack.ts";
 import {
@@ -32,12 +33,14 @@ import { EventRing, type EventVerdict } from "./event-ring.ts";
 import { INTERNAL_PREFIX, InternalQueries } from "./internal-queries.ts";
 import { LAMPORT_TIME_MAX, LamportClock } from "./lamport-clock.ts";
 import { Membership, type MembershipHost } from "./membership.ts";
+import type { Row } from "./member-table.ts";
 import { NameVote } from "./name-conflict.ts";
 import { QueryResponder, sendUser, type AnswerableQuery } from "./query-responder.ts";
 import { QueryRing, type QueryVerdict } from "./query-ring.ts";
 import { QueryTracker, type QuerySink } from "./query-tracker.ts";
 import { Reporter } from "./reporter.ts";
 import { SerfQueues } from "./serf-queues.ts";
+import { SerfSharedState } from "./shared-state.ts";
 import { SNAPSHOT_COMPACT_MIN_BYTES, SnapshotWriter } from "./snapshot.ts";
 import type { Member, MemberEventType, PoolConfig, PoolEffect, QueryParams, SerfEvent } from "./types.ts";
 
@@ -46,6 +49,9 @@ const QUERY_PROTOCOL_MIN = 4;
 const QUERY_IDS = 2 ** 31;
 const RELAY_FACTOR_MAX = 255;
 const NS_PER_MS = 1_000_000;
+const NO_ROW = -1;
+
+type RemoteClocks = Pick<SerfPushPull, "lamportTime" | "eventTime" | "queryTime">;
 
 export const DEFAULT_QUERY_PARAMS: QueryParams = { filterNodes: [], filterTags: new Map(), requestAck: false, relayFactor: 0, timeoutMs: 0 };
 
@@ -83,6 +89,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   tags: ReadonlyMap<string, string>;
   readonly #config: PoolConfig;
   readonly #random: Random;
+  readonly #records: MemberRecords;
   readonly #matcher: Matcher;
   readonly #host: SerfHost;
   readonly #queries: QueryRing;
@@ -91,6 +98,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   constructor(config: PoolConfig, random: Random, matcher: Matcher, records: MemberRecords, host: SerfHost) {
     this.#config = config;
     this.#random = random;
+    this.#records = records;
     this.#matcher = matcher;
     this.#host = host;
     this.tags = config.tags;
@@ -402,12 +410,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   localState(): Uint8Array {
     const { table } = this.membership;
     const statusTimes = new Map<string, number>();
-    for (const row of table.rows()) {
-      // Receivers take these times for joins. The time of a leave that is under way must not reach anybody as one before the leave itself
-      // does: it would be refused as old, and the member would end as failed. (The original has this hole.)
-      const isLeaving = table.status(row) === "leaving";
-      statusTimes.set(table.info(row).name, isLeaving ? Math.max(0, table.statusTime(row) - 1) : table.statusTime(row));
-    }
+    for (const row of table.rows()) statusTimes.set(table.info(row).name, this.#toldTime(row));
     return encodeSerfPushPull({
       lamportTime: this.membership.clock.time,
       statusTimes,
@@ -416,6 +419,44 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       events: this.events.slots,
       queryTime: this.queryClock.time,
     });
+  }
+
+  /**
+   * Receivers take these times for joins. The time of a leave that is under way must not reach anybody as one before the leave itself
+   * does: it would be refused as old, and the member would end as failed. (The original has this hole.)
+   */
+  #toldTime(row: Row): number {
+    const { table } = this.membership;
+    const time = table.statusTime(row);
+    return table.status(row) === "leaving" ? Math.max(0, time - 1) : time;
+  }
+
+  sharedState(): SerfSharedState {
+    const { table, clock, leftRows } = this.membership;
+    const rows = table.allRows();
+    const times = new Float64Array(rows.length);
+    for (let i = 0; i < rows.length; i += 1) times[i] = this.#toldTime(rows[i] as Row);
+    const events = this.events.isEmpty ? this.events.slots : this.events.slots.map((slot) => slot && { lamportTime: slot.lamportTime, events: [...slot.events] });
+    const parts = { lamportTime: clock.time, eventTime: this.eventClock.time, queryTime: this.queryClock.time, rows, times, leftRows, events };
+    return new SerfSharedState(parts, this.#records);
+  }
+
+  mergeSharedState(state: UpperState, join: boolean, nowMs: number, out: PoolEffect[]): void {
+    assert(state instanceof SerfSharedState, "a state of another kind");
+    const { parts } = state;
+    this.#witnessClocks(parts);
+    const left = new Set(parts.leftRows);
+    const nameOf = (row: Row): string => this.#records.nameAt(row);
+    for (const row of left) this.#mergeLeft(nameOf(row), parts.times[parts.rows.indexOf(row)] ?? 0, nowMs, out);
+    const self = this.#host.isRunning() ? this.#records.slotOf(this.#config.name) : NO_ROW;
+    const { rows, times } = parts;
+    for (let i = 0; i < rows.length; i += 1) {
+      const row = rows[i] as Row;
+      if (left.size > 0 && left.has(row)) continue;
+      if (row === self) this.membership.objectTo(times[i] as number, nowMs, out);
+      else this.membership.joinIntentOf(times[i] as number, row, this.#records, nowMs);
+    }
+    this.#mergeEvents(parts, join, nowMs, out);
   }
 
   mergeRemoteState(state: Uint8Array, join: boolean, nowMs: number, out: PoolEffect[]): void {
@@ -436,30 +477,38 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   }
 
   #merge(remote: SerfPushPull, join: boolean, nowMs: number, out: PoolEffect[]): void {
-    // One less: no message with the clock's current time has been sent yet.
-    if (remote.lamportTime > 0) this.membership.clock.witness(remote.lamportTime - 1);
-    if (remote.eventTime > 0) this.eventClock.witness(remote.eventTime - 1);
-    if (remote.queryTime > 0) this.queryClock.witness(remote.queryTime - 1);
-
+    this.#witnessClocks(remote);
     const left = new Set(remote.leftMembers);
-    for (const name of left) {
-      // One more, because the time on record is that of the intent itself; but not for a member that we too hold for left: else two nodes
-      // would push each other's times up for ever, until they outrun the join with which the member comes back.
-      const status = this.membership.status(name);
-      // SWIM has merged the same peer's members already: who is alive to us after that has come back since, and the list is out of date. The
-      // original shows such a member as leaving for ever, because nothing tells the member so that it could object. Nor is it kept for a member
-      // unknown to us: the time it comes with may be that of the join with which the member has just come back. Ourselves: we object.
-      if ((status === "alive" || status === "none") && name !== this.#config.name) continue;
-      const isNews = status !== "left";
-      const lamportTime = Math.min((remote.statusTimes.get(name) ?? 0) + (isNews ? 1 : 0), LAMPORT_TIME_MAX);
-      this.membership.leaveIntent(lamportTime, name, false, nowMs, out);
-    }
+    for (const name of left) this.#mergeLeft(name, remote.statusTimes.get(name) ?? 0, nowMs, out);
     for (const [name, lamportTime] of remote.statusTimes) {
       if (left.has(name)) continue;
       if (name === this.#config.name && this.#host.isRunning()) this.membership.objectTo(lamportTime, nowMs, out);
       else this.membership.joinIntent(lamportTime, name, nowMs);
     }
+    this.#mergeEvents(remote, join, nowMs, out);
+  }
 
+  /** One less: no message with the clock's current time has been sent yet. */
+  #witnessClocks({ lamportTime, eventTime, queryTime }: RemoteClocks): void {
+    if (lamportTime > 0) this.membership.clock.witness(lamportTime - 1);
+    if (eventTime > 0) this.eventClock.witness(eventTime - 1);
+    if (queryTime > 0) this.queryClock.witness(queryTime - 1);
+  }
+
+  /** A peer lists the member as left. */
+  #mergeLeft(name: string, toldTime: number, nowMs: number, out: PoolEffect[]): void {
+    // One more, because the time on record is that of the intent itself; but not for a member that we too hold for left: else two nodes
+    // would push each other's times up for ever, until they outrun the join with which the member comes back.
+    const status = this.membership.status(name);
+    // SWIM has merged the same peer's members already: who is alive to us after that has come back since, and the list is out of date. The
+    // original shows such a member as leaving for ever, because nothing tells the member so that it could object. Nor is it kept for a member
+    // unknown to us: the time it comes with may be that of the join with which the member has just come back. Ourselves: we object.
+    if ((status === "alive" || status === "none") && name !== this.#config.name) return;
+    const isNews = status !== "left";
+    this.membership.leaveIntent(Math.min(toldTime + (isNews ? 1 : 0), LAMPORT_TIME_MAX), name, false, nowMs, out);
+  }
+
+  #mergeEvents(remote: Pick<SerfPushPull, "eventTime" | "events">, join: boolean, nowMs: number, out: PoolEffect[]): void {
     if (join && this.#host.isIgnoringOldEvents()) this.events.raiseMinTime(remote.eventTime);
     for (const slot of remote.events) {
       if (slot === null) continue;

@@ -4,6 +4,7 @@
  */
 import type { Host } from "./host.ts";
 import type { Ledger, SentEvent } from "./ledger.ts";
+import { tableStride } from "./safety.ts";
 import type { Simulation } from "./simulation.ts";
 
 /** A list of problems is for a person: the first few say enough. */
@@ -20,11 +21,16 @@ export class LivenessChecker {
   readonly #sim: Simulation;
   readonly #ledger: Ledger;
   readonly #rules: LivenessRules;
+  /** In large clusters the views of each so-many-th node are compared row by row, and those of all others by their counts. */
+  readonly #stride: number;
+  readonly #viewers: readonly Host[];
 
   constructor(sim: Simulation, ledger: Ledger, rules: LivenessRules) {
     this.#sim = sim;
     this.#ledger = ledger;
     this.#rules = rules;
+    this.#stride = tableStride(sim.hosts.length);
+    this.#viewers = sim.hosts.filter(({ index }) => index % this.#stride === 0);
   }
 
   /** Every live member is alive in every live view, every other one is not. Empty when all is well. */
@@ -33,7 +39,9 @@ export class LivenessChecker {
     const indexOf = new Map<string, number>();
     for (const host of this.#sim.hosts) indexOf.set(host.name, host.index);
     const state = new Array<string>(this.#sim.hosts.length);
-    for (const viewer of this.#sim.hosts) {
+    if (this.#stride > 1) problems.push(...this.#countProblems());
+    if (problems.length > 0) return problems;
+    for (const viewer of this.#viewers) {
       if (viewer.machine === null || viewer.leaving) continue;
       state.fill("absent");
       const { table } = viewer.machine.view.gauges;
@@ -50,7 +58,7 @@ export class LivenessChecker {
   /** The same question to Serf's member lists, which the application sees. */
   memberProblems(): string[] {
     const problems: string[] = [];
-    for (const viewer of this.#sim.hosts) {
+    for (const viewer of this.#viewers) {
       if (viewer.machine === null || viewer.leaving) continue;
       const status = new Map(viewer.machine.view.members().map((member) => [member.name, member.status]));
       for (const member of this.#sim.hosts) {
@@ -61,6 +69,18 @@ export class LivenessChecker {
       }
     }
     return problems;
+  }
+
+  /** Every live view holds as many members for alive or suspect as there are. */
+  #countProblems(): string[] {
+    let alive = 0;
+    for (const host of this.#sim.hosts) if (host.running && !host.leaving) alive += 1;
+    for (const { name, machine, leaving } of this.#sim.hosts) {
+      if (machine === null || leaving) continue;
+      const shown = machine.view.gauges.aliveCount;
+      if (shown !== alive) return [`${name} shows ${shown} members of ${alive}`];
+    }
+    return [];
   }
 
   #judge(member: Host, seen: string): string | null {

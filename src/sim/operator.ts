@@ -24,8 +24,11 @@ export class Operator implements SimObserver {
   readonly #sim: Simulation;
   readonly #ledger: Ledger;
   readonly #random: SeededRandom;
+  readonly #snapshots: boolean;
 
-  constructor(sim: Simulation, ledger: Ledger) {
+  /** `snapshots`: processes keep a snapshot file, for scenarios that start some anew. */
+  constructor(sim: Simulation, ledger: Ledger, snapshots: boolean) {
+    this.#snapshots = snapshots;
     this.#sim = sim;
     this.#ledger = ledger;
     this.#random = sim.scriptRandom;
@@ -63,7 +66,7 @@ export class Operator implements SimObserver {
   start(host: Host): void {
     if (host.running) return;
     this.#ledger.noteFault("start", this.#sim.nowUs);
-    this.#sim.start(host, true);
+    this.#sim.start(host, this.#snapshots);
     if (host.index === 0) host.joinedAtUs = this.#sim.nowUs;
   }
 
@@ -100,7 +103,7 @@ export class Operator implements SimObserver {
     if (host.running) return;
     this.#ledger.noteFault("restart", this.#sim.nowUs);
     if (!snapshot) host.disk.erase();
-    this.#sim.start(host, true);
+    this.#sim.start(host, this.#snapshots);
     if (!snapshot) return this.join(host, { kind: "random", count: 1 });
     this.#help(host, host.run, 0);
   }

@@ -1,5 +1,6 @@
 /**
- * What must hold after every step of every node (tables of more than 250 nodes are looked at less often). Each rule is stated as the protocol allows it, not stricter:
+ * What must hold after every step of every node (in large clusters the tables of some nodes are looked at, and less often: `tableStride`).
+ * Each rule is stated as the protocol allows it, not stricter:
  *
  *  incarnation   In one run of a node, the incarnation it holds of a member never goes back while the member stays in its table.
  *                (A restarted member begins at 1 again, but others ignore that until it has refuted with a higher one; only a
@@ -33,12 +34,20 @@ const SWIM_QUEUE_SPARE = 1;
 /** A process that has just started or come out of a stall may still be called failed by those who missed it. */
 const SETTLED_US = 30_000_000;
 
-/** Up to this many nodes each change of a table is looked at; above, one change in so many that the work per change stays the same. */
+/**
+ * Up to this many nodes each change of each table is looked at. Above, one change in so many that the work per change stays the same, and
+ * at so many nodes at most, evenly chosen, so that memory does not grow with the square of the cluster.
+ */
 const EVERY_CHANGE_NODES_MAX = 250;
 const CHANGES_SKIPPED_DIVISOR = 16;
 
-/** What one run of a node has shown so far, by index of the member. */
-interface Memory {
+/** In a cluster of so many nodes the tables of each so-many-th are looked at row by row. */
+export function tableStride(nodes: number): number {
+  return nodes <= 4 * EVERY_CHANGE_NODES_MAX ? 1 : Math.ceil(nodes / EVERY_CHANGE_NODES_MAX);
+}
+
+/** What the table of one run of a node has shown so far, by index of the member. */
+interface TableMemory {
   revision: number;
   scan: number;
   readonly incarnation: Float64Array;
@@ -46,6 +55,11 @@ interface Memory {
   readonly seenInScan: Int32Array;
   /** Incarnation with which the table has shown the member as left since it last was alive; -1 when it has not. */
   readonly leftIncarnation: Float64Array;
+}
+
+interface Memory {
+  /** Null: the tables of this node are not looked at. */
+  readonly table: TableMemory | null;
   memberClock: number;
   eventClock: number;
   queryClock: number;
@@ -75,12 +89,15 @@ export class SafetyChecker implements SimObserver {
 
   started(host: Host): void {
     const count = this.#sim.hosts.length;
-    this.#memories[host.index] = {
+    const makeTable = (): TableMemory => ({
       revision: -Infinity,
       scan: 1,
       incarnation: new Float64Array(count),
       seenInScan: new Int32Array(count),
       leftIncarnation: new Float64Array(count).fill(-1),
+    });
+    this.#memories[host.index] = {
+      table: host.index % tableStride(count) === 0 ? makeTable() : null,
       memberClock: 0,
       eventClock: 0,
       queryClock: 0,
@@ -100,13 +117,16 @@ export class SafetyChecker implements SimObserver {
     if (memory === null || memory === undefined || gauges === undefined) return;
     this.#checkClocks(host, memory, gauges);
     this.#checkQueues(host, gauges);
+    if (memory.table !== null) this.#lookAtTable(host, memory.table, gauges);
+    for (const { effect } of effects) if (effect.kind === "event") this.#checkEvent(host, memory, effect.event);
+  }
+
+  #lookAtTable(host: Host, memory: TableMemory, gauges: Readings): void {
     const { revision } = gauges.table;
     // A member's change moves the revision by one or two; a table that is looked at seldom still cannot go back unseen for long.
-    if (Math.abs(revision - memory.revision) >= this.#revisionStep) {
-      memory.revision = revision;
-      this.#checkTable(host, memory, gauges);
-    }
-    for (const { effect } of effects) if (effect.kind === "event") this.#checkEvent(host, memory, effect.event);
+    if (Math.abs(revision - memory.revision) < this.#revisionStep) return;
+    memory.revision = revision;
+    this.#checkTable(host, memory, gauges);
   }
 
   #checkClocks(host: Host, memory: Memory, gauges: Readings): void {
@@ -127,7 +147,7 @@ export class SafetyChecker implements SimObserver {
     if (serfQueued > serfQueueMax) this.#sim.violate("bounded", `${host.name}: ${serfQueued} Serf broadcasts in one queue`);
   }
 
-  #checkTable(host: Host, memory: Memory, gauges: Readings): void {
+  #checkTable(host: Host, memory: TableMemory, gauges: Readings): void {
     const { table } = gauges;
     const before = memory.scan;
     memory.scan += 1;
@@ -150,7 +170,7 @@ export class SafetyChecker implements SimObserver {
     }
   }
 
-  #checkLeft(host: Host, memory: Memory, member: number, state: SwimState, incarnation: number): void {
+  #checkLeft(host: Host, memory: TableMemory, member: number, state: SwimState, incarnation: number): void {
     const left = memory.leftIncarnation[member] as number;
     const { name } = this.#sim.hosts[member] as Host;
     if (state === "left") {

@@ -75,7 +75,7 @@ export class ScenarioRun {
     const { nodes, network, clockDriftPpmMax, expect } = scenario;
     this.sim = new Simulation({ ...options, nodes, network, clockDriftPpmMax });
     this.ledger = new Ledger(nodes);
-    this.operator = new Operator(this.sim, this.ledger);
+    this.operator = new Operator(this.sim, this.ledger, scenario.steps.some(({ action }) => action.kind === "restart" || action.kind === "chaos"));
     this.#liveness = new LivenessChecker(this.sim, this.ledger, { eventBufferSize: options.eventBufferSize, leftIsLeft: expect.leftIsLeft });
     this.sim.observe(new SafetyChecker(this.sim, this.ledger, { serfQueueMax: options.serfQueueMax, noFalseFailures: expect.noFalseFailures }));
     this.sim.observe(this.operator);

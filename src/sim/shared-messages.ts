@@ -6,8 +6,8 @@
 import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { MemberRecords } from "../swim/member-records.ts";
-import type { KnownMessage, Messages } from "../swim/messages.ts";
-import { decodePacketMessage } from "../wire/gossip-codec.ts";
+import type { KnownMessage, Sharing } from "../swim/messages.ts";
+import { decodePacketMessage, encodeAlive } from "../wire/gossip-codec.ts";
 import type { PacketMessage } from "../wire/gossip-messages.ts";
 import { mayRepeat } from "../wire/repeat-filter.ts";
 import { decodeSerfMessage } from "../wire/serf-codec.ts";
@@ -49,10 +49,12 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   }
 }
 
-export class SharedMessages implements Messages {
+export class SharedMessages implements Sharing {
   readonly #records: MemberRecords;
   readonly #entries: (SharedMessage | null)[] = [];
   readonly #free: number[] = [];
+  /** The alive message last asked for, by slot. */
+  readonly #alives: (SharedMessage | undefined)[] = [];
   readonly #byBytes = new Map<Uint8Array, SharedMessage>();
   readonly #byHash = new Map<number, SharedMessage>();
 
@@ -82,11 +84,13 @@ export class SharedMessages implements Messages {
       same.holders += 1;
       return same.number;
     }
-    const entry = new SharedMessage(bytes, hashBytes(bytes, LANE_A), hashBytes(bytes, LANE_B));
+    // Encoders give views of larger pieces of memory, which must not live as long as a message does.
+    const own = bytes.buffer.byteLength > 2 * bytes.length ? bytes.slice() : bytes;
+    const entry = new SharedMessage(own, hashBytes(bytes, LANE_A), hashBytes(bytes, LANE_B));
     entry.number = this.#free.pop() ?? this.#entries.length;
     entry.holders = 1;
     this.#entries[entry.number] = entry;
-    this.#byBytes.set(bytes, entry);
+    this.#byBytes.set(own, entry);
     const key = keyOf(entry.hashA, entry.hashB);
     if (!this.#byHash.has(key)) this.#byHash.set(key, entry);
     this.#holdMember(entry);
@@ -107,7 +111,7 @@ export class SharedMessages implements Messages {
     const key = keyOf(entry.hashA, entry.hashB);
     if (this.#byHash.get(key) === entry) this.#byHash.delete(key);
     entry.number = -1;
-    // Copies on their way are judged by their bytes from now on: slots and variants are used again.
+    // Copies on their way are judged by their bytes from now on.
     if (entry.variant >= 0) this.#records.releaseVariant(entry.slot, entry.variant);
     if (entry.slot >= 0) this.#records.release(entry.slot);
     entry.slot = -1;
@@ -118,8 +122,16 @@ export class SharedMessages implements Messages {
     return this.#at(number).bytes;
   }
 
-  messageOf(number: number): KnownMessage | null {
-    return this.#at(number);
+  holdAlive(slot: number, variant: number, incarnation: number): SharedMessage {
+    const last = this.#alives[slot];
+    if (last !== undefined && last.number >= 0 && last.variant === variant && last.message?.kind === "alive" && last.message.incarnation === incarnation) {
+      last.holders += 1;
+      return last;
+    }
+    const { name, addr, endpoint, meta, versions } = this.#records.record(slot, variant);
+    const entry = this.#at(this.hold(encodeAlive({ incarnation, node: name, addr, port: endpoint.port, meta, versions })));
+    this.#alives[slot] = entry;
+    return entry;
   }
 
   #equal(bytes: Uint8Array): SharedMessage | null {

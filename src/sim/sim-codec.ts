@@ -3,6 +3,7 @@
  * the mode never changes what happens in a run (nor its trace hash); encoded messages are compared with what was sent.
  */
 import { equalBytes } from "../base/bytes.ts";
+import type { SharedState } from "../swim/shared-state.ts";
 
 /** The production codec as the simulation needs it; made by `wire-codec.ts`, or a fake in tests of the kernel. */
 export interface SimCodec {
@@ -45,9 +46,14 @@ export class CodecCheck {
     return opened.every((message, i) => equalBytes(message, sent[i] as Uint8Array)) ? opened : null;
   }
 
-  /** Sends a stream message through the codec; null when it did not come out as it went in. `cutAt` chooses where the pieces meet. */
-  passStream(message: Uint8Array, cutAt: (length: number) => number): Uint8Array | null {
-    if (!this.#takesTurn() || this.#codec === null) return message;
+  /**
+   * Sends a stream message, or a full state by reference, through the codec: its bytes as they came out, or itself when it is not its turn.
+   * Null when it did not come out as it went in. `cutAt` chooses where the pieces meet.
+   */
+  passStream(given: Uint8Array | SharedState, cutAt: (length: number) => number): Uint8Array | SharedState | null {
+    if (!this.#takesTurn() || this.#codec === null) return given;
+    const message = given instanceof Uint8Array ? given : given.encode();
+    if (!(given instanceof Uint8Array) && message.length !== given.size) return null;
     const bytes = this.#codec.encodeStream(message);
     const read = this.#codec.readStream(bytes, cutAt(bytes.length));
     return read !== null && equalBytes(read, message) ? read : null;

@@ -308,10 +308,12 @@ export class Simulation implements StreamWorld {
     let passed = input;
     this.#record(host, HASHED_STREAM[input.kind] as number);
     if (input.kind === "streamMessage") {
-      this.#hash.bytes(input.bytes);
-      const bytes = this.codec.passStream(input.bytes, (length) => this.#codecRandom.below(length + 1));
+      const { bytes: sent, state = null } = input;
+      // What is in a full state shows in what its receiver says; only its size is the same in bytes and by reference.
+      this.#hash.number(state?.size ?? sent.length);
+      const bytes = this.codec.passStream(state ?? sent, (length) => this.#codecRandom.below(length + 1));
       if (bytes === null) return this.violate("codec", `a stream message to ${host.name} did not survive the codec`);
-      passed = { ...input, bytes };
+      if (bytes instanceof Uint8Array) passed = { ...input, bytes, state: null };
     }
     this.#step(host, passed as PoolInput);
     this.#scheduleWake(host);
@@ -352,8 +354,8 @@ export class Simulation implements StreamWorld {
         this.stats.streams += 1;
         return this.#streams.dial(host, effect.stream, effect.to, effect.timeoutMs);
       case "streamSend":
-        this.stats.bytes += effect.bytes.length;
-        return this.#streams.send(host, effect.stream, effect.bytes);
+        this.stats.bytes += effect.state?.size ?? effect.bytes.length;
+        return this.#streams.send(host, effect.stream, effect.bytes, effect.state ?? null);
       case "streamClose":
         return this.#streams.close(host, effect.stream);
       case "snapshot":

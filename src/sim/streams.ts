@@ -3,6 +3,7 @@
  * into its timeout; a killed process resets it. Segments of one direction travel one after the other, which keeps their order.
  */
 import type { Endpoint } from "../base/endpoint.ts";
+import type { SharedState } from "../swim/shared-state.ts";
 import type { SwimInput } from "../swim/types.ts";
 import type { Host } from "./host.ts";
 import { indexOfEndpoint, type Network } from "./network.ts";
@@ -10,7 +11,7 @@ import { indexOfEndpoint, type Network } from "./network.ts";
 type Segment =
   | { readonly kind: "syn" | "synAck" | "fin"; readonly bytes: null }
   | { readonly kind: "reset"; readonly bytes: null; readonly error: string }
-  | { readonly kind: "data"; readonly bytes: Uint8Array };
+  | { readonly kind: "data"; readonly bytes: Uint8Array; readonly state: SharedState | null };
 
 const SYN: Segment = { kind: "syn", bytes: null };
 const SYN_ACK: Segment = { kind: "synAck", bytes: null };
@@ -80,9 +81,9 @@ export class StreamNet {
     this.#send(local, SYN);
   }
 
-  send(host: Host, id: number, bytes: Uint8Array): void {
+  send(host: Host, id: number, bytes: Uint8Array, state: SharedState | null): void {
     const end = host.streams.get(id);
-    if (end !== undefined && end.isOpen) this.#send(end, { kind: "data", bytes });
+    if (end !== undefined && end.isOpen) this.#send(end, { kind: "data", bytes, state });
   }
 
   /** The core is done with the stream: what it sent still arrives, then the end. */
@@ -112,7 +113,7 @@ export class StreamNet {
     const peer = end.peer;
     end.sending = segment !== undefined && peer !== null;
     if (segment === undefined || peer === null) return;
-    const size = segment.bytes?.length ?? 0;
+    const size = segment.kind === "data" ? (segment.state?.size ?? segment.bytes.length) : 0;
     const delayUs = this.#network.transit(end.host.index, peer.host.index, size + HEADER_BYTES, this.#world.nowUs, true);
     if (delayUs < 0) {
       if (!end.isOpen && !peer.isOpen) return; // Both sides have given up.
@@ -143,7 +144,7 @@ export class StreamNet {
         // Data that comes after our close is of no interest any more.
         if (!end.isOpen) return;
         end.known = true;
-        return this.#world.deliver(end, { kind: "streamMessage", stream: end.id, from: (end.peer as StreamEnd).host.endpoint, bytes: segment.bytes });
+        return this.#world.deliver(end, { kind: "streamMessage", stream: end.id, from: (end.peer as StreamEnd).host.endpoint, bytes: segment.bytes, state: segment.state });
       case "fin":
         return this.#fail(end, "EOF");
       case "reset":

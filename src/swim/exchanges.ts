@@ -1,5 +1,7 @@
 /** Streams: pings over TCP and push/pulls that we begin, and whatever peers ask on streams of theirs (serf-protocol §4.9, §5). */
+import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
+import { ok, type Result } from "../base/result.ts";
 import { decodeStreamMessage, encodeAck, encodePing } from "../wire/gossip-codec.ts";
 import type { Ping, PushPull, StreamMessage } from "../wire/gossip-messages.ts";
 import { count, isAllowedIp, log, type Core } from "./core.ts";
@@ -7,6 +9,7 @@ import type { Contact } from "./joiner.ts";
 import type { MemberRecord } from "./member-records.ts";
 import type { Membership } from "./membership.ts";
 import { encodeLocalState, mergeRemoteState } from "./merge.ts";
+import { SharedState } from "./shared-state.ts";
 import { Streams } from "./streams.ts";
 import type { StreamId, SwimEffect } from "./types.ts";
 
@@ -68,11 +71,18 @@ export class Exchanges {
   opened(stream: StreamId, out: SwimEffect[]): void {
     const purpose = this.#streams.get(stream);
     if (purpose === undefined) return;
-    const bytes = purpose.kind === "ping" ? purpose.message : encodeLocalState(this.#core, purpose.contact !== null);
-    out.push({ kind: "streamSend", stream, bytes });
+    if (purpose.kind === "ping") out.push({ kind: "streamSend", stream, bytes: purpose.message });
+    else this.#sendState(stream, purpose.contact !== null, out);
   }
 
-  message(stream: StreamId, bytes: Uint8Array, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+  #sendState(stream: StreamId, join: boolean, out: SwimEffect[]): void {
+    const core = this.#core;
+    if (core.records.sharing === null) out.push({ kind: "streamSend", stream, bytes: encodeLocalState(core, join) });
+    else out.push({ kind: "streamSend", stream, bytes: EMPTY_BYTES, state: new SharedState(core, join) });
+  }
+
+  /** `state`: a full state by reference, in place of `bytes`. */
+  message(stream: StreamId, bytes: Uint8Array, state: SharedState | null, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
     const purpose = this.#streams.end(stream);
     if (purpose === undefined && stream > 0) return; // An answer to what we have given up.
     if (purpose === undefined && !isAllowedIp(this.#core, from.ip)) {
@@ -80,7 +90,7 @@ export class Exchanges {
       out.push({ kind: "streamClose", stream });
       return;
     }
-    const decoded = decodeStreamMessage(bytes);
+    const decoded = state === null ? decodeStreamMessage(bytes) : ok(state);
     if (purpose === undefined) {
       if (decoded.ok) this.#serve(stream, decoded.value, from, nowMs, out);
       else count("memberlist.drop.undecodableStream", out);
@@ -113,14 +123,19 @@ export class Exchanges {
   }
 
   /** Null, or why the peer's answer to our push/pull was not merged. */
-  #mergeReply(message: StreamMessage, nowMs: number, out: SwimEffect[]): string | null {
+  #mergeReply(message: StreamMessage | SharedState, nowMs: number, out: SwimEffect[]): string | null {
     if (message.kind === "err") return `remote error: ${message.error}`;
-    if (message.kind !== "pushPull") return "received invalid message instead of a push/pull";
-    const merged = mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
+    if (message.kind !== "pushPull" && message.kind !== "sharedState") return "received invalid message instead of a push/pull";
+    const merged = this.#merge(message, nowMs, out);
     return merged.ok ? null : merged.error;
   }
 
-  #serve(stream: StreamId, message: StreamMessage, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+  #merge(message: PushPull | SharedState, nowMs: number, out: SwimEffect[]): Result<null> {
+    if (message.kind === "sharedState") return message.merge(this.#core, this.#membership, nowMs, out);
+    return mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
+  }
+
+  #serve(stream: StreamId, message: StreamMessage | SharedState, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
     switch (message.kind) {
       case "ping":
         this.#servePing(stream, message, from, out);
@@ -129,6 +144,7 @@ export class Exchanges {
         this.#core.delegate.userMessage(message.payload, from, nowMs, out);
         return;
       case "pushPull":
+      case "sharedState":
         this.#serveSync(stream, message, from, nowMs, out);
         return;
       default:
@@ -144,11 +160,11 @@ export class Exchanges {
     out.push({ kind: "streamSend", stream, bytes: encodeAck({ seq, payload: null }) });
   }
 
-  #serveSync(stream: StreamId, message: PushPull, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
+  #serveSync(stream: StreamId, message: PushPull | SharedState, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
     // Our state leaves before theirs is merged, as in the original: they learn what we knew without them.
-    out.push({ kind: "streamSend", stream, bytes: encodeLocalState(this.#core, message.join) });
+    this.#sendState(stream, message.join, out);
     const newsBefore = this.#membership.news;
-    const merged = mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
+    const merged = this.#merge(message, nowMs, out);
     if (!merged.ok) log(this.#core, "err", `Failed push/pull merge: ${merged.error} from=${formatEndpoint(from)}`, out);
     this.#listener.syncServed(this.#membership.news - newsBefore, nowMs);
   }

@@ -8,7 +8,10 @@
 import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { ipFromBytes, type Endpoint } from "../base/endpoint.ts";
-import { OwnMessages, type Messages } from "./messages.ts";
+import { utf8Length } from "../base/utf8.ts";
+import { encodeNodeState } from "../wire/gossip-codec.ts";
+import { intLength, stringLength } from "../wire/msgpack.ts";
+import { OwnMessages, type Messages, type Sharing } from "./messages.ts";
 
 export interface MemberRecord {
   readonly name: string;
@@ -25,23 +28,34 @@ const VARIANTS_MAX = 0xffff;
 
 interface Slot {
   readonly name: string;
+  readonly nameLength: number;
   holders: number;
   /** Gaps are null and reused. */
   readonly variants: (MemberRecord | null)[];
   readonly variantHolders: number[];
+  /** Bytes of each variant in a push/pull, once somebody has asked. */
+  readonly stateLengths: number[];
 }
 
 export class MemberRecords {
   /** The gossip of the nodes that share these records. */
   readonly messages: Messages;
+  /** Null: a node has these records for itself. */
+  readonly sharing: Sharing | null;
   readonly #expected: number;
+  #versions: Uint8Array | null = null;
+  #areVersionsAlike = true;
   readonly #slotOf = new Map<string, number>();
   readonly #slots: (Slot | null)[] = [];
   readonly #free: number[] = [];
 
-  /** `expected`: so many members will come, and tables make room for them at once. */
-  constructor(messages: Messages = new OwnMessages(), expected = 0) {
-    this.messages = messages;
+  /**
+   * `sharing`: nodes that share these records share their messages too, and refer to both while messages are under way; then slots and
+   * variants are never reused. `expected`: so many members will come, and tables make room for them at once.
+   */
+  constructor(sharing: Sharing | null = null, expected = 0) {
+    this.sharing = sharing;
+    this.messages = sharing ?? new OwnMessages();
     this.#expected = expected;
   }
 
@@ -73,7 +87,7 @@ export class MemberRecords {
       return known;
     }
     const slot = this.#free.pop() ?? this.#slots.length;
-    this.#slots[slot] = { name, holders: 1, variants: [], variantHolders: [] };
+    this.#slots[slot] = { name, nameLength: stringLength(utf8Length(name)), holders: 1, variants: [], variantHolders: [], stateLengths: [] };
     this.#slotOf.set(name, slot);
     return slot;
   }
@@ -86,7 +100,7 @@ export class MemberRecords {
   release(slot: number): void {
     const entry = this.#at(slot);
     entry.holders -= 1;
-    if (entry.holders > 0) return;
+    if (entry.holders > 0 || this.sharing !== null) return;
     this.#slots[slot] = null;
     this.#slotOf.delete(entry.name);
     this.#free.push(slot);
@@ -115,6 +129,7 @@ export class MemberRecords {
       versions: versions.slice(),
     };
     variantHolders[variant] = 1;
+    this.#noteVersions(versions);
     return variant;
   }
 
@@ -128,7 +143,36 @@ export class MemberRecords {
     const { variants, variantHolders } = this.#at(slot);
     const left = (variantHolders[variant] as number) - 1;
     variantHolders[variant] = left;
-    if (left === 0) variants[variant] = null;
+    if (left === 0 && this.sharing === null) variants[variant] = null;
+  }
+
+  /** All that was ever announced speaks the same versions, which understand themselves. */
+  get areVersionsAlike(): boolean {
+    return this.#areVersionsAlike;
+  }
+
+  /** Bytes of a name in a message. */
+  nameLength(slot: number): number {
+    return this.#at(slot).nameLength;
+  }
+
+  /** Bytes of a record in a push/pull, without its incarnation; only where nodes share records. */
+  stateLength(slot: number, variant: number): number {
+    const { stateLengths } = this.#at(slot);
+    const known = stateLengths[variant];
+    if (known !== undefined) return known;
+    const { name, addr, endpoint, meta, versions } = this.record(slot, variant);
+    const length = encodeNodeState({ name, addr, port: endpoint.port, meta, incarnation: 0, state: 0, versions }).length - intLength(0);
+    stateLengths[variant] = length;
+    return length;
+  }
+
+  #noteVersions(versions: Uint8Array): void {
+    if (this.#versions === null) {
+      this.#versions = versions.slice();
+      const [min = 0, max = 0, current = 0, upperMin = 0, upperMax = 0, upperCurrent = 0] = versions;
+      this.#areVersionsAlike = min <= current && current <= max && upperMin <= upperCurrent && upperCurrent <= upperMax;
+    } else if (!equalBytes(this.#versions, versions)) this.#areVersionsAlike = false;
   }
 
   #at(slot: number): Slot {

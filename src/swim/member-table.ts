@@ -35,6 +35,41 @@ interface Wide {
   readonly incarnation: number;
 }
 
+/** What one node knew of all members at one moment; `i` counts rows. */
+export class MemberRows {
+  readonly slots: Column;
+  readonly #words: Uint32Array;
+  readonly #wide: ReadonlyMap<number, Wide> | null;
+
+  constructor(slots: Column, words: Uint32Array, wide: ReadonlyMap<number, Wide> | null) {
+    this.slots = slots;
+    this.#words = words;
+    this.#wide = wide;
+  }
+
+  get size(): number {
+    return this.#words.length;
+  }
+
+  state(i: number): number {
+    return (this.#words[i] as number) & STATE_MASK;
+  }
+
+  variant(i: number): number {
+    const word = this.#words[i] as number;
+    return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? this.#wideAt(i).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
+  }
+
+  incarnation(i: number): number {
+    const incarnation = (this.#words[i] as number) >>> INCARNATION_SHIFT;
+    return incarnation === INCARNATION_WIDE ? this.#wideAt(i).incarnation : incarnation;
+  }
+
+  #wideAt(i: number): Wide {
+    return this.#wide?.get(this.slots[i] as number) as Wide;
+  }
+}
+
 export class MemberTable implements MemberTableView {
   readonly #records: MemberRecords;
   #words = new Uint32Array(0);
@@ -105,6 +140,14 @@ export class MemberTable implements MemberTableView {
 
   record(slot: number): MemberRecord {
     return this.#records.record(slot, this.variant(slot));
+  }
+
+  /** A copy of all rows, in probing order. */
+  rows(): MemberRows {
+    const slots = this.#order.slice(0, this.#size);
+    const words = new Uint32Array(this.#size);
+    for (let i = 0; i < words.length; i += 1) words[i] = this.#words[slots[i] as number] as number;
+    return new MemberRows(slots, words, this.#wide.size === 0 ? null : new Map(this.#wide));
   }
 
   /** Adds an unknown member, dead and of incarnation 0, at a random place of the probing order. */

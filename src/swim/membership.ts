@@ -210,6 +210,14 @@ export class Membership {
     return claim.incarnation <= table.incarnation(slot) && !this.#isElsewhere(table.record(slot), claim);
   }
 
+  /** What a peer that shares our records says of the member in `slot` may change something. False only when it certainly does not. */
+  isNews(slot: number, state: number, variant: number, incarnation: number): boolean {
+    const { table } = this.#core;
+    const ours = table.state(slot);
+    if (state === StateCode.alive) return ours === StateCode.unknown || incarnation > table.incarnation(slot) || variant !== table.variant(slot);
+    return ours !== StateCode.unknown && ours !== StateCode.dead && ours !== StateCode.left && incarnation >= table.incarnation(slot);
+  }
+
   /** As `isSettledAlive`, of a claim about the member in `slot` that others of the process know too. */
   isSettledKnownAlive(slot: number, variant: number, claim: AliveClaim): boolean {
     const { table, selfSlot } = this.#core;

@@ -6,11 +6,11 @@ import { NodeStateCode, type PushPull, type PushPullNode } from "../wire/gossip-
 import type { Core } from "./core.ts";
 import { StateCode } from "./member-table.ts";
 import { memberOf, type AliveClaim, type Membership } from "./membership.ts";
-import type { SwimEffect } from "./types.ts";
+import type { SwimEffect, SwimMember } from "./types.ts";
 
 const BYTE_MAX = 255;
 /** States as numbered on the wire are ours less one. */
-const WIRE_STATE_OFFSET = StateCode.alive - NodeStateCode.alive;
+export const WIRE_STATE_OFFSET = StateCode.alive - NodeStateCode.alive;
 // Places in the version bytes.
 const PROTOCOL = { min: 0, max: 1, current: 2, name: "protocol" } as const;
 const DELEGATE = { min: 3, max: 4, current: 5, name: "delegate protocol" } as const;
@@ -28,11 +28,10 @@ export function encodeLocalState({ table, delegate }: Core, join: boolean): Uint
 
 /** Merges a peer's state; nothing is merged when it fails. */
 export function mergeRemoteState(core: Core, membership: Membership, remote: PushPull, nowMs: number, out: SwimEffect[]): Result<null> {
-  const { bindPort } = core.config;
   const problem = checkVersions(core, remote.nodes);
   if (problem !== null) return fail(problem);
   if (remote.join) {
-    const veto = core.delegate.vetoMerge(remote.nodes.map((node) => memberOf(claimOf(node, bindPort))));
+    const veto = core.delegate.vetoMerge(() => membersOf(remote.nodes, core));
     if (veto !== null) return fail(veto);
   }
   for (const node of remote.nodes) mergeNode(core, membership, node, nowMs, out);
@@ -40,7 +39,12 @@ export function mergeRemoteState(core: Core, membership: Membership, remote: Pus
   return ok(null);
 }
 
-function mergeNode(core: Core, membership: Membership, node: PushPullNode, nowMs: number, out: SwimEffect[]): void {
+/** What a peer says of its members, not taken over. */
+export function membersOf(nodes: readonly PushPullNode[], { config }: Core): SwimMember[] {
+  return nodes.map((node) => memberOf(claimOf(node, config.bindPort)));
+}
+
+export function mergeNode(core: Core, membership: Membership, node: PushPullNode, nowMs: number, out: SwimEffect[]): void {
   const { name, incarnation } = node;
   switch (node.state) {
     case NodeStateCode.alive:

@@ -26,8 +26,12 @@ export interface Messages {
   retain(number: number): void;
   release(number: number): void;
   bytesOf(number: number): Uint8Array;
-  /** The message decoded; null where every node decodes for itself. */
-  messageOf(number: number): KnownMessage | null;
+}
+
+/** Messages that several nodes of one process share. */
+export interface Sharing extends Messages {
+  /** The alive message of a member in the shared records, held once by the caller. */
+  holdAlive(slot: number, variant: number, incarnation: number): KnownMessage;
 }
 
 /** The messages of one node alone: no two are compared. */
@@ -53,10 +57,6 @@ export class OwnMessages implements Messages {
     if (left > 0) return;
     this.#bytes[number] = null;
     this.#free.push(number);
-  }
-
-  messageOf(): null {
-    return null;
   }
 
   bytesOf(number: number): Uint8Array {

@@ -142,7 +142,7 @@ export class Swim<Out> {
         this.#exchanges.opened(input.stream, effects);
         break;
       case "streamMessage":
-        this.#exchanges.message(input.stream, input.bytes, input.from, nowMs, effects);
+        this.#exchanges.message(input.stream, input.bytes, input.state ?? null, input.from, nowMs, effects);
         break;
       case "streamFailed":
         this.#exchanges.failed(input.stream, input.error, nowMs, effects);

@@ -8,6 +8,7 @@
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Cidr } from "./cidr.ts";
 import type { KnownMessage } from "./messages.ts";
+import type { SharedState } from "./shared-state.ts";
 
 export interface SwimConfig {
   readonly name: string;
@@ -82,7 +83,14 @@ export type SwimInput =
     }
   | { readonly kind: "streamOpened"; readonly stream: StreamId }
   /** One complete plain stream message (a push/pull with all its nodes and user state), type byte first. */
-  | { readonly kind: "streamMessage"; readonly stream: StreamId; readonly from: Endpoint; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "streamMessage";
+      readonly stream: StreamId;
+      readonly from: Endpoint;
+      readonly bytes: Uint8Array;
+      /** A full state by reference, in place of bytes, where the nodes of one process share records (a simulation). */
+      readonly state?: SharedState | null;
+    }
   /** Dial refused or timed out, connection broken, undecodable data, closed by the peer before an answer. */
   | { readonly kind: "streamFailed"; readonly stream: StreamId; readonly error: string }
   | { readonly kind: "join"; readonly request: RequestId; readonly targets: readonly JoinTarget[] }
@@ -96,7 +104,13 @@ export type SwimEffect =
    */
   | { readonly kind: "packet"; readonly to: readonly Endpoint[]; readonly messages: readonly Uint8Array[]; readonly crc: boolean }
   | { readonly kind: "dial"; readonly stream: StreamId; readonly to: Endpoint; readonly timeoutMs: number }
-  | { readonly kind: "streamSend"; readonly stream: StreamId; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "streamSend";
+      readonly stream: StreamId;
+      readonly bytes: Uint8Array;
+      /** A full state by reference, in place of bytes; only where nodes share records. */
+      readonly state?: SharedState | null;
+    }
   /** Close once everything sent is flushed. The core forgets the stream: no further input for it is expected. */
   | { readonly kind: "streamClose"; readonly stream: StreamId }
   | { readonly kind: "log"; readonly level: LogLevel; readonly text: string }
@@ -120,6 +134,13 @@ export interface SwimMember {
   readonly versions: Uint8Array;
   readonly incarnation: number;
   readonly state: SwimState;
+}
+
+/** What the layer above tells in a push/pull, by reference. */
+export interface UpperState {
+  /** Bytes of the encoded state. */
+  readonly size: number;
+  encode(): Uint8Array;
 }
 
 /**
@@ -146,11 +167,14 @@ export interface SwimDelegate<Out> {
   takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[];
   /** Something waits in those queues. While nothing does anywhere, the gossip timer sleeps. */
   hasBroadcasts(): boolean;
+  /** As `localState`, by reference, for a node of this process. Asked only where nodes share records. */
+  sharedState(join: boolean): UpperState | null;
+  mergeSharedState(state: UpperState, join: boolean, nowMs: number, out: Out[]): void;
   /** User state for a push/pull; null sends none. */
   localState(join: boolean): Uint8Array | null;
   mergeRemoteState(state: Uint8Array, join: boolean, nowMs: number, out: Out[]): void;
   /** Veto of a push/pull merge (Serf's merge delegate): the reason, or null to accept. Called on joins only. */
-  vetoMerge(members: readonly SwimMember[]): string | null;
+  vetoMerge(members: () => readonly SwimMember[]): string | null;
   /** Payload of our acks: the coordinate; null sends none. */
   ackPayload(): Uint8Array | null;
   /** A direct probe was answered. */

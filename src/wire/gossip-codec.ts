@@ -23,7 +23,7 @@ import {
   type StreamMessage,
   type Suspect,
 } from "./gossip-messages.ts";
-import { Reader, Schema, Writer, encodeKey, structLength } from "./msgpack.ts";
+import { Reader, Schema, Writer, encodeKey, intLength, structLength } from "./msgpack.ts";
 
 const U32_MAX = 0xffff_ffff;
 const PORT_MAX = 0xffff;
@@ -529,6 +529,12 @@ export function encodePushPull({ join, nodes, userState }: Omit<PushPull, "kind"
   for (const node of nodes) writeNodeState(node);
   if (userState !== null) writer.raw(userState);
   return writer.finish();
+}
+
+/** Bytes of a push/pull whose nodes take `nodeBytes` together and its user state `userBytes`. */
+export function pushPullLength(nodes: number, nodeBytes: number, userBytes: number): number {
+  const head = 2 + key.join.length + 1 + key.nodes.length + intLength(nodes) + key.userStateLen.length + intLength(userBytes);
+  return head + nodeBytes + userBytes;
 }
 
 function writeNodeState(node: Fields<PushPullNode>): void {

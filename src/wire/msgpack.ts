@@ -773,6 +773,24 @@ export class Writer {
   }
 }
 
+/** Bytes of an integer from 0 on in its smallest form. */
+export function intLength(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x100) return 2;
+  if (value < 0x1_0000) return 3;
+  return value < TWO_32 ? 5 : 9;
+}
+
+/** Bytes of a text or byte string of `length` bytes, in the profile "gossip". */
+export function stringLength(length: number): number {
+  return length + (length < 32 ? 1 : length < 0x1_0000 ? 3 : 5);
+}
+
+/** Bytes before the items of a list or map. */
+export function headLength(count: number): number {
+  return count < 16 ? 1 : count < 0x1_0000 ? 3 : 5;
+}
+
 function isList(value: object): value is readonly Encodable[] {
   return Array.isArray(value);
 }

@@ -5,8 +5,9 @@
  */
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { fail, ok, type Result } from "../base/result.ts";
+import { utf8Length } from "../base/utf8.ts";
 import type { Matcher } from "./matcher.ts";
-import { Reader, Schema, Writer, encodeKey, structLength } from "./msgpack.ts";
+import { Reader, Schema, Writer, encodeKey, headLength, intLength, stringLength, structLength } from "./msgpack.ts";
 import { readTags, writeTags } from "./serf-tags.ts";
 import {
   SerfMessageType,
@@ -631,6 +632,26 @@ export function encodeSerfPushPull(state: SerfPushPullFields): Uint8Array {
     for (const [name, time] of state.statusTimes) writer.text(name).int(time);
   }
   return writer.finish();
+}
+
+/** Bytes of a push/pull state of which `statusTimes` and `leftMembers` take so many, heads included. */
+export function serfPushPullLength(
+  { lamportTime, eventTime, queryTime, events }: Pick<SerfPushPull, "lamportTime" | "eventTime" | "queryTime" | "events">,
+  statusTimesBytes: number,
+  leftMembersBytes: number,
+): number {
+  const keys = key.eventLTime.length + key.events.length + key.lTime.length + key.leftMembers.length + key.queryLTime.length + key.statusLTimes.length;
+  let eventsBytes = headLength(events.length);
+  for (const slot of events) eventsBytes += slot === null ? 1 : slotLength(slot);
+  return 2 + keys + intLength(eventTime) + eventsBytes + intLength(lamportTime) + leftMembersBytes + intLength(queryTime) + statusTimesBytes;
+}
+
+function slotLength({ lamportTime, events }: EventSlot): number {
+  let length = 1 + key.events.length + headLength(events.length) + key.lTime.length + intLength(lamportTime);
+  for (const { name, payload } of events) {
+    length += 1 + key.name.length + stringLength(utf8Length(name)) + key.payload.length + (payload === null ? 1 : stringLength(payload.length));
+  }
+  return length;
 }
 
 function writeSlot(slot: EventSlot | null): void {

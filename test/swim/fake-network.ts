@@ -50,6 +50,10 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
     return null;
   }
   mergeRemoteState(): void {}
+  sharedState(): null {
+    return null;
+  }
+  mergeSharedState(): void {}
   vetoMerge(): string | null {
     return null;
   }

@@ -1,0 +1,43 @@
+/** What Serf tells in a push/pull, by reference between nodes that share records: see `swim/shared-state.ts`. */
+import type { MemberRecords } from "../swim/member-records.ts";
+import type { UpperState } from "../swim/types.ts";
+import { headLength, intLength } from "../wire/msgpack.ts";
+import { encodeSerfPushPull, serfPushPullLength } from "../wire/serf-codec.ts";
+import type { EventSlot } from "../wire/serf-messages.ts";
+import type { Row } from "./member-table.ts";
+
+export interface SerfStateParts {
+  readonly lamportTime: number;
+  readonly eventTime: number;
+  readonly queryTime: number;
+  /** Members by slot of the shared records, and the Lamport time told of each. */
+  readonly rows: Uint32Array;
+  readonly times: Float64Array;
+  readonly leftRows: readonly Row[];
+  readonly events: readonly (EventSlot | null)[];
+}
+
+export class SerfSharedState implements UpperState {
+  readonly parts: SerfStateParts;
+  readonly size: number;
+  readonly #records: MemberRecords;
+
+  constructor(parts: SerfStateParts, records: MemberRecords) {
+    this.parts = parts;
+    this.#records = records;
+    const { rows, times, leftRows } = parts;
+    let timesBytes = headLength(rows.length);
+    for (let i = 0; i < rows.length; i += 1) timesBytes += records.nameLength(rows[i] as Row) + intLength(times[i] as number);
+    let leftBytes = headLength(leftRows.length);
+    for (const row of leftRows) leftBytes += records.nameLength(row);
+    this.size = serfPushPullLength(parts, timesBytes, leftBytes);
+  }
+
+  encode(): Uint8Array {
+    const { rows, times, leftRows, lamportTime, eventTime, queryTime, events } = this.parts;
+    const nameOf = (row: Row): string => this.#records.nameAt(row);
+    const statusTimes = new Map<string, number>();
+    for (let i = 0; i < rows.length; i += 1) statusTimes.set(nameOf(rows[i] as Row), times[i] as number);
+    return encodeSerfPushPull({ lamportTime, statusTimes, leftMembers: leftRows.map(nameOf), eventTime, events, queryTime });
+  }
+}

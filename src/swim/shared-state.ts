@@ -1,0 +1,85 @@
+/**
+ * The full state of a push/pull by reference, between nodes that share records (a simulation): ten thousand nodes exchange ten thousand
+ * members each, again and again, and nearly all that they tell is known. Rows are compared as numbers; what is news is merged as if it had
+ * come as bytes. The size is that of the encoded message, which can be had, too.
+ */
+import type { Column } from "../base/column.ts";
+import { fail, ok, type Result } from "../base/result.ts";
+import { encodePushPull, pushPullLength } from "../wire/gossip-codec.ts";
+import type { Alive, PushPullNode } from "../wire/gossip-messages.ts";
+import { intLength } from "../wire/msgpack.ts";
+import type { Core } from "./core.ts";
+import type { MemberRecords } from "./member-records.ts";
+import { StateCode, type MemberRows } from "./member-table.ts";
+import type { Membership } from "./membership.ts";
+import { membersOf, mergeNode, mergeRemoteState, WIRE_STATE_OFFSET } from "./merge.ts";
+import type { SwimEffect, UpperState } from "./types.ts";
+
+export class SharedState {
+  readonly kind = "sharedState";
+  readonly join: boolean;
+  /** Bytes of the encoded message. */
+  readonly size: number;
+  readonly upper: UpperState | null;
+  readonly #records: MemberRecords;
+  readonly #rows: MemberRows;
+
+  constructor({ table, delegate, records }: Core, join: boolean) {
+    this.join = join;
+    this.upper = delegate.sharedState(join);
+    this.#records = records;
+    const rows = table.rows();
+    this.#rows = rows;
+    let size = 0;
+    for (let i = 0; i < rows.size; i += 1) {
+      const slot = rows.slots[i] as number;
+      size += records.stateLength(slot, rows.variant(i)) + intLength(rows.incarnation(i));
+    }
+    this.size = pushPullLength(rows.size, size, this.upper?.size ?? 0);
+  }
+
+  encode(): Uint8Array {
+    return encodePushPull({ join: this.join, nodes: this.nodes(), userState: this.upper?.encode() ?? null });
+  }
+
+  nodes(): PushPullNode[] {
+    const nodes: PushPullNode[] = [];
+    for (let i = 0; i < this.#rows.size; i += 1) nodes.push(this.#node(i));
+    return nodes;
+  }
+
+  /** Merges the state as `mergeRemoteState` does. */
+  merge(core: Core, membership: Membership, nowMs: number, out: SwimEffect[]): Result<null> {
+    const { records, delegate } = core;
+    // While all members speak the same versions, each understands each.
+    if (!records.areVersionsAlike) return mergeRemoteState(core, membership, { kind: "pushPull", join: this.join, nodes: this.nodes(), userState: this.upper?.encode() ?? null }, nowMs, out);
+    if (this.join) {
+      const veto = delegate.vetoMerge(() => membersOf(this.nodes(), core));
+      if (veto !== null) return fail(veto);
+    }
+    const rows = this.#rows;
+    const slots: Column = rows.slots;
+    for (let i = 0; i < rows.size; i += 1) {
+      const state = rows.state(i);
+      if (!membership.isNews(slots[i] as number, state, rows.variant(i), rows.incarnation(i))) continue;
+      if (state === StateCode.alive) this.#mergeAlive(i, core, membership, nowMs, out);
+      else mergeNode(core, membership, this.#node(i), nowMs, out);
+    }
+    if (this.upper !== null) delegate.mergeSharedState(this.upper, this.join, nowMs, out);
+    return ok(null);
+  }
+
+  #mergeAlive(i: number, { records }: Core, membership: Membership, nowMs: number, out: SwimEffect[]): void {
+    const { sharing } = records;
+    if (sharing === null) return;
+    const known = sharing.holdAlive(this.#rows.slots[i] as number, this.#rows.variant(i), this.#rows.incarnation(i));
+    membership.alive(known.message as Alive, false, 0, nowMs, out, known);
+    sharing.release(known.number);
+  }
+
+  #node(i: number): PushPullNode {
+    const rows = this.#rows;
+    const { name, addr, endpoint, meta, versions } = this.#records.record(rows.slots[i] as number, rows.variant(i));
+    return { name, addr, port: endpoint.port, meta, incarnation: rows.incarnation(i), state: rows.state(i) - WIRE_STATE_OFFSET, versions };
+  }
+}
