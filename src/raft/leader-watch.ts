@@ -1,0 +1,58 @@
+/**
+ * A follower's eye on its leader's connections. That all of them closed proves nothing (they do for harmless reasons), but together with a
+ * fresh dial that is refused it says that the process is gone, long before any timeout.
+ */
+import type { Context } from "./context.ts";
+import type { Election } from "./election.ts";
+import type { ConnectionId, OutgoingCall } from "./types.ts";
+
+/** Connections remembered of one leader: it uses two or three. */
+const CONNECTIONS_MAX = 16;
+
+export class LeaderWatch {
+  readonly #context: Context;
+  readonly #election: Election;
+  readonly #connections = new Set<ConnectionId>();
+  #dial: OutgoingCall = 0;
+
+  constructor(context: Context, election: Election) {
+    this.#context = context;
+    this.#election = election;
+  }
+
+  /** Another leader, or none. */
+  reset(): void {
+    this.#connections.clear();
+    this.#dial = 0;
+  }
+
+  /** The leader spoke on this connection. */
+  spoke(connection: ConnectionId): void {
+    this.#dial = 0;
+    this.#connections.add(connection);
+    if (this.#connections.size <= CONNECTIONS_MAX) return;
+    for (const oldest of this.#connections) {
+      this.#connections.delete(oldest);
+      return;
+    }
+  }
+
+  closed(connection: ConnectionId): void {
+    const { leader, role, config, isVoter } = this.#context;
+    if (!this.#connections.delete(connection) || this.#connections.size > 0) return;
+    if (leader === null || role !== "follower" || !isVoter || !config.preVote) return;
+    this.#dial = this.#context.nextCall();
+    this.#context.out.push({ kind: "dialCheck", call: this.#dial, to: leader, timeoutMs: config.timing.electionTimeoutMs });
+  }
+
+  dialed(call: OutgoingCall, outcome: "connected" | "refused" | "unknown"): void {
+    const { leader } = this.#context;
+    if (call !== this.#dial || call === 0) return;
+    this.#dial = 0;
+    if (outcome !== "refused" || leader === null) return;
+    this.#context.say("warn", `leader's process is gone: leader=${leader.address}`);
+    this.#context.count("raft.leader.gone");
+    this.#context.leader = null;
+    this.#election.leaderGone(leader.id);
+  }
+}
