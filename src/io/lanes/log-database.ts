@@ -60,8 +60,8 @@ export class LogDatabase {
       this.#log = this.#env.openDB<Buffer, Buffer>("log", BINARY);
       this.#configurations = this.#env.openDB<Buffer, Buffer>("configurations", BINARY);
       this.#stable = this.#env.openDB<Buffer, Buffer>("stable", BINARY);
-      this.#takeOver(holder);
-      this.#upgrade(upgrades, format);
+      this.#checkAlone();
+      this.#takeOver(holder, upgrades, format);
     } catch (error) {
       void this.#env.close(); // Nobody else should find us in the table of readers.
       throw error;
@@ -97,30 +97,32 @@ export class LogDatabase {
    * LMDB lets several processes in; two servers on one log would destroy it. Its reader table tells who is here, guarded by locks that the kernel drops when a
    * process dies. Both look after having entered, so of two at once at least one sees the other.
    */
-  #takeOver(holder: string): void {
-    const before = this.#stable.get(HOLDER_KEY); // Reading enters us into the table.
+  #checkAlone(): void {
+    const holder = this.#stable.get(HOLDER_KEY); // Reading enters us into the table.
     this.#env.readerCheck();
     const others = readerPids(this.#env.readerList()).filter((pid) => pid !== process.pid);
-    if (others.length > 0) {
-      const who = before === undefined ? "" : ` (last opened by ${decodeUtf8(before)})`;
-      throw new Error(`data directory in use: ${this.path} is open in process ${others.join(", ")}${who}`);
-    }
-    this.#transact(() => this.#stable.putSync(HOLDER_KEY, Buffer.from(holder)));
+    if (others.length === 0) return;
+    const who = holder === undefined ? "" : ` (last opened by ${decodeUtf8(holder)})`;
+    throw new Error(`data directory in use: ${this.path} is open in process ${others.join(", ")}${who}`);
   }
 
-  #upgrade(upgrades: ReadonlyMap<number, Upgrade>, format: number): void {
+  /** One transaction: a slow disk should hold up a start only once. */
+  #takeOver(holder: string, upgrades: ReadonlyMap<number, Upgrade>, format: number): void {
     const stored = this.#stable.get(FORMAT_KEY);
     const found = stored === undefined ? format : stored.readUInt32BE(0);
     if (found > format) throw new Error(`${this.path} has format ${found}, written by a newer version; this one reads up to ${format}`);
+    const steps: Upgrade[] = [];
+    for (let from = found; from < format; from += 1) {
+      const step = upgrades.get(from);
+      if (step === undefined) throw new Error(`${this.path} has format ${found}, which this version cannot read any more`);
+      steps.push(step);
+    }
     const number = Buffer.alloc(4);
     number.writeUInt32BE(format);
     this.#transact(() => {
-      for (let from = found; from < format; from += 1) {
-        const step = upgrades.get(from);
-        if (step === undefined) throw new Error(`${this.path} has format ${found}, which this version cannot read any more`);
-        step(this);
-      }
+      for (const step of steps) step(this);
       this.#stable.putSync(FORMAT_KEY, number);
+      this.#stable.putSync(HOLDER_KEY, Buffer.from(holder));
     });
   }
 
