@@ -47,7 +47,7 @@ const HANDLERS: Readonly<Record<RouteName, Handler>> = {
 export function planRequest(request: HttpRequest, context: HttpContext): HttpPlan {
   const path = unescape(request.rawPath, false);
   if (path === null) {
-    const malformed: HttpAnswer = { status: 400, headers: [["Content-Type", "text/plain; charset=utf-8"]], body: "400 Bad Request", close: true };
+    const malformed: HttpAnswer = { status: 400, headers: [["Content-Type", "text/plain; charset=utf-8"]], body: "400 Bad Request", unframed: true };
     return answered(malformed);
   }
   const clean = cleanPath(path);

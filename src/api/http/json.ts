@@ -17,8 +17,10 @@ const PLAIN = /^[ !#-%'-;=?-[\]-~]*$/;
 /** A string between quotes. Bytes that were no UTF-8 (see `base/utf8.ts`) become U+FFFD. */
 export function jsonString(text: string): string {
   if (PLAIN.test(text)) return `"${text}"`;
-  return JSON.stringify(text.replace(/\p{Surrogate}/gu, "\ufffd")).replace(/[<>&\u2028\u2029]|\\b|\\f|\\\\/g, (found) => {
+  // JSON.stringify writes lone surrogates as \ud800 to \udfff; Go writes what was no UTF-8 as \ufffd.
+  return JSON.stringify(text).replace(/[<>&\u2028\u2029]|\\ud[89a-f][0-9a-f]{2}|\\b|\\f|\\\\/g, (found) => {
     if (found === "\\\\") return found;
+    if (found.startsWith("\\u")) return "\\ufffd";
     if (found === "\\b") return "\\u0008";
     if (found === "\\f") return "\\u000c";
     return `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`;

@@ -146,7 +146,9 @@ function remove(parsed: Parsed): HttpPlan {
 }
 
 function apply(parsed: Parsed, op: KvOp, entry: DirEntry): HttpPlan {
-  return callOrFail("KVS.Apply", { datacenter: datacenterOf(parsed), op, entry, token: "" }, (done) => jsonAnswer(done, parsed.pretty));
+  return callOrFail("KVS.Apply", { datacenter: datacenterOf(parsed), op, entry, token: "" }, (done) =>
+    // The state machine says nothing about unconditional writes: they are done.
+    jsonAnswer(UNCONDITIONAL.has(op) || done, parsed.pretty));
 }
 
 /** `strconv.ParseUint(text, 10, 64)`, or its error. */
@@ -156,3 +158,5 @@ export function parseUint(text: string): Wide | string {
   const number = Number(text);
   return Number.isSafeInteger(number) ? number : BigInt(text);
 }
+
+const UNCONDITIONAL: ReadonlySet<KvOp> = new Set<KvOp>(["set", "delete", "delete-tree"]);

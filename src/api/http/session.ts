@@ -38,7 +38,7 @@ export function handleSessionCreate(parsed: Parsed): HttpPlan {
 function sessionOf(parsed: Parsed): Result<Session> {
   const defaults: Session = {
     id: "", name: "", node: parsed.context.nodeName, lockDelay: LOCK_DELAY_NS, behavior: "release", ttl: "", nodeChecks: [SERF_HEALTH],
-    serviceChecks: null, checks: [SERF_HEALTH], createIndex: 0, modifyIndex: 0,
+    serviceChecks: null, checks: null, createIndex: 0, modifyIndex: 0,
   };
   if (parsed.request.body.length === 0) return ok(defaults);
   const decoded = decodeBody(parsed.request.body, SESSION_BODY);
@@ -53,9 +53,9 @@ function sessionOf(parsed: Parsed): Result<Session> {
     behavior: text(body, "Behavior", defaults.behavior),
     ttl: text(body, "TTL", ""),
     lockDelay: delay.value,
-    nodeChecks: (body["NodeChecks"] as readonly string[] | undefined) ?? defaults.nodeChecks,
+    // `Checks` is the old name.
+    nodeChecks: (body["NodeChecks"] as readonly string[] | undefined) ?? (body["Checks"] as readonly string[] | undefined) ?? defaults.nodeChecks,
     serviceChecks: (body["ServiceChecks"] as readonly DecodedStruct[] | undefined)?.map(serviceCheck) ?? null,
-    checks: (body["Checks"] as readonly string[] | undefined) ?? defaults.checks,
   });
 }
 

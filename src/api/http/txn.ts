@@ -1,6 +1,9 @@
 /** `PUT /v1/txn` (reference: consul-agent §2.8). */
 import type { CatalogNode, DirEntry, HealthCheck, NodeService, TextMap, TxnOp } from "../../wire/fsm-commands.ts";
 import type { TxnOutcome, TxnResult } from "../../catalog/types.ts";
+import { ZERO_DEFINITION } from "../../wire/fsm-structs.ts";
+import { parseDuration } from "../../wire/go-duration.ts";
+import type { MsgpackValue } from "../../wire/msgpack.ts";
 import { jsonAnswer, refuse, type Header } from "./answers.ts";
 import {
   decodeBody, GO_ANY, GO_BOOL, GO_BYTES, GO_INT, GO_STRING, GO_UINT64, goList, goMap, goStruct, type Decoded, type DecodedStruct,
@@ -31,7 +34,10 @@ const SERVICE = goStruct("api.AgentService", {
 }, true);
 const CHECK = goStruct("api.HealthCheck", {
   Node: GO_STRING, CheckID: GO_STRING, Name: GO_STRING, Status: GO_STRING, Notes: GO_STRING, Output: GO_STRING, ServiceID: GO_STRING, ServiceName: GO_STRING,
-  ServiceTags: goList(GO_STRING), Type: GO_STRING, Namespace: GO_STRING, Definition: GO_ANY, CreateIndex: GO_UINT64, ModifyIndex: GO_UINT64,
+  ServiceTags: goList(GO_STRING), Type: GO_STRING, Namespace: GO_STRING, Definition: goStruct("api.HealthCheckDefinition", {
+    HTTP: GO_STRING, Header: GO_ANY, Method: GO_STRING, Body: GO_STRING, TLSSkipVerify: GO_BOOL, TCP: GO_STRING, Interval: GO_STRING, Timeout: GO_STRING,
+    DeregisterCriticalServiceAfter: GO_STRING,
+  }, true), CreateIndex: GO_UINT64, ModifyIndex: GO_UINT64,
 }, true);
 const OP = goStruct("api.TxnOp", {
   KV,
@@ -55,7 +61,7 @@ export function handleTxn(parsed: Parsed): HttpPlan {
   if (given.length > TXN_OPS_MAX) return refuse(413, `Transaction contains too many operations (${given.length} > ${TXN_OPS_MAX})`);
   const ops: TxnOp[] = [];
   for (const op of given) {
-    const converted = opOf(op, parsed.context.kvMaxValueBytes);
+    const converted = opOf(op, parsed);
     if (typeof converted === "string") return refuse(413, converted);
     if (converted !== null) ops.push(converted);
   }
@@ -120,7 +126,8 @@ function entryShape(entry: DirEntry, toBase64: (bytes: Uint8Array) => string): J
 }
 
 /** An operation; null when it is empty, a text when its value is too large. */
-function opOf(op: DecodedStruct, valueMax: number): TxnOp | string | null {
+function opOf(op: DecodedStruct, parsed: Parsed): TxnOp | string | null {
+  const valueMax = parsed.context.kvMaxValueBytes;
   const kv = struct(op["KV"]);
   if (kv !== null) {
     const entry = entryOf(kv);
@@ -129,7 +136,7 @@ function opOf(op: DecodedStruct, valueMax: number): TxnOp | string | null {
     return { kind: "kv", verb: text(kv, "Verb"), entry };
   }
   const node = struct(op["Node"]);
-  if (node !== null) return { kind: "node", verb: text(node, "Verb"), node: nodeOf(struct(node["Node"]) ?? {}) };
+  if (node !== null) return { kind: "node", verb: text(node, "Verb"), node: nodeOf(struct(node["Node"]) ?? {}, datacenterOf(parsed)) };
   const service = struct(op["Service"]);
   if (service !== null) {
     return { kind: "service", verb: text(service, "Verb"), node: text(service, "Node"), service: serviceOf(struct(service["Service"]) ?? {}) };
@@ -153,12 +160,12 @@ function entryOf(kv: DecodedStruct): DirEntry {
   };
 }
 
-function nodeOf(node: DecodedStruct): CatalogNode {
+function nodeOf(node: DecodedStruct, datacenter: string): CatalogNode {
   return {
     id: text(node, "ID"),
     node: text(node, "Node"),
     address: text(node, "Address"),
-    datacenter: text(node, "Datacenter"),
+    datacenter: text(node, "Datacenter") || datacenter,
     taggedAddresses: textMapOf(node["TaggedAddresses"]),
     meta: textMapOf(node["Meta"]),
     createIndex: integer(node, "CreateIndex"),
@@ -200,10 +207,27 @@ function checkOf(check: DecodedStruct): HealthCheck {
     serviceName: text(check, "ServiceName"),
     serviceTags: textsOf(check["ServiceTags"]),
     type: text(check, "Type"),
-    definition: undefined,
+    definition: definitionOf(struct(check["Definition"])),
     createIndex: integer(check, "CreateIndex"),
     modifyIndex: integer(check, "ModifyIndex"),
   };
+}
+
+const DURATIONS = ["Interval", "Timeout", "DeregisterCriticalServiceAfter"] as const;
+
+/** As the state machine keeps it: durations in ns, everything else as given; undefined when there is none. */
+function definitionOf(given: DecodedStruct | null): MsgpackValue | undefined {
+  if (given === null) return undefined;
+  const definition = new Map<string, MsgpackValue>(ZERO_DEFINITION as ReadonlyMap<string, MsgpackValue>);
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value === "boolean" || (typeof value === "string" && !(DURATIONS as readonly string[]).includes(name))) definition.set(name, value);
+  }
+  for (const name of DURATIONS) {
+    const value = given[name];
+    const duration = typeof value === "string" ? parseDuration(value) : null;
+    if (duration !== null && duration.ok) definition.set(name, Math.round(duration.value * 1e6));
+  }
+  return definition;
 }
 
 function addressOf(value: Decoded | undefined): { readonly address: string; readonly port: number } {

@@ -23,6 +23,8 @@ export interface HttpAnswer {
   readonly body: string | Uint8Array;
   /** Close the connection behind this answer. */
   readonly close?: boolean;
+  /** The request was hardly HTTP: answer without a length, then close. */
+  readonly unframed?: boolean;
 }
 
 export type HttpPlan =

@@ -4,7 +4,7 @@
  */
 import type { TxnOutcome } from "../../catalog/types.ts";
 import type {
-  CatalogNode, DirEntry, HealthCheck, KvRequest, NodeService, Session, SessionRequest, TxnOp, TxnRequest,
+  CatalogNode, DeregisterRequest, DirEntry, HealthCheck, KvRequest, NodeService, RegisterRequest, Session, SessionRequest, TxnOp, TxnRequest,
 } from "../../wire/fsm-commands.ts";
 
 /** How a read is to be answered. */
@@ -114,6 +114,8 @@ export interface RpcMethods {
   "Session.Renew": { readonly args: SessionArgs; readonly reply: Queried<readonly Session[]> };
   "Txn.Apply": { readonly args: TxnRequest; readonly reply: TxnOutcome };
   "Txn.Read": { readonly args: TxnReadArgs; readonly reply: Queried<TxnOutcome> };
+  "Catalog.Register": { readonly args: RegisterRequest; readonly reply: null };
+  "Catalog.Deregister": { readonly args: DeregisterRequest; readonly reply: null };
   "Catalog.ListDatacenters": { readonly args: DatacenterArgs; readonly reply: readonly string[] };
   "Catalog.ListNodes": { readonly args: NodesArgs; readonly reply: Queried<readonly CatalogNode[]> };
   "Catalog.ListServices": { readonly args: NodesArgs; readonly reply: Queried<ReadonlyMap<string, readonly string[]>> };

@@ -1,0 +1,138 @@
+/** Procedures that only read: what they answer from a state, and what of it must change before a blocked caller is answered again (reference: consul-agent §1.2, §6.4). */
+import type { CatalogReads, Indexed, Interest } from "../../catalog/types.ts";
+import type { CatalogNode } from "../../wire/fsm-commands.ts";
+import { sessionIdError } from "./session-id.ts";
+import type { QueryOptions, RpcMethods } from "./types.ts";
+
+type ReplyValue<M extends ReadMethod> = RpcMethods[M]["reply"] extends { readonly value: infer V } ? V : never;
+
+export type ReadMethod =
+  | "KVS.Get" | "KVS.List" | "KVS.ListKeys" | "Session.Get" | "Session.List" | "Session.NodeSessions" | "Txn.Read"
+  | "Catalog.ListNodes" | "Catalog.ListServices" | "Catalog.NodeServices" | "Health.NodeChecks" | "Health.ChecksInState";
+
+export interface ReadProcedure<M extends ReadMethod> {
+  /** A text is the error of a malformed request. Lists are complete arrays: the state may change right after. */
+  readonly run: (reads: CatalogReads, args: RpcMethods[M]["args"]) => Indexed<ReplyValue<M>> | string;
+  readonly interests: (args: RpcMethods[M]["args"]) => readonly Interest[];
+}
+
+/** The same with the types erased, for the table of procedures. */
+export interface AnyRead {
+  readonly run: (reads: CatalogReads, args: { readonly options: QueryOptions }) => Indexed<unknown> | string;
+  readonly interests: (args: { readonly options: QueryOptions }) => readonly Interest[];
+}
+
+const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
+  "KVS.Get": {
+    run: (reads, { key }) => {
+      const { index, value } = reads.kvGet(key);
+      return { index, value: value === null ? [] : [value] };
+    },
+    interests: ({ key }) => [{ kind: "key", key }],
+  },
+  "KVS.List": {
+    run: (reads, { key }) => {
+      const { index, value } = reads.kvList(key);
+      return { index, value: [...value] };
+    },
+    interests: ({ key }) => [{ kind: "prefix", prefix: key }],
+  },
+  "KVS.ListKeys": {
+    run: (reads, { prefix, separator }) => {
+      const { index, value } = reads.kvKeys(prefix, separator);
+      return { index, value: [...value] };
+    },
+    interests: ({ prefix }) => [{ kind: "prefix", prefix }],
+  },
+  "Session.Get": {
+    run: (reads, { sessionId }) => {
+      const error = sessionIdError(sessionId);
+      if (error !== null) return error;
+      const { index, value } = reads.session(sessionId);
+      return { index, value: value === null ? [] : [value] };
+    },
+    interests: ({ sessionId }) => [{ kind: "session", id: sessionId }],
+  },
+  "Session.List": {
+    run: (reads) => reads.sessions(),
+    interests: () => [{ kind: "table", table: "sessions" }],
+  },
+  "Session.NodeSessions": {
+    run: (reads, { node }) => reads.nodeSessions(node),
+    interests: () => [{ kind: "table", table: "sessions" }],
+  },
+  "Txn.Read": {
+    run: (reads, { ops }) => ({ index: 0, value: reads.txnRead(ops) }),
+    interests: () => [],
+  },
+  "Catalog.ListNodes": {
+    run: (reads, { nodeMeta }) => {
+      const { index, value } = reads.nodes();
+      return { index, value: nodeMeta.size === 0 ? value : value.filter((node) => hasMeta(node, nodeMeta)) };
+    },
+    interests: () => [{ kind: "table", table: "nodes" }],
+  },
+  "Catalog.ListServices": {
+    run: (reads, { nodeMeta }) => (nodeMeta.size === 0 ? reads.services() : servicesWithMeta(reads, nodeMeta)),
+    interests: ({ nodeMeta }) => (nodeMeta.size === 0 ? [{ kind: "table", table: "services" }] : [{ kind: "table", table: "services" }, { kind: "table", table: "nodes" }]),
+  },
+  "Catalog.NodeServices": {
+    run: (reads, { node }) => {
+      const found = reads.node(node);
+      if (found.value === null) {
+        const byId = reads.nodeById(node);
+        if (byId === null) return { index: found.index, value: null };
+        return nodeServices(reads, byId);
+      }
+      return nodeServices(reads, found.value);
+    },
+    interests: ({ node }) => [{ kind: "node", node }],
+  },
+  "Health.NodeChecks": {
+    run: (reads, { node }) => reads.nodeChecks(node),
+    interests: () => [{ kind: "table", table: "checks" }],
+  },
+  "Health.ChecksInState": {
+    run: (reads, { state, nodeMeta }) => {
+      const { index, value } = reads.checksInState(state);
+      if (nodeMeta.size === 0) return { index, value };
+      return { index, value: value.filter(({ node }) => nodeHasMeta(reads, node, nodeMeta)) };
+    },
+    interests: () => [{ kind: "table", table: "checks" }],
+  },
+};
+
+/** Null for a method that is no read. */
+export function readProcedure(method: string): AnyRead | null {
+  // Each entry takes the arguments of its own method, and the caller passes those of the method it asks for.
+  return Object.hasOwn(READS, method) ? (READS[method as ReadMethod] as unknown as AnyRead) : null;
+}
+
+function nodeServices(reads: CatalogReads, node: CatalogNode): Indexed<ReplyValue<"Catalog.NodeServices">> {
+  const services = reads.nodeServices(node.node);
+  return { index: Math.max(services.index, node.modifyIndex), value: { node, services: services.value } };
+}
+
+function hasMeta(node: CatalogNode, wanted: ReadonlyMap<string, string>): boolean {
+  return [...wanted].every(([key, value]) => node.meta?.get(key) === value);
+}
+
+function nodeHasMeta(reads: CatalogReads, name: string, wanted: ReadonlyMap<string, string>): boolean {
+  const node = reads.node(name).value;
+  return node !== null && hasMeta(node, wanted);
+}
+
+/** Names and tags of the services on nodes with this meta data. */
+function servicesWithMeta(reads: CatalogReads, wanted: ReadonlyMap<string, string>): Indexed<ReadonlyMap<string, readonly string[]>> {
+  const found = new Map<string, Set<string>>();
+  for (const node of reads.nodes().value) {
+    if (!hasMeta(node, wanted)) continue;
+    for (const service of reads.nodeServices(node.node).value) {
+      const tags = found.get(service.service) ?? new Set<string>();
+      for (const tag of service.tags ?? []) tags.add(tag);
+      found.set(service.service, tags);
+    }
+  }
+  const value = new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, tags]) => [name, [...tags]] as const));
+  return { index: reads.tableIndex("nodes", "services"), value };
+}
