@@ -1,0 +1,237 @@
+/** Calls that this server answers itself: reads from its state, writes through its log, and questions about Raft (reference: consul-agent §6.4). */
+import { readProcedure, type AnyRead } from "../../api/rpc/reads.ts";
+import { sessionIdError } from "../../api/rpc/session-id.ts";
+import type { QueryMeta, QueryOptions, RpcArgs, RpcMethod, RpcMethods, RpcOutcome, RpcReply } from "../../api/rpc/types.ts";
+import { kvOutcome, nilOutcome, prepareKv, prepareRegister, prepareSession, prepareTxn, sessionOutcome, txnOutcome, type Prepared } from "../../api/rpc/writes.ts";
+import type { ApplyResult, StateMachine } from "../../catalog/types.ts";
+import type { RaftReply, RaftStatus } from "../../raft/types.ts";
+import type { Session } from "../../wire/fsm-commands.ts";
+import { encodeDeregisterRequest, encodeKvRequest, encodeRegisterRequest, encodeSessionRequest, encodeTxnRequest } from "../../wire/fsm-codec.ts";
+import { formatDuration } from "../../wire/go-duration.ts";
+import type { BlockedReads } from "./blocked-reads.ts";
+import type { Proposals } from "./proposals.ts";
+import type { CallId, ServerConfig, ServerMember } from "./types.ts";
+
+/** What the answers need of the server. */
+export interface AnswerHost {
+  readonly config: ServerConfig;
+  readonly state: StateMachine;
+  readonly proposals: Proposals;
+  readonly blocked: BlockedReads;
+  readonly members: ReadonlyMap<string, ServerMember>;
+  readonly isLeader: boolean;
+  readonly knownLeader: boolean;
+  status(nowMs: number): RaftStatus;
+  canReadLocally(nowMs: number): boolean;
+  /** ms since the leader was heard of; 0 on the leader. */
+  lastContactMs(nowMs: number): number;
+  newUuid(): string;
+  sessionTouched(session: Session, nowMs: number): void;
+  /** Asks a quorum whether we lead; `done` gets the reply, in order with what is applied. */
+  readIndex(done: (reply: RaftReply, nowMs: number) => void): void;
+  removeServer(id: string, done: (reply: RaftReply) => void): void;
+  /** Nothing was done with this call: it looks for the leader again. */
+  again(call: CallId, method: RpcMethod, args: RpcArgs, sinceMs: number): void;
+  reply(call: CallId, outcome: RpcOutcome): void;
+}
+
+export class Answers {
+  readonly #host: AnswerHost;
+
+  constructor(host: AnswerHost) {
+    this.#host = host;
+  }
+
+  answer(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number): void {
+    const read = readProcedure(method);
+    if (read !== null) this.#read(call, method, read, args as RpcArgs & { readonly options: QueryOptions }, nowMs);
+    else this.#other(call, method, args, nowMs);
+  }
+
+  #read(call: CallId, method: RpcMethod, read: AnyRead, args: RpcArgs & { readonly options: QueryOptions }, nowMs: number): void {
+    const { options } = args;
+    if (options.filter !== "" && FILTERED.has(method)) {
+      this.#fail(call, "Filter expressions are not offered by this version of muster");
+      return;
+    }
+    const here = options.allowStale || (!options.requireConsistent && this.#host.canReadLocally(nowMs));
+    if (here) {
+      this.#runOrBlock(call, read, args, nowMs);
+      return;
+    }
+    this.#host.readIndex((reply, thenMs) => {
+      if (reply.ok) this.#runOrBlock(call, read, args, thenMs);
+      else this.#host.again(call, method, args, nowMs);
+    });
+  }
+
+  #runOrBlock(call: CallId, read: AnyRead, args: RpcArgs & { readonly options: QueryOptions }, nowMs: number): void {
+    const run = (force: boolean, atMs: number): boolean => {
+      const result = read.run(this.#host.state, args);
+      if (typeof result === "string") {
+        this.#fail(call, result);
+        return true;
+      }
+      if (!force && result.index <= args.options.minQueryIndex) return false;
+      const meta = this.#meta(result.index, args.options, atMs);
+      this.#host.reply(call, { ok: true, value: { meta, value: result.value } as RpcReply });
+      return true;
+    };
+    if (run(args.options.minQueryIndex === 0, nowMs)) return;
+    this.#host.blocked.block(call, read.interests(args), args.options.maxQueryTimeMs, nowMs, run);
+  }
+
+  #meta(index: number, options: QueryOptions, nowMs: number): QueryMeta {
+    const consistency = options.allowStale ? "stale" : options.requireConsistent ? "consistent" : "leader";
+    return { index, lastContactMs: this.#host.lastContactMs(nowMs), knownLeader: this.#host.knownLeader, consistency };
+  }
+
+  #other(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number): void {
+    const { state } = this.#host;
+    switch (method) {
+      case "KVS.Apply": {
+        const prepared = prepareKv(args as RpcMethods["KVS.Apply"]["args"], state, nowMs);
+        this.#write(call, method, args, nowMs, prepared, encodeKvRequest, kvOutcome);
+        return;
+      }
+      case "Session.Apply":
+        this.#session(call, args as RpcMethods["Session.Apply"]["args"], nowMs);
+        return;
+      case "Session.Renew":
+        this.#renew(call, args as RpcMethods["Session.Renew"]["args"], nowMs);
+        return;
+      case "Txn.Apply": {
+        const prepared = prepareTxn(args as RpcMethods["Txn.Apply"]["args"], state, nowMs);
+        this.#write(call, method, args, nowMs, prepared, encodeTxnRequest, txnOutcome);
+        return;
+      }
+      case "Catalog.Register": {
+        const prepared = prepareRegister(args as RpcMethods["Catalog.Register"]["args"]);
+        this.#write(call, method, args, nowMs, prepared, encodeRegisterRequest, nilOutcome);
+        return;
+      }
+      case "Catalog.Deregister": {
+        const command = args as RpcMethods["Catalog.Deregister"]["args"];
+        this.#write(call, method, args, nowMs, { kind: "append", command }, encodeDeregisterRequest, nilOutcome);
+        return;
+      }
+      default:
+        this.#aboutRaft(call, method, args, nowMs);
+    }
+  }
+
+  #write<Command, Reply extends RpcReply>(
+    call: CallId, method: RpcMethod, args: RpcArgs, sinceMs: number,
+    prepared: Prepared<Command, Reply>, encode: (command: Command) => Uint8Array,
+    outcome: (result: ApplyResult) => { readonly ok: true; readonly value: Reply } | { readonly ok: false; readonly error: string },
+  ): void {
+    if (prepared.kind === "reply") {
+      this.#host.reply(call, prepared.outcome);
+      return;
+    }
+    this.#host.proposals.propose(encode(prepared.command), (result, reply) => {
+      if (result !== null) this.#host.reply(call, outcome(result));
+      else this.#notApplied(call, method, args, sinceMs, reply);
+    });
+  }
+
+  #notApplied(call: CallId, method: RpcMethod, args: RpcArgs, sinceMs: number, reply: RaftReply): void {
+    if (reply.ok) this.#fail(call, "the state was replaced by a snapshot before the result of this write was known");
+    else if (reply.error === "notLeader" || reply.error === "transferring") this.#host.again(call, method, args, sinceMs);
+    else this.#fail(call, reply.error === "leadershipLost" ? "leadership lost while committing log" : reply.text);
+  }
+
+  #session(call: CallId, args: RpcMethods["Session.Apply"]["args"], nowMs: number): void {
+    const error = args.op === "destroy" && args.session.id !== "" ? sessionIdError(args.session.id) : null;
+    if (error !== null) {
+      this.#fail(call, error);
+      return;
+    }
+    const prepared = prepareSession(args, () => this.#freeSessionId());
+    this.#write(call, "Session.Apply", args, nowMs, prepared, encodeSessionRequest, (result) => {
+      const outcome = sessionOutcome(result);
+      const created = outcome.ok && args.op === "create" ? this.#host.state.session(outcome.value).value : null;
+      if (created !== null) this.#host.sessionTouched(created, nowMs);
+      return outcome;
+    });
+  }
+
+  #freeSessionId(): string {
+    for (;;) {
+      const id = this.#host.newUuid();
+      if (this.#host.state.session(id).value === null) return id;
+    }
+  }
+
+  #renew(call: CallId, args: RpcMethods["Session.Renew"]["args"], nowMs: number): void {
+    const error = sessionIdError(args.sessionId);
+    if (error !== null) {
+      this.#fail(call, error);
+      return;
+    }
+    const { index, value: session } = this.#host.state.session(args.sessionId);
+    if (session !== null) this.#host.sessionTouched(session, nowMs);
+    const value = session === null ? [] : [session];
+    this.#host.reply(call, { ok: true, value: { meta: this.#meta(index, args.options, nowMs), value } });
+  }
+
+  #aboutRaft(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number): void {
+    const status = this.#host.status(nowMs);
+    switch (method) {
+      case "Status.Leader":
+        this.#host.reply(call, { ok: true, value: status.leader?.address ?? "" });
+        return;
+      case "Status.Peers":
+        this.#host.reply(call, { ok: true, value: status.configuration.servers.map(({ address }) => address) });
+        return;
+      case "Status.RaftStats":
+        this.#host.reply(call, { ok: true, value: { lastContact: contactText(status, this.#host.isLeader), lastTerm: status.lastTerm, lastIndex: status.lastIndex } });
+        return;
+      case "Catalog.ListDatacenters":
+        this.#host.reply(call, { ok: true, value: [this.#host.config.datacenter] });
+        return;
+      case "Operator.RaftGetConfiguration":
+        this.#host.reply(call, { ok: true, value: this.#configuration(status) });
+        return;
+      case "Operator.RaftRemovePeerByID":
+      case "Operator.RaftRemovePeerByAddress":
+        this.#removePeer(call, args as { readonly id?: string; readonly address?: string }, status);
+        return;
+      default:
+        this.#host.reply(call, { ok: true, value: null });
+    }
+  }
+
+  #configuration(status: RaftStatus): RpcMethods["Operator.RaftGetConfiguration"]["reply"] {
+    const names = new Map([...this.#host.members.values()].map(({ id, name }) => [id, name] as const));
+    const servers = status.configuration.servers.map(({ id, address, suffrage }) => ({
+      id, address, node: names.get(id) ?? "(unknown)", leader: status.leader?.id === id, protocolVersion: "3", voter: suffrage === "voter",
+    }));
+    // The original's index is always 0 here.
+    return { servers, index: 0 };
+  }
+
+  #removePeer(call: CallId, asked: { readonly id?: string; readonly address?: string }, status: RaftStatus): void {
+    const found = status.configuration.servers.find(({ id, address }) => (asked.id !== undefined ? id === asked.id : address === asked.address));
+    if (found === undefined) {
+      const what = asked.id !== undefined ? `id ${JSON.stringify(asked.id)}` : `address ${JSON.stringify(asked.address)}`;
+      this.#fail(call, `${what} was not found in the Raft configuration`);
+      return;
+    }
+    this.#host.removeServer(found.id, (reply) => {
+      this.#host.reply(call, reply.ok ? { ok: true, value: null } : { ok: false, error: reply.text });
+    });
+  }
+
+  #fail(call: CallId, error: string): void {
+    this.#host.reply(call, { ok: false, error });
+  }
+}
+
+/** Procedures that take `?filter=`. */
+const FILTERED: ReadonlySet<RpcMethod> = new Set<RpcMethod>(["Catalog.ListNodes", "Catalog.NodeServices", "Health.NodeChecks", "Health.ChecksInState"]);
+
+function contactText(status: RaftStatus, isLeader: boolean): string {
+  if (isLeader) return "0";
+  return status.lastContactMs === null ? "never" : formatDuration(status.lastContactMs);
+}

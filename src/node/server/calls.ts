@@ -1,0 +1,132 @@
+/**
+ * Where a call is answered: here, at the leader, or not at all. A call that needs a leader waits for one as long as `rpcHoldTimeoutMs`;
+ * what was never appended may be sent again, what may have been is reported lost (reference: consul-agent §1.3, §6.4).
+ */
+import { Deadlines } from "../../base/deadlines.ts";
+import type { RpcArgs, RpcMethod, RpcOutcome } from "../../api/rpc/types.ts";
+import type { PeerAddress } from "../../raft/types.ts";
+import { methodClass } from "./methods.ts";
+import type { CallId, ServerEffect } from "./types.ts";
+
+export const NO_LEADER = "No cluster leader";
+const HOP_PREFIX = "rpc error making call: ";
+/** A parked call looks for a leader again this often, besides at each change. */
+const RETRY_MS = 100;
+/** Calls that wait for a leader; further ones are refused at once. */
+const PARKED_MAX = 10_000;
+
+interface Held {
+  readonly method: RpcMethod;
+  readonly args: RpcArgs;
+  /** No new attempt after this. */
+  readonly holdUntilMs: number;
+}
+
+/** What the router must know and can do; the server implements it. */
+export interface CallHost {
+  readonly datacenter: string;
+  readonly rpcHoldTimeoutMs: number;
+  isLeader(): boolean;
+  leader(): PeerAddress | null;
+  /** This server has heard of a leader at least once. */
+  everHadLeader(): boolean;
+  /** Answer here, now or later. */
+  answer(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number): void;
+}
+
+export class Calls {
+  readonly #host: CallHost;
+  /** Calls whose fate is open: parked, or at the leader. */
+  readonly #parked = new Map<CallId, Held>();
+  readonly #forwarded = new Map<CallId, Held>();
+  readonly #retries = new Deadlines<CallId>();
+
+  constructor(host: CallHost) {
+    this.#host = host;
+  }
+
+  get wakeAtMs(): number {
+    return this.#retries.nextAtMs;
+  }
+
+  call(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number, out: ServerEffect[]): void {
+    if (args.datacenter !== this.#host.datacenter) {
+      out.push({ kind: "reply", call, outcome: { ok: false, error: "No path to datacenter" } });
+      return;
+    }
+    this.#route(call, { method, args, holdUntilMs: nowMs + this.#host.rpcHoldTimeoutMs }, nowMs, out);
+  }
+
+  #route(call: CallId, held: Held, nowMs: number, out: ServerEffect[]): void {
+    const leader = this.#host.leader();
+    if (this.#mayAnswerHere(held)) this.#host.answer(call, held.method, held.args, nowMs);
+    else if (leader !== null && !this.#host.isLeader()) {
+      this.#forwarded.set(call, held);
+      out.push({ kind: "forward", call, to: leader, method: held.method, args: held.args });
+    } else this.#park(call, held, nowMs, out);
+  }
+
+  #mayAnswerHere({ method, args }: Held): boolean {
+    if (this.#host.isLeader() || methodClass(method) === "local") return true;
+    return "options" in args && args.options.allowStale && this.#host.everHadLeader();
+  }
+
+  #park(call: CallId, held: Held, nowMs: number, out: ServerEffect[]): void {
+    if (nowMs >= held.holdUntilMs || this.#parked.size >= PARKED_MAX) {
+      out.push({ kind: "reply", call, outcome: { ok: false, error: NO_LEADER } });
+      return;
+    }
+    this.#parked.set(call, held);
+    this.#retries.set(call, Math.min(held.holdUntilMs, nowMs + RETRY_MS));
+  }
+
+  /** Nothing was done here with this call: find another way, as long as it may be held. */
+  again(call: CallId, method: RpcMethod, args: RpcArgs, sinceMs: number, nowMs: number, out: ServerEffect[]): void {
+    this.#park(call, { method, args, holdUntilMs: sinceMs + this.#host.rpcHoldTimeoutMs }, nowMs, out);
+  }
+
+  forwarded(call: CallId, outcome: RpcOutcome, nowMs: number, out: ServerEffect[]): void {
+    const held = this.#forwarded.get(call);
+    if (held === undefined) return;
+    this.#forwarded.delete(call);
+    if (outcome.ok) out.push({ kind: "reply", call, outcome });
+    else if (nowMs < held.holdUntilMs && this.#mayRepeat(held.method, outcome.error)) this.#park(call, held, nowMs, out);
+    else out.push({ kind: "reply", call, outcome: { ok: false, error: HOP_PREFIX + outcome.error } });
+  }
+
+  /** A server without leader has done nothing; a broken connection leaves open what a write has done. */
+  #mayRepeat(method: RpcMethod, error: string): boolean {
+    if (error.endsWith(NO_LEADER)) return true;
+    return methodClass(method) === "read" && CONNECTION_ERROR.test(error);
+  }
+
+  cancel(call: CallId, out: ServerEffect[]): void {
+    this.#parked.delete(call);
+    this.#retries.delete(call);
+    if (this.#forwarded.delete(call)) out.push({ kind: "forgetForward", call });
+  }
+
+  /** The leader changed: try everything that waits. */
+  leaderChanged(nowMs: number, out: ServerEffect[]): void {
+    for (const call of [...this.#parked.keys()]) this.#retry(call, nowMs, out);
+  }
+
+  wake(nowMs: number, out: ServerEffect[]): void {
+    for (;;) {
+      const call = this.#retries.popDue(nowMs);
+      if (call === undefined) return;
+      this.#retry(call, nowMs, out);
+    }
+  }
+
+  #retry(call: CallId, nowMs: number, out: ServerEffect[]): void {
+    const held = this.#parked.get(call);
+    if (held === undefined) return;
+    this.#parked.delete(call);
+    this.#retries.delete(call);
+    this.#route(call, held, nowMs, out);
+  }
+}
+
+/** As the transport words it: the stream broke, the dial failed. */
+const CONNECTION_ERROR = /EOF|connection|dial|refused|reset|timeout/i;

@@ -1,0 +1,12 @@
+/** Procedures by what they need: nothing but this server, a state to read, or the leader. */
+import { readProcedure } from "../../api/rpc/reads.ts";
+import type { RpcMethod } from "../../api/rpc/types.ts";
+
+export type MethodClass = "local" | "read" | "leader";
+
+const LOCAL: ReadonlySet<RpcMethod> = new Set<RpcMethod>(["Status.Ping", "Status.Leader", "Status.Peers", "Status.RaftStats", "Catalog.ListDatacenters"]);
+
+export function methodClass(method: RpcMethod): MethodClass {
+  if (LOCAL.has(method)) return "local";
+  return readProcedure(method) !== null || method === "Operator.RaftGetConfiguration" ? "read" : "leader";
+}
