@@ -10,7 +10,6 @@ import { encodeTags, tagsError } from "../wire/serf-tags.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
-import { LaneStarter } from "./lanes/lane-starter.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
@@ -43,7 +42,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   readonly #log: LogSink;
   readonly #runtime: NodeRuntime;
   readonly #io: PoolIo;
-  readonly #lanes: LaneStarter<LaneHost> | null;
+  readonly #lanes: LaneHost | null;
   readonly #pool: Pool;
   readonly #loopDelay: LoopDelay | null;
   readonly #listeners = new Set<(event: SerfEvent) => void>();
@@ -55,7 +54,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   #listed: readonly Member[] = [];
   #listedChanges = -1;
 
-  private constructor(options: SerfAgentOptions, io: PoolIo, lanes: LaneStarter<LaneHost> | null, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
+  private constructor(options: SerfAgentOptions, io: PoolIo, lanes: LaneHost | null, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
     this.name = options.name;
     this.bind = bound;
     this.advertise = advertise;
@@ -119,9 +118,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     if (options.keys.length === 0 && !isLoopback(isWildcard(bound.ip) ? advertise.value.ip : bound.ip)) {
       log.write("warn", `agent: gossip on ${formatEndpoint(bound)} is not encrypted: whoever reaches this port can forge members; set an encryption key`);
     }
-    const lanes = laneStarter(options, io);
-    if (options.lanesAtOnce === true) await lanes?.start();
-    if (lanes !== null) io.onWork((bytes) => lanes.work(bytes));
+    const lanes = await startLanes(options, io);
     return new SerfAgent(options, io, lanes, bound, advertise.value, snapshot);
   }
 
@@ -274,7 +271,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
 
   /** The packet lanes, for `info` and metrics; none when everything is done inline. */
   laneStats(): readonly LaneStats[] {
-    return this.#lanes?.host?.stats() ?? [];
+    return this.#lanes?.stats() ?? [];
   }
 
   coordinate(node: string): WireCoordinate | null {
@@ -344,17 +341,11 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 }
 
-/** Worker threads and their code are loaded only when there is work for them. */
-function laneStarter({ packetWorkers, log, metrics }: SerfAgentOptions, io: PoolIo): LaneStarter<LaneHost> | null {
+/** Worker threads and their code are loaded only when lanes are wanted: each costs some 8 MB. */
+async function startLanes({ packetWorkers, log, metrics }: SerfAgentOptions, io: PoolIo): Promise<LaneHost | null> {
   if (packetWorkers === undefined || packetWorkers === 0) return null;
-  return new LaneStarter({
-    now: monotonicMs,
-    async start() {
-      const { LaneHost: Host } = await import("./lanes/lane-host.ts");
-      const host = new Host({ lanes: packetWorkers, hashKey: io.hashKey, log, metrics: metrics ?? new Metrics() });
-      await io.useLanes(host);
-      return host;
-    },
-    stop: (host) => host.stop(),
-  });
+  const { LaneHost: Host } = await import("./lanes/lane-host.ts");
+  const host = new Host({ lanes: packetWorkers, hashKey: io.hashKey, log, metrics: metrics ?? new Metrics() });
+  await io.useLanes(host);
+  return host;
 }

@@ -1,0 +1,311 @@
+/**
+ * One multiplexed RPC connection to or from another server or client agent: a yamux session on a socket (reference: consul-agent §6.2, §6.3). Each call of
+ * ours takes a stream of its own that is used again for the next; each stream of the peer is a conversation of calls, answered one after the other.
+ */
+import type { Socket } from "node:net";
+import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
+import { decodeArgs, decodeReply, encodeArgs, encodeReply, isRpcMethod } from "../api/rpc/codec.ts";
+import { EMPTY_BODY, encodeRpcReply, encodeRpcRequest, RpcReplyStream, RpcRequestStream, type RpcRequest } from "../wire/server-rpc.ts";
+import { YamuxSession, type StreamId, type YamuxEvent } from "../wire/yamux.ts";
+import { monotonicMs } from "./clock.ts";
+
+/** Streams kept open for further calls. */
+const IDLE_STREAMS_MAX = 64;
+/** Answers that the peer does not take are waited for up to so many bytes in the socket; then its calls are no longer read. */
+const UNREAD_BYTES_MAX = 1 << 20;
+
+export interface RpcConnectionHooks {
+  /** A call of the peer; exactly one outcome, unless cancelled. */
+  call(method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): { cancel(): void };
+  /** It is gone; all our calls on it have failed. */
+  closed(): void;
+  count(name: string, delta: number): void;
+}
+
+interface OutgoingCall {
+  readonly method: RpcMethod;
+  readonly args: RpcArgs;
+  readonly done: (outcome: RpcOutcome) => void;
+}
+
+/** A stream of ours: at most one call at a time. */
+interface OutgoingStream {
+  readonly replies: RpcReplyStream;
+  call: OutgoingCall | null;
+}
+
+/** A stream of the peer. */
+interface IncomingStream {
+  readonly requests: RpcRequestStream;
+  running: { cancel(): void } | null;
+}
+
+export class RpcConnection {
+  readonly #socket: Socket;
+  readonly #session: YamuxSession;
+  readonly #hooks: RpcConnectionHooks;
+  readonly #outgoing = new Map<StreamId, OutgoingStream>();
+  readonly #incoming = new Map<StreamId, IncomingStream>();
+  readonly #idle: StreamId[] = [];
+  readonly #waiting: OutgoingCall[] = [];
+  readonly #events: YamuxEvent[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #writeArmed = false;
+  #seq = 0;
+  #closed = false;
+
+  /** `client`: we dialled. The socket is connected, its first byte sent or taken. */
+  constructor(socket: Socket, client: boolean, hooks: RpcConnectionHooks) {
+    this.#socket = socket;
+    this.#hooks = hooks;
+    this.#session = new YamuxSession(client, monotonicMs());
+    socket.on("data", (chunk: Buffer) => this.#received(chunk));
+    socket.on("error", () => undefined); // "close" follows.
+    socket.on("close", () => this.#end("EOF"));
+    this.#armTimer();
+  }
+
+  /** Bytes that came with the first one. */
+  start(first: Uint8Array): void {
+    if (first.length > 0) this.#received(first);
+    this.#socket.resume();
+  }
+
+  /** Calls of ours without an answer. */
+  get pendingCalls(): number {
+    return this.#waiting.length + [...this.#outgoing.values()].filter(({ call }) => call !== null).length;
+  }
+
+  call(method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): { cancel(): void } {
+    const call: OutgoingCall = { method, args, done };
+    if (this.#closed) {
+      done({ ok: false, error: "EOF" });
+      return { cancel: () => undefined };
+    }
+    this.#send(call);
+    return { cancel: () => this.#cancel(call) };
+  }
+
+  #send(call: OutgoingCall): void {
+    const stream = this.#idle.pop() ?? this.#open();
+    if (stream === null) {
+      this.#waiting.push(call);
+      return;
+    }
+    (this.#outgoing.get(stream) as OutgoingStream).call = call;
+    this.#seq += 1;
+    const body = encodeArgs(call.method, call.args);
+    for (const piece of encodeRpcRequest({ seq: this.#seq, method: call.method, body })) this.#session.send(stream, piece);
+    this.#armWrite();
+  }
+
+  #open(): StreamId | null {
+    const stream = this.#session.open();
+    if (stream !== null) this.#outgoing.set(stream, { replies: new RpcReplyStream(), call: null });
+    return stream;
+  }
+
+  /** The peer may be working on it: only the stream's end tells it to stop. */
+  #cancel(call: OutgoingCall): void {
+    const waiting = this.#waiting.indexOf(call);
+    if (waiting >= 0) this.#waiting.splice(waiting, 1);
+    for (const [stream, held] of this.#outgoing) {
+      if (held.call !== call) continue;
+      this.#outgoing.delete(stream);
+      this.#session.reset(stream);
+      this.#armWrite();
+    }
+  }
+
+  #received(chunk: Uint8Array): void {
+    if (this.#closed) return;
+    this.#session.feed(chunk, monotonicMs(), this.#events);
+    this.#takeEvents();
+    this.#armWrite();
+  }
+
+  #takeEvents(): void {
+    for (const event of this.#events.splice(0)) this.#event(event);
+  }
+
+  #event(event: YamuxEvent): void {
+    switch (event.kind) {
+      case "opened":
+        this.#incoming.set(event.stream, { requests: new RpcRequestStream(), running: null });
+        return;
+      case "data":
+        this.#data(event.stream, event.bytes);
+        return;
+      case "ended":
+        // The original half-closes a stream it is done with; ours are ended from our side.
+        this.#endStream(event.stream);
+        this.#session.finish(event.stream);
+        return;
+      case "reset":
+        this.#endStream(event.stream);
+        return;
+      case "room":
+        for (let left = this.#waiting.length; left > 0; left -= 1) this.#send(this.#waiting.shift() as OutgoingCall);
+        return;
+      case "closed":
+        this.#flush();
+        this.close();
+        return;
+      case "drained":
+      case "goAway":
+        return;
+    }
+  }
+
+  #endStream(stream: StreamId): void {
+    const incoming = this.#incoming.get(stream);
+    this.#incoming.delete(stream);
+    incoming?.running?.cancel();
+    const outgoing = this.#outgoing.get(stream);
+    this.#outgoing.delete(stream);
+    const idle = this.#idle.indexOf(stream);
+    if (idle >= 0) this.#idle.splice(idle, 1);
+    outgoing?.call?.done({ ok: false, error: "EOF" });
+  }
+
+  #data(stream: StreamId, bytes: Uint8Array): void {
+    this.#session.consume(stream, bytes.length);
+    const outgoing = this.#outgoing.get(stream);
+    if (outgoing !== undefined) {
+      outgoing.replies.append(bytes);
+      this.#takeReply(stream, outgoing);
+      return;
+    }
+    const incoming = this.#incoming.get(stream);
+    if (incoming === undefined) return;
+    incoming.requests.append(bytes);
+    this.#takeRequests(stream, incoming);
+  }
+
+  #takeReply(stream: StreamId, outgoing: OutgoingStream): void {
+    const reply = outgoing.replies.next();
+    if (reply === "short") return;
+    const call = outgoing.call;
+    outgoing.call = null;
+    if (typeof reply === "string" || call === null) {
+      this.#hooks.count("rpc.malformed_reply", 1);
+      this.#outgoing.delete(stream);
+      this.#session.reset(stream);
+      call?.done({ ok: false, error: "malformed reply" });
+      return;
+    }
+    if (this.#idle.length < IDLE_STREAMS_MAX) this.#idle.push(stream);
+    else {
+      this.#outgoing.delete(stream);
+      this.#session.reset(stream);
+    }
+    if (reply.error !== "") call.done({ ok: false, error: reply.error });
+    else {
+      const decoded = decodeReply(call.method, reply.body.slice(), call.args);
+      call.done(decoded.ok ? { ok: true, value: decoded.value } : { ok: false, error: decoded.error });
+    }
+  }
+
+  /** One call of a stream at a time; the next is read once it is answered. */
+  #takeRequests(stream: StreamId, incoming: IncomingStream): void {
+    if (incoming.running !== null) return;
+    const request = incoming.requests.next();
+    if (request === "short") return;
+    if (typeof request === "string") {
+      this.#hooks.count("rpc.malformed_request", 1);
+      this.close();
+      return;
+    }
+    this.#serve(stream, incoming, request);
+  }
+
+  #serve(stream: StreamId, incoming: IncomingStream, { seq, method, body }: RpcRequest): void {
+    this.#hooks.count("rpc.request", 1);
+    if (!isRpcMethod(method)) {
+      this.#reply(stream, seq, method, { ok: false, error: unknownMethod(method) });
+      this.#session.finish(stream);
+      return;
+    }
+    const args = decodeArgs(method, body.slice());
+    if (!args.ok) {
+      this.#hooks.count("rpc.malformed_request", 1);
+      this.#reply(stream, seq, method, { ok: false, error: args.error });
+      this.close();
+      return;
+    }
+    let answered = false;
+    const running = this.#hooks.call(method, args.value, (outcome) => {
+      answered = true;
+      incoming.running = null;
+      if (this.#incoming.get(stream) !== incoming) return;
+      this.#reply(stream, seq, method, outcome);
+      setImmediate(() => this.#takeRequests(stream, incoming));
+    });
+    if (!answered) incoming.running = running;
+  }
+
+  #reply(stream: StreamId, seq: number, method: string, outcome: RpcOutcome): void {
+    if (this.#closed) return;
+    const body = outcome.ok && isRpcMethod(method) ? encodeReply(method, outcome.value) : EMPTY_BODY;
+    for (const piece of encodeRpcReply({ seq, method, error: outcome.ok ? "" : outcome.error, body })) this.#session.send(stream, piece);
+    this.#armWrite();
+  }
+
+  /** Frames of one turn go out together. */
+  #armWrite(): void {
+    if (this.#writeArmed || this.#closed) return;
+    this.#writeArmed = true;
+    setImmediate(() => {
+      this.#writeArmed = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#closed) return;
+    const pieces = this.#session.takeOutput();
+    if (pieces.length === 0) return;
+    this.#socket.cork();
+    for (const piece of pieces) this.#socket.write(piece);
+    this.#socket.uncork();
+    // A peer that asks and does not read what it gets is not asked for more.
+    if (this.#socket.writableLength > UNREAD_BYTES_MAX) {
+      this.#socket.pause();
+      this.#socket.once("drain", () => this.#socket.resume());
+    }
+  }
+
+  #armTimer(): void {
+    if (this.#closed) return;
+    const delayMs = Math.max(0, this.#session.wakeAtMs - monotonicMs());
+    this.#timer = setTimeout(() => {
+      this.#session.wake(monotonicMs(), this.#events);
+      this.#takeEvents();
+      this.#flush();
+      this.#armTimer();
+    }, delayMs).unref();
+  }
+
+  close(): void {
+    this.#socket.destroySoon();
+    this.#end("EOF");
+  }
+
+  #end(error: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const { running } of this.#incoming.values()) running?.cancel();
+    this.#incoming.clear();
+    const failed = [...this.#waiting.splice(0), ...[...this.#outgoing.values()].flatMap(({ call }) => (call === null ? [] : [call]))];
+    this.#outgoing.clear();
+    for (const call of failed) call.done({ ok: false, error });
+    this.#hooks.closed();
+  }
+}
+
+function unknownMethod(method: string): string {
+  const dot = method.lastIndexOf(".");
+  if (dot < 0) return `rpc: service/method request ill-formed: ${method}`;
+  return `rpc: can't find method ${method}`;
+}
