@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
 
 const dist = fileURLToPath(new URL("../", import.meta.url));
-const STAYS_APART: readonly string[] = ["src/cli/serf/agent.js", "src/cli/sim/command.js"].map((path) => resolve(dist, path));
+const STAYS_APART: readonly string[] = ["src/cli/serf/agent.js", "src/cli/sim/command.js", "src/cli/consul/persona.js"].map((path) => resolve(dist, path));
 
 const apart: Plugin = {
   name: "stays-apart",

@@ -9,17 +9,19 @@ const USAGE = `Usage: muster <persona> <command> [<args>]
 
 Personas:
     serf      The Serf agent and its commands
+    consul    The Consul agent: servers with a replicated key-value store
 
 Simulator:
     sim       What would a cluster do? Thousands of these nodes in one process
 
-A link to this program named serf acts as that persona.
+A link to this program named serf or consul acts as that persona.
 
 Examples:
 
   muster serf agent -node=web-1 -bind=127.0.0.1
   muster serf members
   muster serf --help
+  muster consul agent -dev
   muster sim -scenario=partition-heal -nodes=40
 `;
 
@@ -43,8 +45,7 @@ async function main(words: readonly string[], program: string): Promise<number> 
     case "sim":
       return (await import("./cli/sim/command.ts")).runSim(processContext(), rest);
     case "consul":
-      process.stderr.write("The consul persona is not offered yet.\nhint: `muster serf --help` shows what is\n");
-      return 1;
+      return (await import("./cli/consul/persona.ts")).runConsul(processContext(), rest);
     case "-h":
     case "-help":
     case "--help":

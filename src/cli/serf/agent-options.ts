@@ -93,7 +93,6 @@ export function agentOptions(
     queryResponseSizeMax: config.queryResponseSizeLimit,
     userEventSizeMax: config.userEventSizeLimit,
     packetWorkers: config.packetWorkers ?? Math.min(DEFAULT_WORKERS_MAX, availableParallelism() - 1),
-    lanesAtOnce: config.packetWorkers !== undefined,
     laneStats: config.packetWorkers !== undefined,
     log: outlets.log,
     metrics: outlets.metrics,
