@@ -11,7 +11,6 @@ import { checkCliTranscripts } from "./cli-transcripts.ts";
 import { checkEventFilters } from "./event-filters.ts";
 import { checkEventHandlersExtra } from "./event-handlers-extra.ts";
 import { checkEventHandlers } from "./event-handlers.ts";
-import { checkFsmContent } from "./fsm-content.ts";
 import { replayGossipTcp, replayGossipUdp } from "./gossip-behaviour.ts";
 import { checkGossipTcp, checkGossipUdp } from "./gossip-recordings.ts";
 import { checkLabel } from "./label.ts";
@@ -48,7 +47,7 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["cli-auth-keys", checkCliTranscripts],
   ["coalesce", checkCoalesce],
   ["connections", checkConnections],
-  ["disk-state", both(checkDiskState, checkFsmContent)],
+  ["disk-state", checkDiskState],
   ["encrypt", checkEncrypt],
   ["agent-runs", checkAgentRuns],
   ["event-filters", checkEventFilters],
@@ -62,9 +61,9 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["memberlist-messages", checkMemberlistMessages],
   ["msgpack-codec", checkMsgpackCodec],
   ["packets", checkPackets],
-  ["raft-append-entries", both(checkRaftExchanges, checkFsmContent)],
+  ["raft-append-entries", checkRaftExchanges],
   ["raft-elections", checkRaftExchanges],
-  ["raft-install-snapshot", both(checkRaftExchanges, checkFsmContent)],
+  ["raft-install-snapshot", checkRaftExchanges],
   ["rpc-calls", checkRpcCalls],
   ["rpc-sessions", checkRpcSessions],
   ["rpc-yamux-frames", checkYamuxFrames],
