@@ -142,7 +142,7 @@ function withoutHints(text: string): string {
 }
 
 /** What varies from run to run with the original, too: order of tags, of map entries in tables and events, random keys, times, the version. */
-function normalise(text: string): string {
+export function normalise(text: string): string {
   const lines = text
     .replace(/^[^\n]+\n(Agent Protocol: )/, "<version>\n$1")
     .replace(/^[A-Za-z0-9+/]{43}=\n$/, "<key>\n")
