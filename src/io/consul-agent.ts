@@ -2,6 +2,8 @@
  * A Consul agent as a running thing inside this process: the LAN pool, on servers the Raft log and the catalog, and the HTTP API. The pieces know nothing of
  * each other; this file carries members from the pool to the server, calls from HTTP to the server, and keeps the agent's own node in the catalog.
  */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { AgentCall, AgentOutcome } from "../api/http/agent-calls.ts";
 import type { HttpContext } from "../api/http/types.ts";
 import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
@@ -54,6 +56,7 @@ export class ConsulAgent {
 
   /** Opens the log, joins pool and server together, then listens for HTTP. Rejects with a text for the operator; nothing stays open then. */
   static async start(options: ConsulAgentOptions): Promise<ConsulAgent> {
+    if (options.dataDir !== "") mkdirSync(join(options.dataDir, "serf"), { recursive: true, mode: 0o755 });
     const server = options.server === null ? null : await ConsulServer.open(options, options.server);
     let agent: ConsulAgent | null = null;
     try {
@@ -223,7 +226,6 @@ export class ConsulAgent {
 
 function lanOptions(options: ConsulAgentOptions): Parameters<typeof SerfAgent.start>[0] {
   const prefix = options.server === null ? "agent.client" : "agent.server";
-  const files = options.dataDir === "" ? null : options.dataDir;
   return {
     name: options.nodeName,
     bind: { ip: options.bindIp, port: options.ports.serfLan },
@@ -234,7 +236,7 @@ function lanOptions(options: ConsulAgentOptions): Parameters<typeof SerfAgent.st
     tagsFile: "",
     keys: options.keys,
     keyringFile: "",
-    snapshotPath: files === null ? "" : `${files}/serf/local.snapshot`,
+    snapshotPath: options.dataDir === "" ? "" : join(options.dataDir, "serf", "local.snapshot"),
     rejoinAfterLeave: options.rejoinAfterLeave,
     compression: true,
     coordinates: true,
