@@ -6,6 +6,8 @@ export class Deadlines<Key> {
   #heap: { readonly key: Key; readonly atMs: number; readonly order: number }[] = [];
   readonly #current = new Map<Key, number>(); // key -> order of its valid heap entry; others are stale.
   #order = 0;
+  /** What `nextAtMs` last answered; NaN when something has changed since. */
+  #nextAtMs = Infinity;
 
   get size(): number {
     return this.#current.size;
@@ -14,13 +16,14 @@ export class Deadlines<Key> {
   /** Sets or moves the deadline of `key`. */
   set(key: Key, atMs: number): void {
     this.#order += 1;
+    this.#nextAtMs = NaN;
     this.#current.set(key, this.#order);
     this.#push({ key, atMs, order: this.#order });
     if (this.#heap.length > 64 && this.#heap.length > 4 * this.#current.size) this.#dropStale();
   }
 
   delete(key: Key): void {
-    this.#current.delete(key);
+    if (this.#current.delete(key)) this.#nextAtMs = NaN;
   }
 
   has(key: Key): boolean {
@@ -29,6 +32,11 @@ export class Deadlines<Key> {
 
   /** When the earliest deadline is due, in ms; Infinity when there is none. */
   get nextAtMs(): number {
+    if (Number.isNaN(this.#nextAtMs)) this.#nextAtMs = this.#findNext();
+    return this.#nextAtMs;
+  }
+
+  #findNext(): number {
     for (;;) {
       const top = this.#heap[0];
       if (top === undefined) return Infinity;
@@ -43,6 +51,7 @@ export class Deadlines<Key> {
     const top = this.#pop();
     if (top === undefined) return undefined;
     this.#current.delete(top.key);
+    this.#nextAtMs = NaN;
     return top.key;
   }
 

@@ -68,6 +68,7 @@ export class ClusterNode implements NodeMachine {
   }
 
   #hand(pool: PoolName, out: NodeEffect[]): void {
+    if (this.#effects.length === 0) return;
     for (const effect of this.#effects) out.push({ pool, effect });
     this.#effects.length = 0;
   }

@@ -37,17 +37,19 @@ interface Slot extends EventSlot {
 }
 
 export class EventRing {
-  readonly #slots: (Slot | null)[];
+  readonly #size: number;
+  /** Made with the first event: most of the nodes of a simulation never see one. */
+  #slots: (Slot | null)[] | null = null;
   #bytes = 0;
   #count = 0;
   #minTime = 0;
 
   constructor(size: number) {
-    this.#slots = new Array<Slot | null>(size).fill(null);
+    this.#size = size;
   }
 
   get size(): number {
-    return this.#slots.length;
+    return this.#size;
   }
 
   /** Events before this Lamport time are not wanted: they precede our joining (or our last run). */
@@ -65,17 +67,17 @@ export class EventRing {
 
   /** Slots in ring order, as a push/pull carries them. */
   get slots(): readonly (EventSlot | null)[] {
-    return this.#slots;
+    return this.#slots ?? emptySlots(this.#size);
   }
 
   /** Whether an event of that time is held. */
   holds(lamportTime: number): boolean {
-    return this.#slots[lamportTime % this.#slots.length]?.lamportTime === lamportTime;
+    return this.#slots?.[lamportTime % this.#size]?.lamportTime === lamportTime;
   }
 
   /** `witness` would change nothing: the event is held. */
   isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null): boolean {
-    const slot = this.#slots[lamportTime % this.#slots.length] ?? null;
+    const slot = this.#slots?.[lamportTime % this.#size] ?? null;
     return slot !== null && slot.lamportTime === lamportTime && lamportTime < clock.time && contains(slot, name, payload);
   }
 
@@ -83,9 +85,10 @@ export class EventRing {
   witness(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null): EventVerdict {
     clock.witness(lamportTime);
     if (lamportTime < this.#minTime) return "ignored";
-    if (isOlderThanRing(clock.time, lamportTime, this.#slots.length)) return "old";
+    if (isOlderThanRing(clock.time, lamportTime, this.#size)) return "old";
 
-    const index = lamportTime % this.#slots.length;
+    this.#slots ??= new Array<Slot | null>(this.#size).fill(null);
+    const index = lamportTime % this.#size;
     let slot = this.#slots[index] ?? null;
     if (slot === null || slot.lamportTime !== lamportTime) {
       this.#bytes -= slot?.bytes ?? 0;
@@ -103,6 +106,17 @@ export class EventRing {
     this.#count += 1;
     return "new";
   }
+}
+
+const emptySlotsBySize = new Map<number, readonly null[]>();
+
+function emptySlots(size: number): readonly null[] {
+  let slots = emptySlotsBySize.get(size);
+  if (slots === undefined) {
+    slots = new Array<null>(size).fill(null);
+    emptySlotsBySize.set(size, slots);
+  }
+  return slots;
 }
 
 /** Events and queries from further back than their ring reaches cannot be told from repeats. */

@@ -77,10 +77,20 @@ export class MemberTable {
   }
 
   add(info: MemberInfo): Row {
-    assert(this.find(info.name) === undefined, "the member is known");
     const row = this.#records.hold(info.name);
+    return this.#enter(row, this.#records.holdVariant(row, info));
+  }
+
+  /** As `add`, of a member that another table of these records holds in this variant. */
+  addKnown(row: Row, variant: number): void {
+    this.#records.holdSlot(row);
+    this.#records.holdKnownVariant(row, variant);
+    this.#enter(row, variant);
+  }
+
+  #enter(row: Row, variant: number): Row {
+    assert(!this.isKnown(row), "the member is known");
     this.#reserve(row);
-    const variant = this.#records.holdVariant(row, info);
     this.#variants = wideEnough(this.#variants, variant);
     this.#variants[row] = variant;
     this.#statuses[row] = MemberStatusCode.none + 1;
@@ -187,15 +197,8 @@ export class MemberTable {
 }
 
 /** What all nodes that see a record in one status show; records are shared and never change. */
-const views = new WeakMap<MemberRecord, (Member | undefined)[]>();
-
 function memberOf(record: MemberRecord, status: MemberStatus): Member {
-  let perStatus = views.get(record);
-  if (perStatus === undefined) {
-    perStatus = [];
-    views.set(record, perStatus);
-  }
-  const known = perStatus[MemberStatusCode[status]];
+  const known = record.upper[MemberStatusCode[status]] as Member | undefined;
   if (known !== undefined) return known;
   const { name, addr, endpoint, meta, versions } = record;
   const member: Member = {
@@ -212,7 +215,7 @@ function memberOf(record: MemberRecord, status: MemberStatus): Member {
     delegateMax: versions[4] ?? 0,
     delegateCur: versions[5] ?? 0,
   };
-  perStatus[MemberStatusCode[status]] = member;
+  record.upper[MemberStatusCode[status]] = member;
   return member;
 }
 

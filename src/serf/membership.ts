@@ -28,6 +28,12 @@ export interface MembershipConfig {
   readonly pruneDelayMs: number;
 }
 
+/** Where a member stands in the records that SWIM's table shares with ours. */
+export interface MemberPlace {
+  readonly row: Row;
+  readonly variant: number;
+}
+
 /** What membership asks of the pool around it. */
 export interface MembershipHost {
   memberEvent(type: MemberEventType, member: Member, nowMs: number, out: PoolEffect[]): void;
@@ -93,12 +99,13 @@ export class Membership {
   }
 
   /** SWIM shows the member as alive. */
-  joined(info: MemberInfo, nowMs: number, out: PoolEffect[]): void {
+  joined(info: MemberInfo, nowMs: number, out: PoolEffect[], place: MemberPlace | null = null): void {
     const { table } = this;
-    this.#remembered.delete(info.name);
-    let row = table.find(info.name);
+    if (this.#remembered.size > 0) this.#remembered.delete(info.name);
+    let row = place === null ? table.find(info.name) : table.isKnown(place.row) ? place.row : undefined;
     if (row === undefined) {
-      row = table.add(info);
+      if (place === null) row = table.add(info);
+      else table.addKnown((row = place.row), place.variant);
       table.setStatus(row, "alive");
       const intent = this.#recentIntent(info.name, nowMs);
       if (intent !== undefined) {
@@ -119,6 +126,7 @@ export class Membership {
   }
 
   #recentIntent(name: string, nowMs: number): Intent | undefined {
+    if (this.#intents.size === 0) return undefined;
     this.#intents.expire(this.#config.recentIntentTimeoutMs, nowMs);
     return this.#intents.get(name);
   }
@@ -164,11 +172,11 @@ export class Membership {
     this.#host.memberEvent("member-update", this.table.member(row), nowMs, out);
   }
 
-  /** True when the intent was new and its bytes should be passed on. */
-  joinIntent(lamportTime: number, node: string, nowMs: number): boolean {
+  /** True when the intent was new and its bytes should be passed on. `place`: the member's slot in the shared records, when it is known. */
+  joinIntent(lamportTime: number, node: string, nowMs: number, place: Row | null = null): boolean {
     const { table } = this;
     this.clock.witness(lamportTime);
-    const row = table.find(node);
+    const row = place === null ? table.find(node) : table.isKnown(place) ? place : undefined;
     if (row === undefined) return this.#intents.offer(node, "join", lamportTime, nowMs);
     if (lamportTime <= table.statusTime(row)) return false;
     table.setStatusTime(row, lamportTime);

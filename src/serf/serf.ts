@@ -136,8 +136,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   // Membership, as SWIM sees it.
 
-  memberJoined(member: SwimMember, nowMs: number, out: PoolEffect[]): void {
-    this.membership.joined(member, nowMs, out);
+  memberJoined(member: SwimMember, nowMs: number, out: PoolEffect[], slot: number, variant: number): void {
+    this.membership.joined(member, nowMs, out, { row: slot, variant });
   }
 
   memberLeft(member: SwimMember, nowMs: number, out: PoolEffect[]): void {
@@ -246,8 +246,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
         if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, known, out);
         return this.membership.isSettled(value.lamportTime, value.node);
       case "join":
-        if (this.membership.joinIntent(value.lamportTime, value.node, nowMs)) this.#passOn(intents, message, known, out);
-        return this.membership.isSettled(value.lamportTime, value.node);
+        if (this.membership.joinIntent(value.lamportTime, value.node, nowMs, known?.slot ?? null)) this.#passOn(intents, message, known, out);
+        return known === null && this.membership.isSettled(value.lamportTime, value.node);
       case "userEvent": {
         const verdict = this.#userEvent(value, nowMs, out);
         if (verdict === "new") {

@@ -186,7 +186,7 @@ export class SafetyChecker implements SimObserver {
   #checkEvent(host: Host, memory: Memory, event: SerfEvent): void {
     switch (event.kind) {
       case "members":
-        for (const { name } of event.members) this.#checkMemberEvent(host, event.type, name);
+        for (const { name } of event.members) this.#checkMemberEvent(host, memory, event.type, name);
         return;
       case "user":
         return this.#checkUserEvent(host, memory, event);
@@ -197,10 +197,10 @@ export class SafetyChecker implements SimObserver {
     }
   }
 
-  #checkMemberEvent(host: Host, type: string, name: string): void {
+  #checkMemberEvent(host: Host, memory: Memory, type: string, name: string): void {
     const member = this.#indexOf.get(name);
     if (member === undefined) return this.#sim.violate("left", `${host.name} reports ${type} of ${name}, which never existed`);
-    if (type === "member-join" && !isShownAlive(host, name)) this.#sim.violate("events", `${host.name} reports member-join of ${name}, which is not alive`);
+    if (type === "member-join" && memory.table !== null && !isShownAlive(host, name)) this.#sim.violate("events", `${host.name} reports member-join of ${name}, which is not alive`);
     if (type === "member-failed") this.#judgeFailure(host, member);
   }
 

@@ -90,7 +90,7 @@ export class ScenarioRun {
     if (convergedUs >= 0) {
       this.#await("convergence", expect.convergedWithinMs, () => this.#liveness.memberProblems());
       if (expect.eventsWithinMs !== Infinity) this.#await("completeness", expect.eventsWithinMs, () => this.#liveness.eventProblems());
-      this.#await("quiescence", expect.quietWithinMs, () => this.#liveness.queueProblems());
+      if (expect.quietWithinMs !== Infinity) this.#await("quiescence", expect.quietWithinMs, () => this.#liveness.queueProblems());
     }
     this.#play(durationMs * MS);
     if (convergedUs >= 0) this.#play(expect.faultsEndMs * MS + convergedUs + settledMs * MS);

@@ -79,7 +79,7 @@ export interface Expectation {
   readonly faultsEndMs: number;
   /** Every view agrees with the truth at most this long after `faultsEndMs`. */
   readonly convergedWithinMs: number;
-  /** All queues are empty at most this long after convergence. */
+  /** All queues are empty at most this long after convergence; Infinity does not ask. */
   readonly quietWithinMs: number;
   readonly noFalseFailures: boolean;
   /** Members that left must be shown as left and not as failed: without losses and cuts. */

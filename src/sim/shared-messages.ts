@@ -33,7 +33,6 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   readonly message: PacketMessage | null;
   readonly upper: SerfMessage | null;
   number = -1;
-  holders = 0;
   slot = -1;
   variant = -1;
 
@@ -52,6 +51,7 @@ export class SharedMessage implements KnownMessage, HashedMessage {
 export class SharedMessages implements Sharing {
   readonly #records: MemberRecords;
   readonly #entries: (SharedMessage | null)[] = [];
+  #holders = new Uint32Array(1024);
   readonly #free: number[] = [];
   /** The alive message last asked for, by slot. */
   readonly #alives: (SharedMessage | undefined)[] = [];
@@ -81,14 +81,19 @@ export class SharedMessages implements Sharing {
   hold(bytes: Uint8Array): number {
     const same = this.#byBytes.get(bytes) ?? this.#equal(bytes);
     if (same !== null) {
-      same.holders += 1;
+      this.retain(same.number);
       return same.number;
     }
     // Encoders give views of larger pieces of memory, which must not live as long as a message does.
     const own = bytes.buffer.byteLength > 2 * bytes.length ? bytes.slice() : bytes;
     const entry = new SharedMessage(own, hashBytes(bytes, LANE_A), hashBytes(bytes, LANE_B));
     entry.number = this.#free.pop() ?? this.#entries.length;
-    entry.holders = 1;
+    if (entry.number >= this.#holders.length) {
+      const larger = new Uint32Array(2 * this.#holders.length);
+      larger.set(this.#holders);
+      this.#holders = larger;
+    }
+    this.#holders[entry.number] = 1;
     this.#entries[entry.number] = entry;
     this.#byBytes.set(own, entry);
     const key = keyOf(entry.hashA, entry.hashB);
@@ -98,13 +103,14 @@ export class SharedMessages implements Sharing {
   }
 
   retain(number: number): void {
-    this.#at(number).holders += 1;
+    this.#holders[number] = (this.#holders[number] as number) + 1;
   }
 
   release(number: number): void {
+    const left = (this.#holders[number] as number) - 1;
+    this.#holders[number] = left;
+    if (left > 0) return;
     const entry = this.#at(number);
-    entry.holders -= 1;
-    if (entry.holders > 0) return;
     this.#entries[number] = null;
     this.#free.push(number);
     this.#byBytes.delete(entry.bytes);
@@ -125,7 +131,7 @@ export class SharedMessages implements Sharing {
   holdAlive(slot: number, variant: number, incarnation: number): SharedMessage {
     const last = this.#alives[slot];
     if (last !== undefined && last.number >= 0 && last.variant === variant && last.message?.kind === "alive" && last.message.incarnation === incarnation) {
-      last.holders += 1;
+      this.retain(last.number);
       return last;
     }
     const { name, addr, endpoint, meta, versions } = this.#records.record(slot, variant);

@@ -103,7 +103,7 @@ export class Simulation implements StreamWorld {
     this.network = new Network(options.network, options.nodes, random.fork());
     this.scriptRandom = random.fork();
     this.#codecRandom = random.fork();
-    this.codec = new CodecCheck(options.codecMode, options.codec);
+    this.codec = new CodecCheck(options.codecMode, options.codec, options.nodes);
     const drift = options.clockDriftPpmMax;
     const hosts: Host[] = [];
     for (let i = 0; i < options.nodes; i += 1) {
@@ -161,7 +161,7 @@ export class Simulation implements StreamWorld {
     const { index, name, endpoint, tags } = host;
     const random = host.random.fork();
     this.#record(host, HASHED_START);
-    this.#effects.length = 0;
+    if (this.#effects.length > 0) this.#effects.length = 0;
     host.machine = this.options.factory({ index, name, advertise: endpoint, tags, restored, snapshot, random, nowMs }, this.#effects);
     for (const observer of this.#observers) observer.started?.(host);
     this.#afterStep(host);
@@ -263,7 +263,7 @@ export class Simulation implements StreamWorld {
     const nowMs = host.clock.localMs(this.nowUs);
     if (machine.wakeAtMs <= nowMs) {
       this.#record(host, EventKind.wake);
-      this.#effects.length = 0;
+      if (this.#effects.length > 0) this.#effects.length = 0;
       this.stats.steps += 1;
       try {
         machine.wake(nowMs, this.#effects);
@@ -325,7 +325,7 @@ export class Simulation implements StreamWorld {
     const nowMs = host.clock.localMs(this.nowUs);
     const { trace } = this.options;
     if (trace !== null) trace(`${(this.nowUs / 1000).toFixed(3)} ${host.name} ${describeInput(input)}`);
-    this.#effects.length = 0;
+    if (this.#effects.length > 0) this.#effects.length = 0;
     this.stats.steps += 1;
     try {
       machine.step(POOL_NAME, input, nowMs, this.#effects);

@@ -20,6 +20,9 @@ const TRANSMITS_MAX = 250;
 const CORPSE = 255;
 /** Item 0 does not exist. */
 const NIL = 0;
+/** Columns of an empty queue: most queues of most nodes are empty. */
+const EMPTY_U16 = new Uint16Array(0);
+const EMPTY_U8 = new Uint8Array(0);
 const CAPACITY_FIRST = 16;
 /** An empty queue keeps room for so many items. */
 const CAPACITY_KEPT = 1024;
@@ -38,17 +41,17 @@ export class BroadcastQueue {
   readonly #messages: Messages;
 
   // Items, from 1. Free ones are chained by `#sibling`.
-  #message: Column = new Uint16Array(0);
-  #order: Column = new Uint16Array(0); // Later queued is greater.
-  #transmits = new Uint8Array(0);
-  #child: Column = new Uint16Array(0); // First child in the pairing heap.
-  #sibling: Column = new Uint16Array(0);
+  #message: Column = EMPTY_U16;
+  #order: Column = EMPTY_U16; // Later queued is greater.
+  #transmits = EMPTY_U8;
+  #child: Column = EMPTY_U16; // First child in the pairing heap.
+  #sibling: Column = EMPTY_U16;
   /** 1 + key; empty while no item has a key. */
-  #key: Column = new Uint16Array(0);
+  #key: Column = EMPTY_U16;
   #used = 1;
   #free = NIL;
   /** Item by key; empty while no item has a key. */
-  #itemOf: Column = new Uint16Array(0);
+  #itemOf: Column = EMPTY_U16;
   readonly #tokens = new Map<number, number>();
 
   /** Lengths of messages seen since the queue was last empty, ascending: rows of `#roots`. */
@@ -207,7 +210,7 @@ export class BroadcastQueue {
       this.#free = this.#sibling[free] as number;
       return free;
     }
-    if (this.#used >= this.#transmits.length) this.#resize(Math.max(CAPACITY_FIRST, this.#used + (this.#used >> 2)));
+    if (this.#used >= this.#transmits.length) this.#resize(Math.max(CAPACITY_FIRST, this.#used + (this.#used >> 1)));
     this.#used += 1;
     return this.#used - 1;
   }
@@ -221,7 +224,9 @@ export class BroadcastQueue {
   #resize(capacity: number): void {
     this.#message = resized(this.#message, capacity);
     this.#order = resized(this.#order, capacity);
-    this.#transmits = resized(this.#transmits, capacity) as Uint8Array<ArrayBuffer>;
+    const transmits = new Uint8Array(capacity);
+    transmits.set(this.#transmits);
+    this.#transmits = transmits;
     // Links are item numbers.
     this.#child = resized(wideEnough(this.#child, capacity), capacity);
     this.#sibling = resized(wideEnough(this.#sibling, capacity), capacity);
@@ -457,12 +462,12 @@ export class BroadcastQueue {
     this.#free = NIL;
     this.#corpses = 0;
     if (this.#transmits.length <= CAPACITY_KEPT) return;
-    this.#message = new Uint16Array(0);
-    this.#order = new Uint16Array(0);
-    this.#transmits = new Uint8Array(0);
-    this.#child = new Uint16Array(0);
-    this.#sibling = new Uint16Array(0);
-    this.#key = new Uint16Array(0);
-    this.#itemOf = new Uint16Array(0);
+    this.#message = EMPTY_U16;
+    this.#order = EMPTY_U16;
+    this.#transmits = EMPTY_U8;
+    this.#child = EMPTY_U16;
+    this.#sibling = EMPTY_U16;
+    this.#key = EMPTY_U16;
+    this.#itemOf = EMPTY_U16;
   }
 }

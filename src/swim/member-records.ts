@@ -21,6 +21,8 @@ export interface MemberRecord {
   readonly meta: Uint8Array;
   /** [PMin, PMax, PCur, DMin, DMax, DCur], shorter from old senders. */
   readonly versions: Uint8Array;
+  /** What the layer above shows of the record, kept here for all nodes that share it; its own business. */
+  readonly upper: unknown[];
 }
 
 /** A variant is stored in 16 bits per view. */
@@ -83,7 +85,7 @@ export class MemberRecords {
   hold(name: string): number {
     const known = this.#slotOf.get(name);
     if (known !== undefined) {
-      this.#at(known).holders += 1;
+      this.holdSlot(known);
       return known;
     }
     const slot = this.#free.pop() ?? this.#slots.length;
@@ -94,13 +96,14 @@ export class MemberRecords {
 
   /** Holds a slot in use once more. */
   holdSlot(slot: number): void {
-    this.#at(slot).holders += 1;
+    if (this.sharing === null) this.#at(slot).holders += 1;
   }
 
   release(slot: number): void {
+    if (this.sharing !== null) return;
     const entry = this.#at(slot);
     entry.holders -= 1;
-    if (entry.holders > 0 || this.sharing !== null) return;
+    if (entry.holders > 0) return;
     this.#slots[slot] = null;
     this.#slotOf.delete(entry.name);
     this.#free.push(slot);
@@ -127,6 +130,7 @@ export class MemberRecords {
       endpoint: { ip: ipFromBytes(addr), port },
       meta: meta.slice(),
       versions: versions.slice(),
+      upper: [],
     };
     variantHolders[variant] = 1;
     this.#noteVersions(versions);
@@ -135,15 +139,17 @@ export class MemberRecords {
 
   /** Holds a variant in use once more. */
   holdKnownVariant(slot: number, variant: number): void {
+    if (this.sharing !== null) return;
     const { variantHolders } = this.#at(slot);
     variantHolders[variant] = (variantHolders[variant] as number) + 1;
   }
 
   releaseVariant(slot: number, variant: number): void {
+    if (this.sharing !== null) return;
     const { variants, variantHolders } = this.#at(slot);
     const left = (variantHolders[variant] as number) - 1;
     variantHolders[variant] = left;
-    if (left === 0 && this.sharing === null) variants[variant] = null;
+    if (left === 0) variants[variant] = null;
   }
 
   /** All that was ever announced speaks the same versions, which understand themselves. */

@@ -84,7 +84,7 @@ export class Membership {
     const { node, incarnation } = claim;
     const aboutUs = node === core.config.name;
     if (core.left && aboutUs) return false;
-    if (!this.#isAcceptable(claim, out)) return false;
+    if (known === null && !this.#isAcceptable(claim, out)) return false; // Whoever passed it on found it acceptable.
 
     let slot = known === null ? table.slotOf(node) : table.state(known.slot) === StateCode.unknown ? -1 : known.slot;
     const isSame = known !== null && slot >= 0 && table.variant(slot) === known.variant;
@@ -144,7 +144,7 @@ export class Membership {
     if (!aboutUs) this.#news += 1;
     if (oldState !== StateCode.alive) table.setState(slot, StateCode.alive, nowMs);
     count("memberlist.msg.alive", out);
-    if (oldState === StateCode.dead || oldState === StateCode.left) core.delegate.memberJoined(table.view(slot), nowMs, out);
+    if (oldState === StateCode.dead || oldState === StateCode.left) core.delegate.memberJoined(table.view(slot), nowMs, out, slot, table.variant(slot));
     else if (metaChanged) core.delegate.memberUpdated(table.view(slot), nowMs, out);
     return queued;
   }

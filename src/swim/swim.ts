@@ -253,6 +253,7 @@ export class Swim<Out> {
 
   #settle(out: SwimEffect[]): void {
     const { finished } = this.#core.broadcasts;
+    if (finished.length === 0) return;
     for (const token of finished) this.#pending.finished(token, out);
     finished.length = 0;
   }
@@ -308,7 +309,7 @@ export class Swim<Out> {
       case "alive": {
         const claim = message.port === 0 ? { ...message, port: this.#core.config.bindPort } : message;
         this.#membership.alive(claim, false, 0, nowMs, out, claim === message ? known : null);
-        return this.#membership.isSettledAlive(claim);
+        return known === null && this.#membership.isSettledAlive(claim); // Whoever knows it asks `isRepeat`.
       }
       case "dead":
         this.#membership.dead(message, 0, nowMs, out);

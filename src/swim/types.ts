@@ -148,8 +148,8 @@ export interface UpperState {
  * The counterpart of memberlist's delegates.
  */
 export interface SwimDelegate<Out> {
-  /** A member appeared or came back. */
-  memberJoined(member: SwimMember, nowMs: number, out: Out[]): void;
+  /** A member appeared or came back. `slot` and `variant` are its place in the records that both layers share. */
+  memberJoined(member: SwimMember, nowMs: number, out: Out[], slot: number, variant: number): void;
   /** A member left (`state` left) or was declared dead (`state` dead). */
   memberLeft(member: SwimMember, nowMs: number, out: Out[]): void;
   /** A member's meta changed. */
