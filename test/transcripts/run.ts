@@ -15,6 +15,13 @@ export interface Later {
   readonly http?: readonly string[];
 }
 
+/** The same transcript on another loopback address of the same length, so that it meets nobody who uses the first. */
+export function movedTo(ip: string, transcript: Transcript): Transcript {
+  const moved = JSON.parse(JSON.stringify(transcript).replaceAll("127.0.0.1", ip)) as Transcript;
+  const agents = (moved.setup.agents ?? []).map((agent) => ({ ...agent, argv: [...agent.argv, `-bind=${ip}`, `-client=${ip}`] }));
+  return { ...moved, setup: { ...moved.setup, agents } };
+}
+
 export async function runTranscript(transcript: Transcript, later: Later, peer: string | null): Promise<Tally> {
   const agents = await startAgents(transcript.setup, peer);
   const patterns = (later.http ?? []).map((pattern) => new RegExp(pattern));

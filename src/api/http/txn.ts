@@ -185,7 +185,7 @@ function serviceOf(service: DecodedStruct): NodeService {
     taggedAddresses: addresses === null ? null : new Map(Object.entries(addresses).map(([name, value]) => [name, addressOf(value)] as const)),
     meta: textMapOf(service["Meta"]),
     port: integer(service, "Port"),
-    weights: weights === null ? null : { passing: integer(weights, "Passing"), warning: integer(weights, "Warning") },
+    weights: weights === null ? { passing: 1, warning: 1 } : { passing: integer(weights, "Passing"), warning: integer(weights, "Warning") },
     enableTagOverride: service["EnableTagOverride"] === true,
     locallyRegisteredAsSidecar: false,
     proxy: undefined,
