@@ -125,6 +125,15 @@ export class Membership {
     this.#host.memberEvent("member-join", table.member(row), nowMs, out);
   }
 
+  /** Takes over members as alive for long: nobody is told. */
+  adopt(members: readonly { readonly slot: number; readonly variant: number }[]): void {
+    for (const { slot, variant } of members) {
+      if (this.table.isKnown(slot)) continue;
+      this.table.addKnown(slot, variant);
+      this.table.setStatus(slot, "alive");
+    }
+  }
+
   #recentIntent(name: string, nowMs: number): Intent | undefined {
     if (this.#intents.size === 0) return undefined;
     this.#intents.expire(this.#config.recentIntentTimeoutMs, nowMs);

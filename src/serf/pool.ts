@@ -11,6 +11,7 @@ import { Deadlines } from "../base/deadlines.ts";
 import { formatEndpoint, ipToBytes, type Endpoint } from "../base/endpoint.ts";
 import { shuffle, type Random } from "../base/random.ts";
 import { MemberRecords } from "../swim/member-records.ts";
+import type { AdoptedMember } from "../swim/member-table.ts";
 import type { KnownMessage } from "../swim/messages.ts";
 import { Swim } from "../swim/swim.ts";
 import type { JoinTarget, RequestId } from "../swim/types.ts";
@@ -113,6 +114,16 @@ export class Pool {
     }
     this.#settle(start, nowMs, out);
     return settled;
+  }
+
+  /** The pool begins as a member of long standing among `members` of the shared records; before any input. For a simulation. */
+  adopt(members: readonly AdoptedMember[]): void {
+    this.#swim.adopt(members);
+    this.#serf.membership.adopt(members);
+  }
+
+  get self(): AdoptedMember {
+    return this.#swim.self;
   }
 
   /** A message would change nothing: see `Swim.isRepeat`. */

@@ -4,6 +4,7 @@ import type { NodeEffect } from "../node/types.ts";
 import type { PoolConfig, PoolInput } from "../serf/types.ts";
 import type { Pool } from "../serf/pool.ts";
 import { MemberRecords } from "../swim/member-records.ts";
+import type { AdoptedMember } from "../swim/member-table.ts";
 import type { KnownMessage } from "../swim/messages.ts";
 import type { SwimProfile } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
@@ -89,6 +90,14 @@ class ClusterMachine implements SimMachine {
 
   isRepeat(known: KnownMessage): boolean {
     return this.#pool.isRepeat(known);
+  }
+
+  get self(): AdoptedMember {
+    return this.#pool.self;
+  }
+
+  adopt(members: readonly AdoptedMember[]): void {
+    this.#pool.adopt(members);
   }
 
   close(): void {

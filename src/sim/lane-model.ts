@@ -12,6 +12,7 @@ import type { Endpoint } from "../base/endpoint.ts";
 import { SeededRandom, type Random } from "../base/random.ts";
 import type { NodeEffect } from "../node/types.ts";
 import type { PoolEffect, PoolInput } from "../serf/types.ts";
+import type { AdoptedMember } from "../swim/member-table.ts";
 import { mayRepeat, RepeatFilter } from "../wire/repeat-filter.ts";
 import { POOL_NAME, type MachineFactory, type MachineSpec, type PoolView, type SimMachine } from "./sim-machine.ts";
 
@@ -181,6 +182,14 @@ class LaneMachine implements SimMachine {
     if (this.#flushAtMs <= nowMs) this.#flush(nowMs);
     this.#deliverNext(nowMs, out);
     this.takeOver(out, start, nowMs);
+  }
+
+  get self(): AdoptedMember {
+    return this.#node.self;
+  }
+
+  adopt(members: readonly AdoptedMember[]): void {
+    this.#node.adopt(members);
   }
 
   isRepeat(): boolean {

@@ -9,7 +9,7 @@ import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LinkRule } from "./network.ts";
 import type { Selector } from "./scenario.ts";
-import { POOL_NAME } from "./sim-machine.ts";
+import { POOL_NAME, type SimMachine } from "./sim-machine.ts";
 import type { Simulation, SimObserver } from "./simulation.ts";
 
 /** A join that found nobody is tried again, as with `-retry-join`. */
@@ -68,6 +68,18 @@ export class Operator implements SimObserver {
     this.#ledger.noteFault("start", this.#sim.nowUs);
     this.#sim.start(host, this.#snapshots);
     if (host.index === 0) host.joinedAtUs = this.#sim.nowUs;
+  }
+
+  /** Starts all processes as members of long standing: each knows each. */
+  startConverged(): void {
+    const machines: SimMachine[] = [];
+    for (const host of this.#sim.hosts) {
+      this.#sim.start(host, this.#snapshots);
+      host.joinedAtUs = this.#sim.nowUs;
+      if (host.machine !== null) machines.push(host.machine);
+    }
+    const members = machines.map(({ self }) => self);
+    for (const machine of machines) machine.adopt(members);
   }
 
   /** Joins one node of `to`, until it worked or the process is gone. */

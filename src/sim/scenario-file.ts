@@ -4,7 +4,7 @@
  */
 import { fail, ok, type Result } from "../base/result.ts";
 import { QUIET_NETWORK, type NetworkConfig } from "./network.ts";
-import type { Action, ChaosWeights, Expectation, Scenario, Selector, Step } from "./scenario.ts";
+import type { Action, ChaosWeights, Expectation, Scenario, Selector, Step, ScenarioStart } from "./scenario.ts";
 
 export const NODES_MIN = 2;
 export const NODES_MAX = 20_000;
@@ -216,6 +216,7 @@ interface FileContent {
   readonly nodes: number;
   readonly network: NetworkConfig;
   readonly clockDriftPpmMax: number;
+  readonly start: ScenarioStart;
   readonly steps: readonly Step[];
   readonly durationMs: number;
   readonly settledMs: number;
@@ -228,6 +229,7 @@ const FILE: Fields<FileContent> = {
   nodes: field(int(NODES_MIN, NODES_MAX), 20),
   network: field(network, QUIET_NETWORK),
   clockDriftPpmMax: field(int(0, 1_000), 200),
+  start: field(oneOf("empty", "converged"), "empty"),
   steps: field(steps),
   durationMs: field(ms, 0),
   settledMs: field(ms, 0),

@@ -79,6 +79,7 @@ export class ScenarioRun {
     this.#liveness = new LivenessChecker(this.sim, this.ledger, { eventBufferSize: options.eventBufferSize, leftIsLeft: expect.leftIsLeft });
     this.sim.observe(new SafetyChecker(this.sim, this.ledger, { serfQueueMax: options.serfQueueMax, noFalseFailures: expect.noFalseFailures }));
     this.sim.observe(this.operator);
+    if (scenario.start === "converged") this.operator.startConverged();
     for (const step of scenario.steps) this.sim.after(step.atMs * MS, () => this.#perform(step));
   }
 

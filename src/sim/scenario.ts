@@ -97,6 +97,9 @@ export interface EventLatencyBar {
   readonly allMs: number;
 }
 
+/** `converged`: all nodes run and know each other from the beginning. */
+export type ScenarioStart = "empty" | "converged";
+
 export interface Scenario {
   readonly name: string;
   readonly about: string;
@@ -104,6 +107,8 @@ export interface Scenario {
   readonly nodes: number;
   readonly network: NetworkConfig;
   readonly clockDriftPpmMax: number;
+  /** Default: `empty`, nobody runs. */
+  readonly start?: ScenarioStart;
   readonly steps: readonly Step[];
   readonly expect: Expectation;
   /** The run goes on at least until then, converged or not. */

@@ -1,6 +1,6 @@
 /** The built-in scenarios. Each is a function of the number of nodes, because shares and bounds grow with it. */
 import { QUIET_NETWORK, type NetworkConfig } from "./network.ts";
-import type { Action, ChaosWeights, Expectation, Scenario, Selector, Step } from "./scenario.ts";
+import type { Action, ChaosWeights, Expectation, Scenario, ScenarioStart, Selector, Step } from "./scenario.ts";
 import { swarm } from "./swarm.ts";
 
 const ALL: Selector = { kind: "all" };
@@ -66,7 +66,15 @@ const ROUGH_NETWORK: NetworkConfig = { ...QUIET_NETWORK, delayUsMax: 5_000, tail
 /** Most scenarios are the same for each seed. */
 type Builder = (nodes: number, seed: number) => Scenario;
 
-function base(name: string, about: string, nodes: number): Omit<Scenario, "steps" | "expect" | "durationMs"> {
+/** Above so many nodes the scenarios that are not about joining begin with a cluster that stands. */
+const JOINED_NODES_MAX = 1_000;
+
+/** How a scenario comes to its cluster: by joining within `overMs`, or a large one with everybody a member already. */
+function gathered(nodes: number, overMs: number): { readonly start: ScenarioStart; readonly steps: readonly Step[] } {
+  return nodes <= JOINED_NODES_MAX ? { start: "empty", steps: startAndJoin(overMs) } : { start: "converged", steps: [] };
+}
+
+function base(name: string, about: string, nodes: number): Omit<Scenario, "start" | "steps" | "expect" | "durationMs"> {
   return { name, about, nodes, profile: "lan", network: QUIET_NETWORK, clockDriftPpmMax: 200 };
 }
 
@@ -76,8 +84,8 @@ function steady(nodes: number): Scenario {
   const quietWithinMs = nodes <= 200 ? CALM.quietWithinMs : 2 * MINUTE_MS;
   const expect: Expectation = { ...CALM, faultsEndMs: 2 * SECOND_MS, convergedWithinMs, quietWithinMs };
   return {
-    ...base("steady", "joined one after the other, then left alone", nodes),
-    steps: startAndJoin(2 * SECOND_MS),
+    ...base("steady", "joined one after the other, then left alone; above 1,000 nodes all are members from the beginning", nodes),
+    ...gathered(nodes, 2 * SECOND_MS),
     expect,
     durationMs: MINUTE_MS,
   };
@@ -106,10 +114,12 @@ function massJoin(nodes: number): Scenario {
 }
 
 function eventBurst(nodes: number): Scenario {
+  const { start, steps } = gathered(nodes, SECOND_MS);
   return {
     ...base("event-burst", "1,000 user events within 20 s from everywhere: completeness and latency", nodes),
     profile: "local",
-    steps: [...startAndJoin(SECOND_MS), at(10 * SECOND_MS, { kind: "events", nodes: ALL, count: 1_000, bytes: 32 }, 20 * SECOND_MS)],
+    start,
+    steps: [...steps, at(10 * SECOND_MS, { kind: "events", nodes: ALL, count: 1_000, bytes: 32 }, 20 * SECOND_MS)],
     expect: { ...CALM, faultsEndMs: 30 * SECOND_MS, eventLatency: { fastMs: 2 * SECOND_MS, fastPpm: 999_900, allMs: 10 * SECOND_MS } },
     durationMs: 45 * SECOND_MS,
   };
@@ -182,9 +192,11 @@ function flapping(nodes: number): Scenario {
 }
 
 function crash1pct(nodes: number): Scenario {
+  const { start, steps } = gathered(nodes, 2 * SECOND_MS);
   return {
     ...base("crash-1pct", "one node in a hundred (at least one) loses power at the same moment: how long until everybody knows?", nodes),
-    steps: [...startAndJoin(2 * SECOND_MS), at(30 * SECOND_MS, { kind: "kill", nodes: { kind: "share", perMille: 10 }, power: true })],
+    start,
+    steps: [...steps, at(30 * SECOND_MS, { kind: "kill", nodes: { kind: "share", perMille: 10 }, power: true })],
     expect: { ...troubled(30 * SECOND_MS), noFalseFailures: true },
     durationMs: 90 * SECOND_MS,
   };

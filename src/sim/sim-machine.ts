@@ -6,6 +6,7 @@ import type { Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import type { NodeEffect, NodeMachine } from "../node/types.ts";
 import type { PoolGauges } from "../serf/gauges.ts";
+import type { AdoptedMember } from "../swim/member-table.ts";
 import type { KnownMessage } from "../swim/messages.ts";
 import type { Member, RestoredSnapshot } from "../serf/types.ts";
 
@@ -22,6 +23,10 @@ export interface SimMachine extends NodeMachine {
   readonly view: PoolView;
   /** The message would change nothing at this node now, and so need not be given to it. */
   isRepeat(known: KnownMessage): boolean;
+  /** The node itself, as the records that all nodes share name it. */
+  readonly self: AdoptedMember;
+  /** The node begins as a member of long standing among these; before any input. */
+  adopt(members: readonly AdoptedMember[]): void;
   /** The process has ended: lets go of what it shares with the other nodes of the simulation. */
   close(): void;
 }

@@ -30,6 +30,13 @@ export interface MemberContent {
   readonly versions: Uint8Array;
 }
 
+/** A member as the shared records name it. */
+export interface AdoptedMember {
+  readonly slot: number;
+  readonly variant: number;
+  readonly incarnation: number;
+}
+
 interface Wide {
   readonly variant: number;
   readonly incarnation: number;
@@ -173,6 +180,23 @@ export class MemberTable implements MemberTableView {
     this.#order[this.#size] = this.#order[place] as number;
     this.#order[place] = slot;
     this.#size += 1;
+    this.#revision += 1;
+  }
+
+  /** Takes over members of the shared records as alive, in a random probing order; those that are known stay as they are. */
+  adopt(members: readonly AdoptedMember[], random: Random): void {
+    for (const { slot, variant, incarnation } of members) {
+      if (this.state(slot) !== StateCode.unknown) continue;
+      this.#records.holdSlot(slot);
+      this.#records.holdKnownVariant(slot, variant);
+      this.#reserve(slot);
+      this.#put(slot, StateCode.alive, variant, incarnation);
+      this.#perState[StateCode.alive] = this.countOf(StateCode.alive) + 1;
+      const place = random.below(this.#size + 1);
+      this.#order[this.#size] = this.#order[place] as number;
+      this.#order[place] = slot;
+      this.#size += 1;
+    }
     this.#revision += 1;
   }
 

@@ -24,7 +24,7 @@ import { Exchanges, type SyncPurpose } from "./exchanges.ts";
 import { Gossiper } from "./gossiper.ts";
 import { Joiner } from "./joiner.ts";
 import { MemberRecords } from "./member-records.ts";
-import { MemberTable, StateCode } from "./member-table.ts";
+import { MemberTable, StateCode, type AdoptedMember } from "./member-table.ts";
 import { Membership } from "./membership.ts";
 import type { KnownMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
@@ -214,6 +214,20 @@ export class Swim<Out> {
   /** Sends a message of the layer above straight to somebody, as one datagram with nothing else in it. */
   sendUser(to: Endpoint, payload: Uint8Array, out: (Out | SwimEffect)[]): void {
     this.#outbox.sendBare(to, [encodeUser(payload)], false, out as SwimEffect[]);
+  }
+
+  /** Takes over the members as known to everybody for long: nothing is said or asked about them. For a simulation that starts converged. */
+  adopt(members: readonly AdoptedMember[]): void {
+    const { table, random, broadcasts } = this.#core;
+    table.adopt(members, random);
+    broadcasts.prune(0);
+    broadcasts.finished.length = 0;
+  }
+
+  /** Ourselves, as the shared records name us. */
+  get self(): AdoptedMember {
+    const { table, selfSlot } = this.#core;
+    return { slot: selfSlot, variant: table.variant(selfSlot), incarnation: table.incarnation(selfSlot) };
   }
 
   /** Lets go of the shared records; the machine must not be used afterwards. For a node that ends while others of its process go on. */

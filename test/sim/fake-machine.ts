@@ -87,6 +87,10 @@ export class FakeMachine implements SimMachine {
     out.push({ pool: POOL_NAME, effect: { kind: "packet", to: [endpointOf(this.#random.below(this.#nodes))], messages: [bytes, bytes.subarray(1)], crc: false } });
   }
 
+  readonly self = { slot: 0, variant: 0, incarnation: 1 };
+
+  adopt(): void {}
+
   isRepeat(): boolean {
     return false;
   }

@@ -6,6 +6,7 @@
 import type { NodeEffect } from "../../node/types.ts";
 import type { PoolInput } from "../../serf/types.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
+import type { AdoptedMember } from "../../swim/member-table.ts";
 import type { KnownMessage } from "../../swim/messages.ts";
 
 /** Type byte of a ping. */
@@ -81,6 +82,14 @@ export class BlockedMachine implements SimMachine {
   /** What is held back is judged when it is let in. */
   isRepeat(known: KnownMessage): boolean {
     return this.#untilMs === -Infinity && this.#inner.isRepeat(known);
+  }
+
+  get self(): AdoptedMember {
+    return this.#inner.self;
+  }
+
+  adopt(members: readonly AdoptedMember[]): void {
+    this.#inner.adopt(members);
   }
 
   close(): void {

@@ -2,6 +2,7 @@
 import type { NodeEffect } from "../../node/types.ts";
 import type { PoolInput } from "../../serf/types.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
+import type { AdoptedMember } from "../../swim/member-table.ts";
 import type { KnownMessage } from "../../swim/messages.ts";
 
 /** Gets the index of the node and the effects of one wake. */
@@ -39,6 +40,14 @@ class WatchedMachine implements SimMachine {
 
   isRepeat(known: KnownMessage): boolean {
     return this.#inner.isRepeat(known);
+  }
+
+  get self(): AdoptedMember {
+    return this.#inner.self;
+  }
+
+  adopt(members: readonly AdoptedMember[]): void {
+    this.#inner.adopt(members);
   }
 
   close(): void {
