@@ -152,6 +152,29 @@ export class MemberTable {
     return time === U32_MAX ? (this.#lateTimes.get(row) as number) : time;
   }
 
+  /** The status times of many rows. */
+  statusTimesOf(rows: Uint32Array): Float64Array {
+    const column = this.#statusTimes;
+    const times = new Float64Array(rows.length);
+    for (let i = 0; i < rows.length; i += 1) times[i] = column[rows[i] as Row] as number;
+    if (this.#lateTimes.size > 0) for (let i = 0; i < rows.length; i += 1) times[i] = this.statusTime(rows[i] as Row);
+    return times;
+  }
+
+  /** Takes over members as alive, that another table of these records holds; those that are known stay as they are. */
+  adopt(members: readonly { readonly slot: Row; readonly variant: number }[]): void {
+    let adopted = 0;
+    for (const { slot, variant } of members) {
+      if (this.isKnown(slot)) continue;
+      this.addKnown(slot, variant);
+      this.#statuses[slot] = MemberStatusCode.alive + 1;
+      adopted += 1;
+    }
+    this.#counts[MemberStatusCode.none] = this.count("none") - adopted;
+    this.#counts[MemberStatusCode.alive] = this.count("alive") + adopted;
+    this.#changes += 1;
+  }
+
   setStatusTime(row: Row, lamportTime: number): void {
     const isLate = lamportTime >= U32_MAX;
     if (isLate) this.#lateTimes.set(row, lamportTime);

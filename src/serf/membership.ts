@@ -127,11 +127,7 @@ export class Membership {
 
   /** Takes over members as alive for long: nobody is told. */
   adopt(members: readonly { readonly slot: number; readonly variant: number }[]): void {
-    for (const { slot, variant } of members) {
-      if (this.table.isKnown(slot)) continue;
-      this.table.addKnown(slot, variant);
-      this.table.setStatus(slot, "alive");
-    }
+    this.table.adopt(members);
   }
 
   #recentIntent(name: string, nowMs: number): Intent | undefined {

@@ -434,8 +434,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   sharedState(): SerfSharedState {
     const { table, clock, leftRows } = this.membership;
     const rows = table.allRows();
-    const times = new Float64Array(rows.length);
-    for (let i = 0; i < rows.length; i += 1) times[i] = this.#toldTime(rows[i] as Row);
+    const times = table.statusTimesOf(rows);
+    if (table.count("leaving") > 0) for (let i = 0; i < rows.length; i += 1) times[i] = this.#toldTime(rows[i] as Row);
     const events = this.events.isEmpty ? this.events.slots : this.events.slots.map((slot) => slot && { lamportTime: slot.lamportTime, events: [...slot.events] });
     const parts = { lamportTime: clock.time, eventTime: this.eventClock.time, queryTime: this.queryClock.time, rows, times, leftRows, events };
     return new SerfSharedState(parts, this.#records);

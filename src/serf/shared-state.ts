@@ -27,9 +27,10 @@ export class SerfSharedState implements UpperState {
     this.#records = records;
     const { rows, times, leftRows } = parts;
     let timesBytes = headLength(rows.length);
-    for (let i = 0; i < rows.length; i += 1) timesBytes += records.nameLength(rows[i] as Row) + intLength(times[i] as number);
+    const { nameLengths } = records;
+    for (let i = 0; i < rows.length; i += 1) timesBytes += (nameLengths[rows[i] as Row] as number) + intLength(times[i] as number);
     let leftBytes = headLength(leftRows.length);
-    for (const row of leftRows) leftBytes += records.nameLength(row);
+    for (const row of leftRows) leftBytes += nameLengths[row] as number;
     this.size = serfPushPullLength(parts, timesBytes, leftBytes);
   }
 

@@ -6,6 +6,7 @@
  * or address). Both are counted and reused when their last holder lets go. Records never change.
  */
 import { assert } from "../base/assert.ts";
+import { resized } from "../base/column.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { ipFromBytes, type Endpoint } from "../base/endpoint.ts";
 import { utf8Length } from "../base/utf8.ts";
@@ -30,7 +31,6 @@ const VARIANTS_MAX = 0xffff;
 
 interface Slot {
   readonly name: string;
-  readonly nameLength: number;
   holders: number;
   /** Gaps are null and reused. */
   readonly variants: (MemberRecord | null)[];
@@ -45,6 +45,8 @@ export class MemberRecords {
   /** Null: a node has these records for itself. */
   readonly sharing: Sharing | null;
   readonly #expected: number;
+  #nameLengths = new Uint16Array(0);
+  #firstStateLengths = new Uint16Array(0);
   #versions: Uint8Array | null = null;
   #areVersionsAlike = true;
   readonly #slotOf = new Map<string, number>();
@@ -89,7 +91,8 @@ export class MemberRecords {
       return known;
     }
     const slot = this.#free.pop() ?? this.#slots.length;
-    this.#slots[slot] = { name, nameLength: stringLength(utf8Length(name)), holders: 1, variants: [], variantHolders: [], stateLengths: [] };
+    this.#noteName(slot, name);
+    this.#slots[slot] = { name, holders: 1, variants: [], variantHolders: [], stateLengths: [] };
     this.#slotOf.set(name, slot);
     return slot;
   }
@@ -157,9 +160,14 @@ export class MemberRecords {
     return this.#areVersionsAlike;
   }
 
-  /** Bytes of a name in a message. */
-  nameLength(slot: number): number {
-    return this.#at(slot).nameLength;
+  /** Bytes of the name in each slot, in a message. */
+  get nameLengths(): Uint16Array {
+    return this.#nameLengths;
+  }
+
+  /** As `stateLength`, of the first variant of each slot; 0 where nobody has asked. */
+  get firstStateLengths(): Uint16Array {
+    return this.#firstStateLengths;
   }
 
   /** Bytes of a record in a push/pull, without its incarnation; only where nodes share records. */
@@ -170,7 +178,18 @@ export class MemberRecords {
     const { name, addr, endpoint, meta, versions } = this.record(slot, variant);
     const length = encodeNodeState({ name, addr, port: endpoint.port, meta, incarnation: 0, state: 0, versions }).length - intLength(0);
     stateLengths[variant] = length;
+    if (variant === 0) this.#firstStateLengths[slot] = length;
     return length;
+  }
+
+  #noteName(slot: number, name: string): void {
+    if (slot >= this.#nameLengths.length) {
+      const length = Math.max(this.capacity, slot + 1 + (slot >> 2));
+      this.#nameLengths = resized(this.#nameLengths, length) as Uint16Array<ArrayBuffer>;
+      this.#firstStateLengths = resized(this.#firstStateLengths, length) as Uint16Array<ArrayBuffer>;
+    }
+    this.#nameLengths[slot] = stringLength(utf8Length(name));
+    this.#firstStateLengths[slot] = 0;
   }
 
   #noteVersions(versions: Uint8Array): void {

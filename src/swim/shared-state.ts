@@ -30,10 +30,13 @@ export class SharedState {
     this.#records = records;
     const rows = table.rows();
     this.#rows = rows;
+    const { firstStateLengths } = records;
     let size = 0;
     for (let i = 0; i < rows.size; i += 1) {
       const slot = rows.slots[i] as number;
-      size += records.stateLength(slot, rows.variant(i)) + intLength(rows.incarnation(i));
+      const variant = rows.variant(i);
+      const first = variant === 0 ? (firstStateLengths[slot] as number) : 0;
+      size += (first === 0 ? records.stateLength(slot, variant) : first) + intLength(rows.incarnation(i));
     }
     this.size = pushPullLength(rows.size, size, this.upper?.size ?? 0);
   }
