@@ -23,7 +23,7 @@ import { Replicator } from "./replicator.ts";
 import { Snapshots } from "./snapshots.ts";
 import { restoreLog } from "./start.ts";
 import { raftStatus } from "./status.ts";
-import type { AppendSeq, PeerAddress, RaftConfig, RaftEffect, RaftError, RaftInput, RaftMachine, RaftStart, RaftStatus, RequestId } from "./types.ts";
+import type { AppendSeq, PeerAddress, RaftConfig, RaftEffect, RaftError, RaftInput, RaftMachine, RaftStart, RaftStatus, RequestId, Role } from "./types.ts";
 
 export class Raft implements RaftMachine {
   readonly #context: Context;
@@ -37,7 +37,9 @@ export class Raft implements RaftMachine {
   readonly #invariants = new Invariants();
   #begun = false;
   /** What `roleChanged` said last. */
-  #told = "";
+  #toldRole: Role | null = null;
+  #toldTerm = 0;
+  #toldLeader: PeerAddress | null = null;
   #toldConfiguration = 0;
 
   /** The first step begins the timers; give it a `wake` at once. */
@@ -109,17 +111,20 @@ export class Raft implements RaftMachine {
 
   /** Everything that follows from what the input changed, whatever it was. */
   #settle(): void {
-    const { context, applier } = { context: this.#context, applier: this.#applier };
+    const context = this.#context;
+    const applier = this.#applier;
     this.#configurationCommitted();
     const before = applier.handedIndex;
     applier.advance();
     if (applier.handedIndex > before && context.role === "leader") this.#leader.handed();
     context.writes.flush(context.nowMs, context.out);
     context.log.evict(Math.min(applier.handedIndex, context.writes.durableIndex));
-    const told = `${context.role} ${context.term} ${context.leader?.id} ${context.leader?.address}`;
-    if (told === this.#told) return;
-    this.#told = told;
-    context.out.push({ kind: "roleChanged", role: context.role, term: context.term, leader: context.leader });
+    const { role, term, leader } = context;
+    if (role === this.#toldRole && term === this.#toldTerm && leader?.id === this.#toldLeader?.id && leader?.address === this.#toldLeader?.address) return;
+    this.#toldRole = role;
+    this.#toldTerm = term;
+    this.#toldLeader = leader;
+    context.out.push({ kind: "roleChanged", role, term, leader });
   }
 
   #dispatch(input: RaftInput): void {
@@ -219,12 +224,12 @@ export class Raft implements RaftMachine {
     const { writes } = context;
     const wasLeader = context.role === "leader";
     if (wasLeader) this.#leader.giveAway();
-    const { calls, configurationChanged } = writes.refused(seq);
+    const { calls, keptIndex, configurationChanged } = writes.refused(seq);
     context.count("raft.log.refused");
     context.say("err", `failed to commit logs: error="${error}"`);
     for (const call of calls) this.#receiver.refuse(call, error);
-    // Others may have committed entries that our own disk refused; we learn of them again.
-    context.commitIndex = Math.min(context.commitIndex, context.log.lastIndex);
+    // Others may have committed entries that our own disk refused, in the place of older ones that are back; we learn of them again.
+    context.commitIndex = Math.min(context.commitIndex, keptIndex);
     if (configurationChanged) this.#configurationChanged();
     if (context.role === "follower") return;
     this.#stopLeading("diskFull");

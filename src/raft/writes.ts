@@ -31,6 +31,8 @@ interface Pending extends Batch {
 export interface Refusal {
   /** Requests from peers whose answers will not come. */
   readonly calls: readonly IncomingCall[];
+  /** Entries behind this one are not what they were before the refusal. */
+  readonly keptIndex: number;
   /** The configuration in force changed back. */
   readonly configurationChanged: boolean;
 }
@@ -189,10 +191,14 @@ export class Writes {
     assert(this.#batch === null, "a refusal comes as an input of its own");
     const calls: IncomingCall[] = [];
     const configuration = this.#configurations.latest.index;
+    let keptIndex = Infinity;
     let reset = false; // What was written before a replacement of the log has no meaning any more.
     while ((this.#pending.at(-1)?.seq ?? 0) >= seq) {
       const write = this.#pending.pop() as Pending;
-      if (!reset) this.#takeBack(write);
+      if (!reset) {
+        this.#takeBack(write);
+        keptIndex = Math.min(keptIndex, survivorOf(write), (write.entries[0]?.index ?? Infinity) - 1);
+      }
       reset ||= write.resets;
       for (const effect of write.afterDurable) if (effect.kind === "answer") calls.push(effect.call);
     }
@@ -200,7 +206,7 @@ export class Writes {
     this.#held = this.#held.filter((held) => held.seq < seq);
     this.#refusal = seq;
     this.#hardStateDirty = true;
-    return { calls, configurationChanged: configuration !== this.#configurations.latest.index };
+    return { calls, keptIndex, configurationChanged: configuration !== this.#configurations.latest.index };
   }
 
   #takeBack(write: Pending): void {

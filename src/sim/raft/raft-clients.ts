@@ -112,7 +112,7 @@ export class RaftClients {
 
   /** Whose connection closed and who was not heard of since has no share in the lease. */
   #checkLease(server: RaftServer, voters: readonly string[]): void {
-    const holding = voters.filter((id) => !server.closedAtUs.has(nodeOf(id)));
+    const holding = voters.filter((id) => !server.closedAfter.has(nodeOf(id)));
     demand(holding.length >= quorumSize(voters.length), () => `lease: ${server.id} reads locally though the connections of a majority have closed (holding: ${holding.join(" ")})`);
   }
 

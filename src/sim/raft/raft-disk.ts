@@ -15,7 +15,8 @@ export interface StoredSnapshot {
   readonly state: KvState;
 }
 
-const SNAPSHOTS_KEPT = 2;
+/** One more than the real store: a received one that the core had no use for any more must not push out what it will restore. */
+const SNAPSHOTS_KEPT = 3;
 
 export class RaftDisk {
   #hardState: HardState = { currentTerm: 0, lastVoteTerm: 0, lastVoteCandidate: "" };
@@ -117,8 +118,8 @@ export class RaftDisk {
   }
 
   store(snapshot: StoredSnapshot): void {
-    if (snapshot.meta.index <= (this.newestSnapshot?.meta.index ?? 0)) return;
-    this.#snapshots.push(snapshot);
+    this.#snapshots = [...this.#snapshots.filter(({ meta }) => meta.index !== snapshot.meta.index), snapshot];
+    this.#snapshots.sort((a, b) => a.meta.index - b.meta.index);
     if (this.#snapshots.length > SNAPSHOTS_KEPT) this.#snapshots.shift();
   }
 

@@ -63,7 +63,7 @@ export class RaftFaults {
   #fault(): void {
     const { network, servers } = this.#sim;
     const { weather } = network;
-    switch (this.#random.below(16)) {
+    switch (this.#random.below(17)) {
       case 0:
       case 1:
         return this.#killFor(this.#someone(), chance(this.#random, 1, 3) ? 1 : 60);
@@ -123,6 +123,8 @@ export class RaftFaults {
         return this.#change();
       case 15:
         return this.#ask();
+      case 16:
+        return this.#reject(this.#leader());
     }
   }
 
@@ -137,6 +139,14 @@ export class RaftFaults {
       this.#sim.network.cut(other, node);
     }
     this.#healLater();
+  }
+
+  /** A firewall falls shut in front of a server: the others' connections to it break and new ones are refused, and it is told nothing. */
+  #reject(node: number): void {
+    const { network } = this.#sim;
+    this.#sim.breakFor(node);
+    network.rejecting.add(node);
+    this.#sim.at(this.#for(60), () => network.heal());
   }
 
   #partition(): void {

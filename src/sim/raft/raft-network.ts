@@ -18,7 +18,6 @@ export interface Call {
   readonly message: RaftRequest;
   /** Name of the snapshot whose bytes follow. */
   readonly snapshotId: string;
-  readonly sentUs: number;
   readonly deadlineUs: number;
   connection: number;
   response: RaftResponse | null;
@@ -51,6 +50,8 @@ export class RaftNetwork {
   readonly #random: SeededRandom;
   /** `from to` pairs that nothing passes. */
   readonly #cuts = new Set<string>();
+  /** Nodes that nothing passes to or from, and whose port seems closed. */
+  readonly rejecting = new Set<number>();
   readonly #connections = new Map<string, Connection>();
   readonly #calls = new Map<IncomingCall, Call>();
   #lastCall = 0;
@@ -58,6 +59,11 @@ export class RaftNetwork {
 
   constructor(random: SeededRandom) {
     this.#random = random;
+  }
+
+  /** Calls are numbered as they are made. */
+  get lastCallId(): IncomingCall {
+    return this.#lastCall;
   }
 
   nextCallId(): IncomingCall {
@@ -114,10 +120,12 @@ export class RaftNetwork {
 
   heal(): void {
     this.#cuts.clear();
+    this.rejecting.clear();
     Object.assign(this.weather, CALM);
   }
 
   isCut(from: number, to: number): boolean {
+    if (this.rejecting.size > 0 && (this.rejecting.has(from) || this.rejecting.has(to))) return true;
     return this.#cuts.size > 0 && this.#cuts.has(`${from} ${to}`);
   }
 

@@ -23,6 +23,7 @@ interface Known {
 
 /** Entries of older indexes are forgotten in steps of this many: a run of hours must not grow. */
 const KEPT = 8000;
+const CONFIGURATIONS_KEPT = 16;
 /** Keys of (term, index) pairs. */
 const INDEX_MAX = 2 ** 32;
 
@@ -98,6 +99,7 @@ export class RaftSafety {
       demand(entry.index === shadow.first + shadow.terms.length, () => `log matching: node ${node} appends ${entry.index} behind ${shadow.first + shadow.terms.length - 1}`);
       const prevTerm = shadow.terms.at(-1) ?? shadow.baseTerm;
       this.#match(node, entry, prevTerm);
+      if (entry.type === ENTRY_TYPE.configuration) this.#append(entry.index, entry.data);
       shadow.terms.push(entry.term);
     }
     if (shadow.terms.length > 2 * KEPT) this.#cut(shadow, KEPT);
@@ -160,12 +162,25 @@ export class RaftSafety {
   #commit(entry: LogEntry, hash: number): void {
     if (entry.type === ENTRY_TYPE.configuration) this.#configure(entry.index, entry.data);
     const { voters } = this;
-    const holders = voters.filter((id) => this.#disks[nodeOf(id)]?.holds(entry.index, entry.term) ?? false);
-    demand(holders.length >= quorumSize(voters.length), () => `durability: entry ${entry.index} of term ${entry.term} is applied, but on disk at [${holders.join(" ")}] of [${voters.join(" ")}] only`);
+    const holders = this.#disks.flatMap((disk, node) => (disk.holds(entry.index, entry.term) ? [`n${node}`] : []));
+    // The leader counts by the newest configuration in its log, which may lie behind this entry and is one change away at most.
+    const isQuorum = (ids: readonly string[]): boolean => ids.filter((id) => holders.includes(id)).length >= quorumSize(ids.length);
+    const newer = [...this.#appended].some(([index, ids]) => index > entry.index && isQuorum(ids));
+    demand(isQuorum(voters) || newer, () => `durability: entry ${entry.index} of term ${entry.term} is applied, but on disk at [${holders.join(" ")}] only, with voters [${voters.join(" ")}]`);
     this.#committed.set(entry.index, { term: entry.term, hash });
     this.#committedIndex = entry.index;
     this.#committedTerm = entry.term;
     if (entry.index - this.#forgotten > 2 * KEPT) this.#forget(entry.index - KEPT);
+  }
+
+  /** Voters of the newest configuration entries, by index. */
+  readonly #appended = new Map<number, readonly string[]>();
+
+  #append(index: number, data: Uint8Array): void {
+    const decoded = decodeConfiguration(data);
+    demand(decoded.ok, () => `the configuration entry ${index} is malformed`);
+    this.#appended.set(index, votersOf(decoded.value));
+    if (this.#appended.size > CONFIGURATIONS_KEPT) this.#appended.delete(Math.min(...this.#appended.keys()));
   }
 
   #configure(index: number, data: Uint8Array): void {

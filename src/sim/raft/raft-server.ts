@@ -54,8 +54,8 @@ export class RaftServer {
   stalledUntilUs = 0;
   /** The wake in the agenda, in µs. */
   wakeAtUs = Infinity;
-  /** When each peer's connection was last told to have closed, and when it was last heard of since, in µs. */
-  readonly closedAtUs = new Map<number, number>();
+  /** Peers whose connection was told to have closed and who have answered no later request since: the newest request before that. */
+  readonly closedAfter = new Map<number, number>();
 
   constructor(node: number, timing: RaftTiming, create: CreateRaft, random: SeededRandom) {
     this.node = node;
@@ -72,7 +72,7 @@ export class RaftServer {
     const config: RaftConfig = { id: this.id, address: this.address, timing: this.#timing, limits: SIM_LIMITS, preVote: true, protocolVersion: 3 };
     this.life += 1;
     this.kv = new SimKv(this.disk.newestSnapshot?.state ?? EMPTY_STATE);
-    this.closedAtUs.clear();
+    this.closedAfter.clear();
     this.pausedUntilUs = 0;
     this.wakeAtUs = Infinity;
     this.raft = this.#create(config, this.disk.start(this.#random.below(TAIL_ENTRIES_MAX)), this.#random.fork());

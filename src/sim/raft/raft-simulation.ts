@@ -113,6 +113,15 @@ export class RaftSimulation {
     }
   }
 
+  /** The others lose their connections with `node`; it notices nothing before its calls time out. */
+  breakFor(node: number): void {
+    for (const { id, from, to, channel } of this.network.close((connection) => connection.from === node || connection.to === node)) {
+      for (const call of this.network.callsOn(id)) this.#fail(call, call.from === node ? "timeout" : "closed", call.from === node ? call.deadlineUs - this.nowUs : 0);
+      if (from === node) this.agenda.push(this.nowUs, EVENT.connectionClosed, to, id);
+      else this.agenda.push(this.nowUs, EVENT.channelClosed, from, { life: this.server(from).life, peer: `n${to}`, channel });
+    }
+  }
+
   server(node: number): RaftServer {
     return this.servers[node] as RaftServer;
   }
@@ -183,7 +192,7 @@ export class RaftSimulation {
       case EVENT.channelClosed: {
         const { life, peer, channel } = payload as { life: number; peer: string; channel: SendEffect["channel"] };
         if (server.life !== life) return;
-        if (channel === "heartbeat" || channel === "replication") server.closedAtUs.set(nodeOf(peer), this.nowUs);
+        if (channel === "heartbeat" || channel === "replication") server.closedAfter.set(nodeOf(peer), this.network.lastCallId);
         return this.#input(server, { kind: "channelClosed", peer, channel });
       }
     }
@@ -327,7 +336,7 @@ export class RaftSimulation {
     const id = this.network.nextCallId();
     const deadlineUs = this.nowUs + effect.timeoutMs * 1000;
     const { call, channel, message, snapshotId } = effect;
-    const sent: Call = { id, from: server.node, life: server.life, to, call, channel, message, snapshotId, sentUs: this.nowUs, deadlineUs, connection, response: null, error: "", failure: null };
+    const sent: Call = { id, from: server.node, life: server.life, to, call, channel, message, snapshotId, deadlineUs, connection, response: null, error: "", failure: null };
     this.network.add(sent);
     const delayUs = this.network.delayUs(server.node, to);
     if (delayUs !== null) this.agenda.push(this.nowUs + delayUs, EVENT.request, to, sent);
@@ -356,7 +365,7 @@ export class RaftSimulation {
     const server = this.server(call.from);
     if (this.network.take(call.id) === null || server.life !== call.life) return;
     if (call.response === null) return this.#fail(call, "error", 0);
-    if (call.sentUs > (server.closedAtUs.get(call.to) ?? Infinity)) server.closedAtUs.delete(call.to);
+    if (call.id > (server.closedAfter.get(call.to) ?? Infinity)) server.closedAfter.delete(call.to);
     this.#input(server, { kind: "response", call: call.call, message: call.response });
   }
 
@@ -366,6 +375,7 @@ export class RaftSimulation {
   }
 
   #dial(server: RaftServer, call: number, to: number, timeoutMs: number): void {
+    if (this.network.rejecting.has(to)) return this.#later(server, 100, { kind: "dialed", call, outcome: "refused" });
     const thereUs = this.network.delayUs(server.node, to);
     const backUs = this.network.delayUs(to, server.node);
     if (thereUs === null || backUs === null) return this.#later(server, timeoutMs * 1000, { kind: "dialed", call, outcome: "unknown" });
