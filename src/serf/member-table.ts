@@ -27,6 +27,7 @@ export type Row = number;
 
 export class MemberTable {
   readonly #records: MemberRecords;
+  /** Empty while all are of the first variant. */
   #variants: Column = new Uint8Array(0);
   #statuses = new Uint8Array(0);
   /** Lamport times that fit 32 bits; `U32_MAX` says to look into `#lateTimes`. */
@@ -91,14 +92,26 @@ export class MemberTable {
   #enter(row: Row, variant: number): Row {
     assert(!this.isKnown(row), "the member is known");
     this.#reserve(row);
-    this.#variants = wideEnough(this.#variants, variant);
-    this.#variants[row] = variant;
+    this.#setVariant(row, variant);
     this.#statuses[row] = MemberStatusCode.none + 1;
     this.setStatusTime(row, 0);
     this.#counts[MemberStatusCode.none] = this.count("none") + 1;
     this.#size += 1;
     this.#changes += 1;
     return row;
+  }
+
+  #variant(row: Row): number {
+    return this.#variants.length === 0 ? 0 : (this.#variants[row] as number);
+  }
+
+  #setVariant(row: Row, variant: number): void {
+    if (this.#variants.length === 0) {
+      if (variant === 0) return;
+      this.#variants = new Uint8Array(this.#statuses.length);
+    }
+    this.#variants = wideEnough(this.#variants, variant);
+    this.#variants[row] = variant;
   }
 
   remove(row: Row): void {
@@ -110,7 +123,7 @@ export class MemberTable {
     this.#statuses[row] = UNKNOWN;
     this.#leaveTimes.delete(row);
     this.#lateTimes.delete(row);
-    this.#records.releaseVariant(row, this.#variants[row] as number);
+    this.#records.releaseVariant(row, this.#variant(row));
     this.#records.release(row);
   }
 
@@ -121,15 +134,14 @@ export class MemberTable {
 
   info(row: Row): MemberRecord {
     assert(this.isKnown(row), "the member is unknown");
-    return this.#records.record(row, this.#variants[row] as number);
+    return this.#records.record(row, this.#variant(row));
   }
 
   setInfo(row: Row, info: MemberInfo): void {
     assert(this.info(row).name === info.name);
-    const before = this.#variants[row] as number;
+    const before = this.#variant(row);
     const variant = this.#records.holdVariant(row, info);
-    this.#variants = wideEnough(this.#variants, variant);
-    this.#variants[row] = variant;
+    this.#setVariant(row, variant);
     this.#records.releaseVariant(row, before);
     this.#changes += 1;
   }
@@ -214,7 +226,7 @@ export class MemberTable {
     const statuses = new Uint8Array(length);
     statuses.set(this.#statuses);
     this.#statuses = statuses;
-    this.#variants = resized(this.#variants, length);
+    if (this.#variants.length > 0) this.#variants = resized(this.#variants, length);
     this.#statusTimes = resized(this.#statusTimes, length);
   }
 }

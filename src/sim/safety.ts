@@ -186,6 +186,7 @@ export class SafetyChecker implements SimObserver {
   #checkEvent(host: Host, memory: Memory, event: SerfEvent): void {
     switch (event.kind) {
       case "members":
+        if (memory.table === null && event.type !== "member-failed") return;
         for (const { name } of event.members) this.#checkMemberEvent(host, memory, event.type, name);
         return;
       case "user":

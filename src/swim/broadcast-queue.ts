@@ -192,6 +192,7 @@ export class BroadcastQueue {
 
   /** Ends messages that have been sent as often as the original would, until the queue is no longer crowded. */
   #dropExtras(): void {
+    if (this.#highestTier < 1) return;
     const transmitsMin = Math.max(1, retransmitLimit(this.#retransmitMult, this.#nodeCount()));
     while (this.#bytes > CROWDED_BYTES) {
       const tier = this.#highestTier;

@@ -1,5 +1,5 @@
 /**
- * One node's view of the members. Per member it keeps 6 bytes in typed arrays (8 above 65,535 members), indexed by the slot of the shared
+ * One node's view of the members. Per member it keeps 4 to 8 bytes in typed arrays, indexed by the slot of the shared
  * records: one word for state, variant and incarnation, and the place in the probe order. No object per member, save for the dead and the
  * left, whose time counts, and for incarnations and variants that do not fit the word.
  */
@@ -12,7 +12,8 @@ import type { MemberTableView, SwimMember, SwimState } from "./types.ts";
 export const StateCode = { unknown: 0, alive: 1, suspect: 2, dead: 3, left: 4 } as const;
 const STATE_NAMES = ["dead", "alive", "suspect", "dead", "left"] as const satisfies readonly SwimState[];
 
-// A word, from its lowest bit: 3 of state, 9 of variant, 20 of incarnation. The greatest incarnation says to look into `#wide`.
+// A word, from its lowest bit: 3 of state, 9 of variant, 20 of incarnation. The greatest incarnation says to look into `#wide`. Words take
+// 16 bits each as long as no incarnation exceeds 15.
 const STATE_MASK = 0b111;
 const VARIANT_SHIFT = 3;
 const VARIANT_LIMIT = 1 << 9;
@@ -79,7 +80,7 @@ export class MemberRows {
 
 export class MemberTable implements MemberTableView {
   readonly #records: MemberRecords;
-  #words = new Uint32Array(0);
+  #words: Column = new Uint16Array(0);
   readonly #wide = new Map<number, Wide>();
   /** When a member died or left. */
   readonly #goneAtMs = new Map<number, number>();
@@ -160,22 +161,22 @@ export class MemberTable implements MemberTableView {
   /** Adds an unknown member, dead and of incarnation 0, at a random place of the probing order. */
   add(name: string, content: MemberContent, nowMs: number, random: Random): number {
     const slot = this.#records.hold(name);
-    this.#enter(slot, this.#records.holdVariant(slot, content), nowMs, random);
+    this.#enter(slot, this.#records.holdVariant(slot, content), random);
+    this.#goneAtMs.set(slot, nowMs);
     return slot;
   }
 
-  /** As `add`, of a member that others of the process know in this variant. */
-  addKnown(slot: number, variant: number, nowMs: number, random: Random): void {
+  /** As `add`, of a member that others of the process know in this variant; the caller makes it alive. */
+  addKnown(slot: number, variant: number, random: Random): void {
     this.#records.holdSlot(slot);
     this.#records.holdKnownVariant(slot, variant);
-    this.#enter(slot, variant, nowMs, random);
+    this.#enter(slot, variant, random);
   }
 
-  #enter(slot: number, variant: number, nowMs: number, random: Random): void {
+  #enter(slot: number, variant: number, random: Random): void {
     this.#reserve(slot);
     this.#put(slot, StateCode.dead, variant, 0);
     this.#perState[StateCode.dead] = this.countOf(StateCode.dead) + 1;
-    this.#goneAtMs.set(slot, nowMs);
     const place = random.below(this.#size + 1);
     this.#order[this.#size] = this.#order[place] as number;
     this.#order[place] = slot;
@@ -205,9 +206,9 @@ export class MemberTable implements MemberTableView {
     const old = word & STATE_MASK;
     this.#perState[old] = this.countOf(old) - 1;
     this.#perState[state] = this.countOf(state) + 1;
-    this.#words[slot] = word - old + state;
+    this.#words[slot] = word - old + state; // As wide as before.
     if (state === StateCode.dead || state === StateCode.left) this.#goneAtMs.set(slot, nowMs);
-    else if (old === StateCode.dead || old === StateCode.left) this.#goneAtMs.delete(slot);
+    else if (this.#goneAtMs.size > 0) this.#goneAtMs.delete(slot);
     this.#revision += 1;
   }
 
@@ -227,11 +228,16 @@ export class MemberTable implements MemberTableView {
     const fits = variant < VARIANT_LIMIT && incarnation < INCARNATION_WIDE;
     if (fits) {
       if (this.#wide.size > 0) this.#wide.delete(slot);
-      this.#words[slot] = (incarnation << INCARNATION_SHIFT) | (variant << VARIANT_SHIFT) | state;
+      this.#write(slot, ((incarnation << INCARNATION_SHIFT) | (variant << VARIANT_SHIFT) | state) >>> 0);
     } else {
       this.#wide.set(slot, { variant, incarnation });
-      this.#words[slot] = (INCARNATION_WIDE << INCARNATION_SHIFT) | state;
+      this.#write(slot, ((INCARNATION_WIDE << INCARNATION_SHIFT) | state) >>> 0);
     }
+  }
+
+  #write(slot: number, word: number): void {
+    this.#words = wideEnough(this.#words, word);
+    this.#words[slot] = word;
   }
 
   /** Forgets the members for which `isOver(slot)` holds, and shuffles the probing order. */
@@ -311,9 +317,7 @@ export class MemberTable implements MemberTableView {
     // Where nodes share the records, they soon know all there is: no spare room then. Whoever meets a name first makes some.
     const spare = slot + 1 < capacity ? 0 : Math.max(GROWTH_MIN, Math.trunc(capacity / GROWTH_DIVISOR));
     const length = capacity + spare;
-    const words = new Uint32Array(length);
-    words.set(this.#words);
-    this.#words = words;
+    this.#words = resized(this.#words, length);
     this.#order = resized(wideEnough(this.#order, length), length);
   }
 }

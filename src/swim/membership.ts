@@ -101,7 +101,7 @@ export class Membership {
         return false;
       }
       if (known === null) slot = table.add(node, claim, nowMs, core.random);
-      else table.addKnown((slot = known.slot), known.variant, nowMs, core.random);
+      else table.addKnown((slot = known.slot), known.variant, core.random);
       if (aboutUs) core.selfSlot = slot;
     } else if (!isSame && this.#isElsewhere(table.record(slot), claim)) {
       if (!isAllowedAddr(core, claim.addr)) {
@@ -123,23 +123,19 @@ export class Membership {
     if (aboutUs ? incarnation < table.incarnation(slot) : !moves && incarnation <= table.incarnation(slot)) return false;
 
     this.#suspicions.cancel(slot);
-    const record = table.record(slot);
+    // The same variant: the same content, whose bytes need not be compared.
+    const record = known !== null && !moves && table.variant(slot) === known.variant ? null : table.record(slot);
     const oldState = table.state(slot);
     if (aboutUs && !bootstrap) {
-      const same = incarnation === table.incarnation(slot) && equalBytes(claim.meta, record.meta) && equalBytes(claim.versions, record.versions);
-      if (same) return false;
-      if (logs(core, "warn")) log(core, "warn", refutingAlive(claim, record), out);
+      const same = record === null || (equalBytes(claim.meta, record.meta) && equalBytes(claim.versions, record.versions));
+      if (same && incarnation === table.incarnation(slot)) return false;
+      if (logs(core, "warn")) log(core, "warn", refutingAlive(claim, table.record(slot)), out);
       this.#refute(slot, incarnation, out);
       count("memberlist.msg.alive", out);
       return false;
     }
     const queued = known === null ? this.#broadcast(MEMBER_KEYS + slot, encodeAlive(claim), token) : this.#passOn(MEMBER_KEYS + slot, known);
-    const versions = claim.versions.length > 0 ? claim.versions : record.versions;
-    const { addr, port, meta } = claim;
-    const metaChanged = !equalBytes(meta, record.meta);
-    if (moves || metaChanged || !equalBytes(versions, record.versions) || !equalBytes(addr, record.addr)) {
-      table.setContent(slot, { addr, port, meta, versions });
-    }
+    const metaChanged = record !== null && this.#takeOver(slot, claim, record, moves);
     table.setIncarnation(slot, incarnation);
     if (!aboutUs) this.#news += 1;
     if (oldState !== StateCode.alive) table.setState(slot, StateCode.alive, nowMs);
@@ -147,6 +143,17 @@ export class Membership {
     if (oldState === StateCode.dead || oldState === StateCode.left) core.delegate.memberJoined(table.view(slot), nowMs, out, slot, table.variant(slot));
     else if (metaChanged) core.delegate.memberUpdated(table.view(slot), nowMs, out);
     return queued;
+  }
+
+  /** Makes what is claimed our record of the member; true when its meta has changed. */
+  #takeOver(slot: number, claim: AliveClaim, record: MemberRecord, moves: boolean): boolean {
+    const { addr, port, meta } = claim;
+    const versions = claim.versions.length > 0 ? claim.versions : record.versions;
+    const metaChanged = !equalBytes(meta, record.meta);
+    if (moves || metaChanged || !equalBytes(versions, record.versions) || !equalBytes(addr, record.addr)) {
+      this.#core.table.setContent(slot, { addr, port, meta, versions });
+    }
+    return metaChanged;
   }
 
   /** Somebody is said not to answer. */

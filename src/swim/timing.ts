@@ -37,7 +37,19 @@ function secondsOf(ns: number): number {
 
 /** How often a broadcast is sent: retransmitMult × ceil(log10(n + 1)). */
 export function retransmitLimit(retransmitMult: number, nodes: number): number {
-  return retransmitMult * Math.ceil(goLog10(nodes + 1));
+  return retransmitMult * digits(nodes);
+}
+
+/** Asked for each broadcast of a mass join, so kept for the sizes that were asked for. */
+const DIGITS_KEPT_NODES = 16_384;
+const keptDigits = new Uint8Array(DIGITS_KEPT_NODES);
+
+function digits(nodes: number): number {
+  const kept = nodes < DIGITS_KEPT_NODES ? (keptDigits[nodes] ?? 0) : 0;
+  if (kept > 0) return kept;
+  const value = Math.ceil(goLog10(nodes + 1));
+  if (nodes < DIGITS_KEPT_NODES) keptDigits[nodes] = value;
+  return value;
 }
 
 /** Push/pull interval at `nodes` members: × (ceil(log2 n − 5) + 1) above 32. */

@@ -11,11 +11,14 @@ export interface MeasuredRun {
   readonly recorder: Recorder;
   readonly wallSeconds: number;
   readonly rssBytes: number;
+  /** The most that was resident at any time, of the whole process. */
+  readonly rssPeakBytes: number;
   /** What the whole simulation holds, divided by the members in all views together. */
   readonly bytesPerMemberView: number;
 }
 
 const PROGRESS_EVERY_MS = 1_000;
+const KIB = 1_024;
 
 export function measuredRun(scenario: Scenario, options: Omit<PlayOptions, "progress">, tell: (text: string) => void): MeasuredRun {
   const heldBefore = heldBytes();
@@ -35,8 +38,9 @@ export function measuredRun(scenario: Scenario, options: Omit<PlayOptions, "prog
   recorder.sample();
   const wallSeconds = (performance.now() - startMs) / 1000;
   const rssBytes = process.memoryUsage.rss();
+  const rssPeakBytes = process.resourceUsage().maxRSS * KIB;
   const views = recorder.memberViews();
-  return { report, recorder, wallSeconds, rssBytes, bytesPerMemberView: views === 0 ? 0 : Math.round((heldBytes() - heldBefore) / views) };
+  return { report, recorder, wallSeconds, rssBytes, rssPeakBytes, bytesPerMemberView: views === 0 ? 0 : Math.round((heldBytes() - heldBefore) / views) };
 }
 
 /** Live bytes, after a collection: what is garbage must not count. */

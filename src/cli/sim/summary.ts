@@ -18,8 +18,12 @@ export interface Summary {
   readonly nodes: number;
   readonly virtualSeconds: number;
   readonly wallSeconds: number;
+  /** Resident memory at the end, and the most at any time. */
   readonly rssBytes: number;
+  readonly rssPeakBytes: number;
   readonly bytesPerMemberView: number;
+  /** Messages in the datagrams that nodes received. */
+  readonly receptions: number;
   /** Virtual time at which every view was right (after the last fault); null when that never came. */
   readonly convergedAtSeconds: number | null;
   readonly falseFailures: number;
@@ -29,7 +33,7 @@ export interface Summary {
   readonly detectionLatencyMs: Percentiles;
 }
 
-export function summaryOf(scenario: Scenario, { report, wallSeconds, rssBytes, bytesPerMemberView }: MeasuredRun): Summary {
+export function summaryOf(scenario: Scenario, { report, wallSeconds, rssBytes, rssPeakBytes, bytesPerMemberView }: MeasuredRun): Summary {
   const { events, convergedAfterSeconds } = report;
   const { detectionP50Ms: p50, detectionP90Ms: p90, detectionP99Ms: p99, detectionMaxMs: max } = report;
   return {
@@ -40,7 +44,9 @@ export function summaryOf(scenario: Scenario, { report, wallSeconds, rssBytes, b
     virtualSeconds: report.virtualSeconds,
     wallSeconds,
     rssBytes,
+    rssPeakBytes,
     bytesPerMemberView,
+    receptions: report.messages,
     convergedAtSeconds: convergedAfterSeconds < 0 ? null : scenario.expect.faultsEndMs / 1000 + convergedAfterSeconds,
     falseFailures: report.falseFailures,
     violations: report.violations.map(({ atUs, checker, text }) => ({ atSeconds: atUs / 1e6, checker, text })),
@@ -51,7 +57,7 @@ export function summaryOf(scenario: Scenario, { report, wallSeconds, rssBytes, b
 
 /** Name and value, as the table and the HTML report show them. */
 export function summaryRows(summary: Summary, { report }: MeasuredRun): readonly (readonly [name: string, value: string])[] {
-  const { virtualSeconds, wallSeconds, convergedAtSeconds, rssBytes } = summary;
+  const { virtualSeconds, wallSeconds, convergedAtSeconds, rssBytes, rssPeakBytes } = summary;
   return [
     ["scenario", summary.scenario],
     ["seed", String(summary.seed)],
@@ -60,7 +66,8 @@ export function summaryRows(summary: Summary, { report }: MeasuredRun): readonly
     ["trace hash", summary.traceHash],
     ["virtual time", `${virtualSeconds.toFixed(1)} s`],
     ["wall time", `${wallSeconds.toFixed(2)} s, ${((1000 * wallSeconds) / virtualSeconds).toFixed(1)} ms per virtual s`],
-    ["memory", `${(rssBytes / 1e6).toFixed(0)} MB resident, ${summary.bytesPerMemberView} bytes per member in a view`],
+    ["messages received", `${summary.receptions}, ${Math.round(summary.receptions / wallSeconds)} per second of wall time`],
+    ["memory", `${(rssBytes / 1e6).toFixed(0)} MB resident, at most ${(rssPeakBytes / 1e6).toFixed(0)} MB; ${summary.bytesPerMemberView} bytes per member in a view`],
     ["all views right at", convergedAtSeconds === null ? "never" : `${convergedAtSeconds.toFixed(1)} s`],
     ["false failures", String(summary.falseFailures)],
     ["failures detected", percentilesText(summary.detectionLatencyMs)],
