@@ -12,15 +12,20 @@ export const DRIVERS: readonly Driver[] = [rpcDriver, duplicatesDriver, freshDri
 const KERNELS = "kernels";
 const DEFAULT_SEED = 1;
 const DEFAULT_PEER = "serf";
+const NO_PEER = "none";
 const DEFAULT_NET = "127.0.21";
 
 export const USAGE = `usage: npm run bench -- [options] [word…]
   word…             only kernels whose name contains a word
   --only LIST       some of ${[KERNELS, ...DRIVERS.map(({ name }) => name)].join(",")}; default: all
-  --against PATH    the original's program; default: serf, if it is on the PATH
+  --against PATH    the original's program; default: serf, if it is on the PATH; none: only ours
   --quick           short windows, small cluster: under 2 minutes
   --runs N          measurements per figure and program (kernels, cluster and start aside)
   --nodes N         processes of the cluster
+  --cluster-runs N  clusters per program
+  --events N        events of the cluster's load, 50 a second
+  --kills N         members of each cluster that are killed
+  --profile NAME    timing of the cluster: lan or local
   --pin none        do not pin the server to core 0 and the load generator to core 1
   --net A.B.C       the loopback network for the agents; default ${DEFAULT_NET}
   --seed N          of inputs; default ${DEFAULT_SEED}
@@ -50,6 +55,10 @@ const SPEC = {
   quick: { type: "boolean", default: false },
   runs: { type: "string" },
   nodes: { type: "string" },
+  "cluster-runs": { type: "string" },
+  events: { type: "string" },
+  kills: { type: "string" },
+  profile: { type: "string" },
   pin: { type: "string", default: "cores" },
   net: { type: "string", default: DEFAULT_NET },
   seed: { type: "string", default: String(DEFAULT_SEED) },
@@ -71,17 +80,25 @@ export function parseOptions(args: readonly string[]): Result<Options> {
   const seed = Number(values.seed);
   const runs = Number(values.runs ?? base.runs);
   const nodes = Number(values.nodes ?? base.nodes);
+  const clusterRuns = Number(values["cluster-runs"] ?? base.clusterRuns);
+  const events = Number(values.events ?? (base.eventRate * base.eventLoadMs) / MS_PER_SECOND);
+  const kills = Number(values.kills ?? base.kills);
+  const profile = values.profile ?? base.profile;
   if (!Number.isSafeInteger(seed) || seed < 0) return fail(`not a seed: ${values.seed}`);
   if (!Number.isSafeInteger(runs) || runs < 1) return fail(`not a number of runs: ${values.runs}`);
   if (!Number.isSafeInteger(nodes) || nodes < 3 || nodes > NODES_MAX) return fail(`not a number of nodes from 3 to ${NODES_MAX}: ${values.nodes}`);
+  if (!Number.isSafeInteger(clusterRuns) || clusterRuns < 1) return fail(`not a number of clusters: ${values["cluster-runs"]}`);
+  if (!Number.isSafeInteger(events) || events < 1) return fail(`not a number of events: ${values.events}`);
+  if (!Number.isSafeInteger(kills) || kills < 0 || kills >= nodes) return fail(`not a number of kills below ${nodes}: ${values.kills}`);
+  if (profile !== "lan" && profile !== "local") return fail(`not a profile: ${profile}`);
   return ok({
     words: positionals,
     kernels: only.includes(KERNELS),
     drivers: DRIVERS.filter(({ name }) => only.includes(name)),
     against: values.against ?? DEFAULT_PEER,
-    againstGiven: values.against !== undefined,
+    againstGiven: values.against !== undefined && values.against !== NO_PEER,
     quick: values.quick,
-    scale: { ...base, runs, nodes },
+    scale: { ...base, runs, nodes, clusterRuns, eventLoadMs: (events * MS_PER_SECOND) / base.eventRate, kills, profile },
     pin: values.pin === "cores",
     net: values.net,
     seed,
@@ -92,6 +109,7 @@ export function parseOptions(args: readonly string[]): Result<Options> {
 
 /** Addresses of one network, with room for a cluster that is still ending. */
 const NODES_MAX = 120;
+const MS_PER_SECOND = 1000;
 
 function parse(args: readonly string[]) {
   try {

@@ -4,6 +4,7 @@
  */
 import { goQuote } from "../base/go-quote.ts";
 import type { CatalogNode, HealthCheck, NodeService, RegisterRequest } from "../wire/fsm-commands.ts";
+import type { OpaqueTables } from "./opaque-tables.ts";
 import { lowerCase, nameKey } from "./order-key.ts";
 import { sameCheck, sameNode, sameService } from "./same.ts";
 import type { SessionWriter } from "./sessions.ts";
@@ -25,11 +26,13 @@ export class CatalogWriter {
   readonly #tables: Tables;
   readonly #watches: Watches;
   readonly #sessions: SessionWriter;
+  readonly #opaque: OpaqueTables;
 
-  constructor(tables: Tables, watches: Watches, sessions: SessionWriter) {
+  constructor(tables: Tables, watches: Watches, sessions: SessionWriter, opaque: OpaqueTables) {
     this.#tables = tables;
     this.#watches = watches;
     this.#sessions = sessions;
+    this.#opaque = opaque;
   }
 
   #touch(table: string, index: number): void {
@@ -189,6 +192,7 @@ export class CatalogWriter {
     if (node === undefined) return;
     for (const { service } of [...services.values(`${key}\0`)]) this.deleteService(name, service.id, index, nowMs);
     for (const { checkId } of [...checks.values(`${key}\0`)]) this.deleteCheck(name, checkId, index, nowMs);
+    this.#opaque.nodeGone(name, index);
     nodes.delete(key);
     if (node.id !== "") nodesById.delete(uuidKey(node.id));
     this.#touch("nodes", index);

@@ -1,10 +1,13 @@
 /** Reads of the tables, live or of a point in time, with the index rules of the agent reference §1.2. */
 import { encodeUtf8 } from "../base/utf8.ts";
 import type { CatalogNode, DirEntry, HealthCheck, NodeService, Session, TxnOp } from "../wire/fsm-commands.ts";
+import type { MsgpackValue } from "../wire/msgpack.ts";
 import { LAST_EXTINCTION, serviceIndexName } from "./catalog-writer.ts";
 import { listEntries, listKeys } from "./kv-lists.ts";
 import { nameKey } from "./order-key.ts";
+import { opaqueRows } from "./opaque-tables.ts";
 import { modifyIndexOf, readEntry } from "./record-slabs.ts";
+import { opaquePrefix } from "./snapshot-order.ts";
 import type { TablesView } from "./tables.ts";
 import { readTransaction } from "./txn.ts";
 import type { CatalogReads, Indexed, ServiceInstance, TxnOutcome } from "./types.ts";
@@ -148,6 +151,10 @@ export class Reads implements CatalogReads {
       tags.set(service.service, known);
     }
     return { index: this.tableIndex("services"), value: new Map([...tags].map(([name, set]) => [name, [...set]])) };
+  }
+
+  rows(type: number): MsgpackValue[] {
+    return [...opaqueRows(this.tables.maps.opaque.values(opaquePrefix(type)))];
   }
 
   tableIndex(...tables: readonly string[]): number {

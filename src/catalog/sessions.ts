@@ -3,6 +3,7 @@ import { goQuote } from "../base/go-quote.ts";
 import type { Session } from "../wire/fsm-commands.ts";
 import type { KvWriter } from "./kv.ts";
 import { lockDelayMs, type LockDelays } from "./lock-delays.ts";
+import type { OpaqueTables } from "./opaque-tables.ts";
 import { nameKey } from "./order-key.ts";
 import type { Tables } from "./tables.ts";
 import { uuidKey, uuidProblem } from "./uuid.ts";
@@ -19,12 +20,14 @@ export class SessionWriter {
   readonly #tables: Tables;
   readonly #watches: Watches;
   readonly #kv: KvWriter;
+  readonly #opaque: OpaqueTables;
   readonly #delays: LockDelays;
 
-  constructor(tables: Tables, watches: Watches, kv: KvWriter, delays: LockDelays) {
+  constructor(tables: Tables, watches: Watches, kv: KvWriter, opaque: OpaqueTables, delays: LockDelays) {
     this.#tables = tables;
     this.#watches = watches;
     this.#kv = kv;
+    this.#opaque = opaque;
     this.#delays = delays;
   }
 
@@ -87,6 +90,7 @@ export class SessionWriter {
       this.#kv.releaseLock(lock.key, session.behavior, index);
       if (delay > 0) this.#delays.set(lock.key, nowMs + delay);
     }
+    this.#opaque.sessionEnded(session.id, index);
     return null;
   }
 

@@ -3,6 +3,7 @@ import { assert } from "../base/assert.ts";
 import type { Result } from "../base/result.ts";
 import {
   decodeDeregisterRequest,
+  decodeOpaque,
   decodeRegisterRequest,
   decodeSessionRequest,
   decodeTombstoneRequest,
@@ -12,6 +13,7 @@ import { FSM_TYPE, IGNORE_UNKNOWN_FLAG } from "../wire/fsm-commands.ts";
 import { KvCommand } from "../wire/kv-command.ts";
 import type { KvOutcome } from "./kv.ts";
 import { LockDelays } from "./lock-delays.ts";
+import { OpaqueTables } from "./opaque-tables.ts";
 import { Reads } from "./reads.ts";
 import { RecordDraft } from "./record-slabs.ts";
 import { encodeSnapshot } from "./snapshot-encode.ts";
@@ -89,8 +91,8 @@ class ConsulStateMachine extends Reads implements StateMachine {
       case FSM_TYPE.deregister:
         return this.#applyDeregister(index, data, nowMs);
       default:
-        if ((type & IGNORE_UNKNOWN_FLAG) !== 0) return NIL;
-        return { kind: "fatal", reason: `unknown command type ${type}` };
+        if (OpaqueTables.knows(type & ~IGNORE_UNKNOWN_FLAG)) return this.#applyOpaque(type & ~IGNORE_UNKNOWN_FLAG, index, data);
+        return (type & IGNORE_UNKNOWN_FLAG) !== 0 ? NIL : { kind: "fatal", reason: `unknown command type ${type}` };
     }
   }
 
@@ -180,6 +182,15 @@ class ConsulStateMachine extends Reads implements StateMachine {
     else if (checkId !== "") catalog.deleteCheck(node, checkId, index, nowMs);
     else catalog.deleteNode(node, index, nowMs);
     return NIL;
+  }
+
+  #applyOpaque(type: number, index: number, data: Uint8Array): ApplyResult {
+    const value = decodeOpaque(data);
+    if (!value.ok) return malformed("command", value);
+    const outcome = this.#writers.opaque.apply(type, value.value, index);
+    if (outcome === null) return NIL;
+    if (typeof outcome === "boolean") return outcome ? TRUE : FALSE;
+    return { kind: "error", text: outcome.error };
   }
 
   watch(interests: readonly Interest[], wake: (reason: WakeReason) => void): Watch {

@@ -8,6 +8,7 @@
  *  3. A watch set in the same turn as the read it belongs to misses no change.
  */
 import type { CatalogNode, DirEntry, HealthCheck, NodeService, Session, TxnOp } from "../wire/fsm-commands.ts";
+import type { MsgpackValue } from "../wire/msgpack.ts";
 
 /** A read's answer with its index: what `X-Consul-Index` shows (which is at least 1) and what a blocking query compares. 0 when nothing was ever written. */
 export interface Indexed<T> {
@@ -51,6 +52,9 @@ export interface CatalogReads {
   serviceChecks(service: string): Indexed<readonly HealthCheck[]>;
   /** Names of all services with the union of their tags, sorted. */
   services(): Indexed<ReadonlyMap<string, readonly string[]>>;
+
+  /** Rows of a table that is kept as on the wire, by its snapshot record type (`FSM_TYPE.autopilot`, `.preparedQuery`, `.coordinateBatchUpdate` …). */
+  rows(type: number): readonly MsgpackValue[];
 
   /** Maximum of the indexes of these tables (`kvs`, `tombstones`, `nodes`, `services`, `checks`, `sessions`, `service.NAME` …), 0 when absent. */
   tableIndex(...tables: readonly string[]): number;

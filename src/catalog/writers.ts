@@ -15,8 +15,8 @@ export interface Writers {
 }
 
 export function writersFor(tables: Tables, watches: Watches, delays: LockDelays): Writers {
-  const opaque = new OpaqueTables(tables);
+  const opaque = new OpaqueTables(tables, watches);
   const kv = new KvWriter(tables, watches);
-  const sessions = new SessionWriter(tables, watches, kv, delays);
-  return { kv, sessions, catalog: new CatalogWriter(tables, watches, sessions), opaque };
+  const sessions = new SessionWriter(tables, watches, kv, opaque, delays);
+  return { kv, sessions, catalog: new CatalogWriter(tables, watches, sessions, opaque), opaque };
 }

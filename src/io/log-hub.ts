@@ -3,6 +3,7 @@
  * monitors, syslog. The last records are kept for late listeners, at all levels: a monitor may look finer than the agent prints.
  */
 import type { LogLevel } from "../swim/types.ts";
+import { LogLimiter } from "./log-limiter.ts";
 import { logText, type LogSink, type LogText, type Unsubscribe } from "./serf-agent-api.ts";
 
 /** Records kept for replay; the original's number. */
@@ -48,6 +49,7 @@ export class LogHub implements LogSink {
   readonly #backlog: Kept[] = [];
   #oldest = 0; // Index of the oldest record once the ring is full.
   readonly #subscribers = new Set<Subscriber>();
+  readonly #limiter = new LogLimiter((level, text) => this.#deliver(level, text));
   #second = NaN;
   #stamp = "";
 
@@ -56,8 +58,12 @@ export class LogHub implements LogSink {
     this.#now = now;
   }
 
-  /** Records `text` ("serf: EventMemberJoin: a 10.0.0.1"). Listeners run inside the call and must not throw. */
+  /** Records `text` ("serf: EventMemberJoin: a 10.0.0.1"). Listeners run inside the call and must not throw. A flood of warnings is cut (`LogLimiter`). */
   write(level: LogLevel, text: LogText): void {
+    if (this.#limiter.passes(level, text)) this.#deliver(level, text);
+  }
+
+  #deliver(level: LogLevel, text: LogText): void {
     const record = { stamp: this.#timestamp(), level, text: typeof text === "string" ? cut(text) : text };
     this.#keep(record);
     const rank = RANKS[level];

@@ -75,6 +75,8 @@ export class PoolIo implements PoolPort {
   /** Keyring operations run one after the other: each sees the ring the last one left. */
   #keyringBusy: Promise<void> = Promise.resolve();
   #shedLoggedAt = -Infinity;
+  /** Hears how many bytes of packets came or went. */
+  #onWork: (bytes: number) => void = () => undefined;
   #closed = false;
 
   constructor(options: PoolIoOptions) {
@@ -126,7 +128,9 @@ export class PoolIo implements PoolPort {
       this.#udp = await UdpSocket.bind({ ip: bind.ip, port }, allow, {
         packets: (batch) => {
           if (this.#clippedBufferBytes > 0 && batch.length >= BURST_PACKETS) this.#warnOfClippedBuffer();
-          metrics.count("memberlist.udp.received", batch.reduce((bytes, packet) => bytes + packet.bytes.length, 0));
+          const bytes = batch.reduce((sum, packet) => sum + packet.bytes.length, 0);
+          metrics.count("memberlist.udp.received", bytes);
+          this.#onWork(bytes);
           this.#lane.open(batch, (opened) => this.#opened(opened));
         },
         count: (name, delta) => metrics.count(name, delta),
@@ -148,18 +152,30 @@ export class PoolIo implements PoolPort {
     runtime.attach(this.#options.pool, this);
   }
 
-  /** Moves packet work to worker lanes, adaptively; to be called before traffic matters. Resolves once the lanes know the keys. */
+  /** `listener` hears of all packet work from now on. */
+  onWork(listener: (bytes: number) => void): void {
+    this.#onWork = listener;
+  }
+
+  /** Moves packet work to worker lanes, adaptively, also under load. Resolves once the lanes know the keys. Never rejects. */
   async useLanes(host: LaneHost): Promise<void> {
     const { compress, verifyIncoming, verifyOutgoing } = this.#options;
-    this.#lane = await WorkerLane.start({
-      host,
-      pool: LANE_POOL,
-      format: { compress, label: this.#label, verifyIncoming, verifyOutgoing },
-      keys: this.keys,
-      inline: this.#inline,
-      overflow: (packets) => this.#shed(packets, "packets"),
-      count: (name, delta) => this.#countLane(name, delta),
+    // In turn with keyring changes: each lane must know the ring that is in force when it takes over.
+    const taken = this.#keyringBusy.then(async () => {
+      const lane = await WorkerLane.start({
+        host,
+        pool: LANE_POOL,
+        format: { compress, label: this.#label, verifyIncoming, verifyOutgoing },
+        keys: this.keys,
+        inline: this.#inline,
+        overflow: (packets) => this.#shed(packets, "packets"),
+        count: (name, delta) => this.#countLane(name, delta),
+      });
+      if (this.#closed) await lane.stop();
+      else this.#lane = lane;
     });
+    this.#keyringBusy = taken;
+    await taken;
   }
 
   #countLane(name: string, delta: number): void {
@@ -252,6 +268,7 @@ export class PoolIo implements PoolPort {
         this.#udp?.send(packet.bytes, packet.to);
       }
       this.#options.metrics.count("memberlist.udp.sent", bytes);
+      this.#onWork(bytes);
     });
   }
 

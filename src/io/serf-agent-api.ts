@@ -37,6 +37,8 @@ export interface SerfAgentOptions {
   readonly userEventSizeMax: number;
   /** Worker threads that open and seal packets; absent or 0: all inline on the main thread. */
   readonly packetWorkers?: number;
+  /** Start these threads with the agent instead of when there is work for them. */
+  readonly lanesAtOnce?: boolean;
   /** Show the lanes as a section of `stats()`, and so of `info`; left out by default, where the answer equals the original's. */
   readonly laneStats?: boolean;
   /** Label of the gossip pool (memberlist from 0.3 on); absent or "": none, as the Serf agent. */

@@ -10,6 +10,7 @@ import { encodeTags, tagsError } from "../wire/serf-tags.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
+import { LaneStarter } from "./lanes/lane-starter.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
@@ -42,7 +43,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   readonly #log: LogSink;
   readonly #runtime: NodeRuntime;
   readonly #io: PoolIo;
-  readonly #lanes: LaneHost | null;
+  readonly #lanes: LaneStarter<LaneHost> | null;
   readonly #pool: Pool;
   readonly #loopDelay: LoopDelay | null;
   readonly #listeners = new Set<(event: SerfEvent) => void>();
@@ -54,7 +55,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   #listed: readonly Member[] = [];
   #listedChanges = -1;
 
-  private constructor(options: SerfAgentOptions, io: PoolIo, lanes: LaneHost | null, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
+  private constructor(options: SerfAgentOptions, io: PoolIo, lanes: LaneStarter<LaneHost> | null, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
     this.name = options.name;
     this.bind = bound;
     this.advertise = advertise;
@@ -118,7 +119,9 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     if (options.keys.length === 0 && !isLoopback(isWildcard(bound.ip) ? advertise.value.ip : bound.ip)) {
       log.write("warn", `agent: gossip on ${formatEndpoint(bound)} is not encrypted: whoever reaches this port can forge members; set an encryption key`);
     }
-    const lanes = await startLanes(options, io);
+    const lanes = laneStarter(options, io);
+    if (options.lanesAtOnce === true) await lanes?.start();
+    if (lanes !== null) io.onWork((bytes) => lanes.work(bytes));
     return new SerfAgent(options, io, lanes, bound, advertise.value, snapshot);
   }
 
@@ -271,7 +274,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
 
   /** The packet lanes, for `info` and metrics; none when everything is done inline. */
   laneStats(): readonly LaneStats[] {
-    return this.#lanes?.stats() ?? [];
+    return this.#lanes?.host?.stats() ?? [];
   }
 
   coordinate(node: string): WireCoordinate | null {
@@ -341,11 +344,17 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 }
 
-/** Worker threads and their code are loaded only when lanes are wanted: each costs some 8 MB. */
-async function startLanes({ packetWorkers, log, metrics }: SerfAgentOptions, io: PoolIo): Promise<LaneHost | null> {
+/** Worker threads and their code are loaded only when there is work for them. */
+function laneStarter({ packetWorkers, log, metrics }: SerfAgentOptions, io: PoolIo): LaneStarter<LaneHost> | null {
   if (packetWorkers === undefined || packetWorkers === 0) return null;
-  const { LaneHost: Host } = await import("./lanes/lane-host.ts");
-  const host = new Host({ lanes: packetWorkers, hashKey: io.hashKey, log, metrics: metrics ?? new Metrics() });
-  await io.useLanes(host);
-  return host;
+  return new LaneStarter({
+    now: monotonicMs,
+    async start() {
+      const { LaneHost: Host } = await import("./lanes/lane-host.ts");
+      const host = new Host({ lanes: packetWorkers, hashKey: io.hashKey, log, metrics: metrics ?? new Metrics() });
+      await io.useLanes(host);
+      return host;
+    },
+    stop: (host) => host.stop(),
+  });
 }

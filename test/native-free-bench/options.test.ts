@@ -31,6 +31,9 @@ test("--quick shortens, and --runs and --nodes have the last word", () => {
   assert(quick.scale.windowMs < options().scale.windowMs && quick.scale.runs < options().scale.runs);
   assert.deepEqual([quick.scale.nodes, quick.pin, quick.seed], [7, false, 9]);
   assert.equal(options("--runs", "11").scale.runs, 11);
+  const { scale } = options("--nodes", "60", "--cluster-runs", "2", "--events", "1000", "--kills", "0", "--profile", "local");
+  assert.deepEqual([scale.nodes, scale.clusterRuns, scale.eventLoadMs, scale.kills, scale.profile], [60, 2, 20_000, 0, "local"]);
+  assert.equal(options("--against", "none").againstGiven, false);
 });
 
 test("what makes no sense is refused", () => {
@@ -40,6 +43,10 @@ test("what makes no sense is refused", () => {
   assert.match(refusal("--runs", "0"), /runs/);
   assert.match(refusal("--nodes", "2"), /nodes/);
   assert.match(refusal("--nodes", "121"), /nodes/);
+  assert.match(refusal("--cluster-runs", "0"), /clusters/);
+  assert.match(refusal("--events", "x"), /events/);
+  assert.match(refusal("--nodes", "5", "--kills", "5"), /kills/);
+  assert.match(refusal("--profile", "wan"), /wan/);
   assert.match(refusal("--net", "10.0.0"), /loopback/);
   assert.match(refusal("--agianst", "serf"), /agianst/);
 });

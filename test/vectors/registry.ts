@@ -11,6 +11,7 @@ import { checkCliTranscripts } from "./cli-transcripts.ts";
 import { checkEventFilters } from "./event-filters.ts";
 import { checkEventHandlersExtra } from "./event-handlers-extra.ts";
 import { checkEventHandlers } from "./event-handlers.ts";
+import { checkFsmContent } from "./fsm-content.ts";
 import { replayGossipTcp, replayGossipUdp } from "./gossip-behaviour.ts";
 import { checkGossipTcp, checkGossipUdp } from "./gossip-recordings.ts";
 import { checkLabel } from "./label.ts";
@@ -47,7 +48,7 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["cli-auth-keys", checkCliTranscripts],
   ["coalesce", checkCoalesce],
   ["connections", checkConnections],
-  ["disk-state", checkDiskState],
+  ["disk-state", both(checkDiskState, checkFsmContent)],
   ["encrypt", checkEncrypt],
   ["agent-runs", checkAgentRuns],
   ["event-filters", checkEventFilters],
@@ -61,9 +62,9 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["memberlist-messages", checkMemberlistMessages],
   ["msgpack-codec", checkMsgpackCodec],
   ["packets", checkPackets],
-  ["raft-append-entries", checkRaftExchanges],
+  ["raft-append-entries", both(checkRaftExchanges, checkFsmContent)],
   ["raft-elections", checkRaftExchanges],
-  ["raft-install-snapshot", checkRaftExchanges],
+  ["raft-install-snapshot", both(checkRaftExchanges, checkFsmContent)],
   ["rpc-calls", checkRpcCalls],
   ["rpc-sessions", checkRpcSessions],
   ["rpc-yamux-frames", checkYamuxFrames],

@@ -93,6 +93,7 @@ export function agentOptions(
     queryResponseSizeMax: config.queryResponseSizeLimit,
     userEventSizeMax: config.userEventSizeLimit,
     packetWorkers: config.packetWorkers ?? Math.min(DEFAULT_WORKERS_MAX, availableParallelism() - 1),
+    lanesAtOnce: config.packetWorkers !== undefined,
     laneStats: config.packetWorkers !== undefined,
     log: outlets.log,
     metrics: outlets.metrics,

@@ -5,6 +5,7 @@ import { LogHub } from "../../io/log-hub.ts";
 import { isLoopback } from "../../io/network.ts";
 import { SerfError, type SerfAgentApi, type SerfAgentOptions } from "../../io/serf-agent-api.ts";
 import type { RpcServer, RpcServerOptions } from "../../io/rpc-server.ts";
+import { limitHeapGrowth } from "../../io/heap-limits.ts";
 import { Spawner } from "../../io/spawner.ts";
 import type { LogLevel } from "../../swim/types.ts";
 import { parseAddress } from "./agent-address.ts";
@@ -135,6 +136,7 @@ class AgentRun {
       ui.info("");
       ui.output("Log data will now stream in as it occurs:\n");
       ui.openLog();
+      limitHeapGrowth();
       return await this.#untilEnd(ended);
     } finally {
       await agent.shutdown();

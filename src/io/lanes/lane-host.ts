@@ -20,6 +20,8 @@ const RESTART_MS_MAX = 10_000;
 const HEALTHY_AFTER_MS = 60_000;
 /** A lane's heap: its tables are small; more than this is a leak, and better ends with the lane than with the process. */
 const LANE_HEAP_MIB_MAX = 256;
+/** Of which for young objects: a batch and its parts. More is taken under load and not given back. */
+const LANE_YOUNG_MIB_MAX = 12;
 
 /** A lane that owes an answer for so long hangs and is replaced. A batch takes it some 10 ms. */
 const ANSWER_MS_MAX = 5_000;
@@ -80,7 +82,7 @@ export class LaneHost {
       maxThreads: 1,
       // With piscina's default the worker sleeps in Atomics.wait between messages and never hears its port.
       atomics: "disabled",
-      resourceLimits: { maxOldGenerationSizeMb: LANE_HEAP_MIB_MAX },
+      resourceLimits: { maxOldGenerationSizeMb: LANE_HEAP_MIB_MAX, maxYoungGenerationSizeMb: LANE_YOUNG_MIB_MAX },
     });
     // A worker's failure reaches us as the rejection of its task; unheard, the same error would end the process.
     piscina.on("error", () => undefined);

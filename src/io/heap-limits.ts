@@ -1,0 +1,14 @@
+/**
+ * Keeps V8 from taking memory that it hardly ever gives back. What an agent handles lives for less than a turn, and its state is small, yet under load
+ * the young generation grows to 3 × 16 MiB, and the old one to four times what lives in it before it is collected. `test/fuzz/live.ts` measures
+ * resident memory: a million bad inputs, +90 MB without this.
+ */
+import { setFlagsFromString } from "node:v8";
+
+/** To be called once at the end of the start, whose 3 × 4 MiB of young generation are enough. */
+export function limitHeapGrowth(): void {
+  // Of the main thread: a worker has resource limits of its own.
+  setFlagsFromString("--semi-space-growth-factor=1");
+  // Collected when it has doubled since the last time.
+  setFlagsFromString("--heap-growing-percent=100");
+}
