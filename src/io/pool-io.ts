@@ -7,7 +7,6 @@ import { formatEndpoint } from "../base/endpoint.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
 import type { PoolName } from "../node/types.ts";
 import type { KeyOperation, PoolEffect, SerfEvent } from "../serf/types.ts";
-import { encodeStream, StreamReader } from "../wire/stream.ts";
 import { drawHashKey } from "./entropy.ts";
 import { errnoText, listenErrorText } from "./go-errors.ts";
 import { installKey, removeKey, useKey, type KeyList } from "./keyring.ts";
@@ -16,12 +15,14 @@ import { InlineLane } from "./lanes/inline-lane.ts";
 import type { LaneHost } from "./lanes/lane-host.ts";
 import { WorkerLane } from "./lanes/worker-lane.ts";
 import type { OpenedBatch, OutgoingPacket, PacketLane } from "./lanes/packet-lane.ts";
+import type { StreamLane } from "./lanes/stream-lane.ts";
 import type { AllowList } from "./network.ts";
 import { NodeSealer, SEAL_OVERHEAD_BYTES } from "./node-sealer.ts";
 import type { NodeRuntime, PoolPort } from "./node-runtime.ts";
 import type { LogSink, MetricSink } from "./serf-agent-api.ts";
 import type { SnapshotFile } from "./snapshot-file.ts";
 import { Streams } from "./streams.ts";
+import { streamCodec } from "./stream-codec.ts";
 import { RECEIVE_BUFFER_BYTES, UdpSocket } from "./udp-socket.ts";
 
 export interface PoolIoOptions {
@@ -36,6 +37,8 @@ export interface PoolIoOptions {
   readonly verifyIncoming: boolean;
   readonly verifyOutgoing: boolean;
   readonly tcpTimeoutMs: number;
+  /** Where large stream messages are sealed and opened; null: on the main thread. */
+  readonly streamLane: StreamLane | null;
   readonly allow: AllowList;
   readonly log: LogSink;
   readonly metrics: MetricSink;
@@ -93,12 +96,8 @@ export class PoolIo implements PoolPort {
       overflow: (packets) => this.#shed(packets, "packets"),
     });
     this.#lane = this.#inline;
-    const sealer = this.#sealer;
     this.#streams = new Streams(
-      {
-        decoder: (initiated) => new StreamReader({ sealer, label, acceptor: !initiated, verifyIncoming }),
-        encode: (message, initiated) => encodeStream(message, { compress, sealer, label, initiator: initiated, encryptionVersion: 1, verifyOutgoing }),
-      },
+      streamCodec({ compress, label, verifyIncoming, verifyOutgoing }, this.#sealer, options.streamLane),
       { timeoutMs: options.tcpTimeoutMs, allow: options.allow },
       {
         opened: (stream) => this.#submit({ kind: "streamOpened", stream }),
@@ -276,7 +275,7 @@ export class PoolIo implements PoolPort {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.all([this.#streams.shutdown(), this.#udp?.close(), this.#lane.stop()]);
+    await Promise.all([this.#streams.shutdown(), this.#udp?.close(), this.#lane.stop(), this.#options.streamLane?.stop()]);
     await this.#keyringBusy;
     await this.#snapshot?.close();
   }

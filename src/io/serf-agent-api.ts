@@ -39,6 +39,8 @@ export interface SerfAgentOptions {
   readonly packetWorkers?: number;
   /** Start these threads with the agent instead of when there is work for them. */
   readonly lanesAtOnce?: boolean;
+  /** Seal and open large stream messages (push/pulls of some hundred members) in a worker thread that is started for them. */
+  readonly streamLane?: boolean;
   /** Show the lanes as a section of `stats()`, and so of `info`; left out by default, where the answer equals the original's. */
   readonly laneStats?: boolean;
   /** Label of the gossip pool (memberlist from 0.3 on); absent or "": none, as the Serf agent. */

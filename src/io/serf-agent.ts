@@ -10,6 +10,7 @@ import { encodeTags, tagsError } from "../wire/serf-tags.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
+import { StreamLane } from "./lanes/stream-lane.ts";
 import { LaneStarter } from "./lanes/lane-starter.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { monotonicMs } from "./clock.ts";
@@ -104,6 +105,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
       label: options.label ?? "",
       verifyIncoming: options.verifyIncoming ?? true,
       verifyOutgoing: options.verifyOutgoing ?? true,
+      streamLane: options.streamLane === true ? new StreamLane() : null,
       tcpTimeoutMs: PROFILES[options.profile].tcpTimeoutMs,
       allow: allow.value,
       log,

@@ -31,15 +31,23 @@ export interface StreamDecoder {
   push(chunk: Uint8Array): readonly Uint8Array[];
   /** What is wrong with the bytes, in the original's words; `answer`: the peer is told. */
   readonly failure: { readonly error: string; readonly answer: boolean } | null;
-  /** Bytes of an incomplete message that it keeps. */
+  /** A whole message that is too large to be opened here: `StreamCodec.open` does it. */
+  readonly deferred?: Uint8Array | null;
+  /** Bytes of an incomplete message that it keeps, and of a deferred one. */
   readonly buffered: number;
 }
+
+/** What became of a deferred message. */
+export type OpenedStream = Uint8Array | { readonly error: string; readonly answer: boolean };
 
 /** How this pool frames streams. */
 export interface StreamCodec {
   /** `initiated`: we dialled, so what comes is an answer. */
   decoder(initiated: boolean): StreamDecoder;
-  encode(message: Uint8Array, initiated: boolean): Uint8Array;
+  /** Large messages are encoded elsewhere; rejects when that fails. */
+  encode(message: Uint8Array, initiated: boolean): Uint8Array | Promise<Uint8Array>;
+  /** Opens elsewhere what a decoder left over; rejects when that fails. Needed when decoders defer. */
+  open?(bytes: Uint8Array): Promise<OpenedStream>;
 }
 
 export interface StreamHooks {
@@ -62,6 +70,13 @@ interface Stream {
   received: boolean;
   pushPull: boolean;
   closing: boolean;
+  /** Its message is whole and being opened elsewhere: from now on a connection that ends is no failure of ours. */
+  opening: boolean;
+  /** Our message is being encoded elsewhere; `closeLater`: close once it has been written. */
+  sending: boolean;
+  closeLater: boolean;
+  /** The connection is closed, but work for the stream is still under way elsewhere. */
+  gone: boolean;
   /** Share in the sum of buffered bytes. */
   buffered: number;
 }
@@ -121,13 +136,31 @@ export class Streams {
     socket.once("connect", () => {
       if (!stream.closing) this.#hooks.opened(id);
     });
-    socket.once("error", (error) => this.#fail(stream, socket.pending ? dialErrorText(address, error) : errnoText(error)));
+    socket.once("error", (error) => this.#broken(stream, socket.pending ? dialErrorText(address, error) : errnoText(error)));
   }
 
   send(id: StreamId, message: Uint8Array): void {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.closing) return;
-    const bytes = this.#codec.encode(message, stream.initiated);
+    const encoded = this.#codec.encode(message, stream.initiated);
+    if (encoded instanceof Uint8Array) {
+      this.#write(stream, encoded);
+      return;
+    }
+    stream.sending = true;
+    encoded.then(
+      (bytes) => {
+        stream.sending = false;
+        this.#write(stream, bytes);
+        if (stream.closeLater) this.close(stream.id);
+        if (stream.gone) this.#remove(stream);
+      },
+      (error: unknown) => this.#laneFailed(stream, error),
+    );
+  }
+
+  #write(stream: Stream, bytes: Uint8Array): void {
+    if (this.#stopped || stream.gone || stream.closing) return;
     this.#hooks.count("memberlist.tcp.sent", bytes.length);
     stream.socket.write(bytes);
   }
@@ -136,8 +169,13 @@ export class Streams {
   close(id: StreamId): void {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.closing) return;
+    if (stream.sending && !stream.gone) {
+      stream.closeLater = true;
+      return;
+    }
     stream.closing = true;
     stream.received = true;
+    if (stream.gone) return;
     stream.socket.resume(); // What may still come is read and thrown away: unread bytes would turn the close into a reset.
     stream.socket.end(() => {
       clearTimeout(stream.deadline);
@@ -176,7 +214,7 @@ export class Streams {
     this.#hooks.log("debug", `memberlist: Stream connection from=${formatEndpoint(peer)}`);
     const stream = this.#add(this.#nextAccepted, socket, peer, false, this.#timeoutMs);
     this.#nextAccepted -= 1;
-    socket.once("error", (error) => this.#fail(stream, errnoText(error)));
+    socket.once("error", (error) => this.#broken(stream, errnoText(error)));
     socket.once("close", () => {
       this.#accepted -= 1;
     });
@@ -204,6 +242,10 @@ export class Streams {
       received: false,
       pushPull: false,
       closing: false,
+      opening: false,
+      sending: false,
+      closeLater: false,
+      gone: false,
       buffered: 0,
     };
     this.#streams.set(id, stream);
@@ -225,7 +267,35 @@ export class Streams {
     } else if (failure !== null) {
       stream.received = true;
       this.#undecodable(stream, failure.error, failure.answer);
+    } else if (stream.decoder.deferred instanceof Uint8Array && this.#codec.open !== undefined) {
+      stream.received = true;
+      stream.opening = true;
+      this.#codec.open(stream.decoder.deferred).then(
+        (opened) => this.#opened(stream, opened),
+        (error: unknown) => this.#laneFailed(stream, error),
+      );
     }
+  }
+
+  /** A large message has been opened elsewhere. A peer that dialled us and is gone needs no answer, and is not listened to either. */
+  #opened(stream: Stream, opened: OpenedStream): void {
+    stream.opening = false;
+    this.#account(stream, 0);
+    if (!this.#stopped && !stream.closing && (stream.initiated || !stream.gone)) {
+      if (!(opened instanceof Uint8Array)) this.#undecodable(stream, opened.error, opened.answer);
+      else if (this.#admit(stream, opened)) this.#hooks.message(stream.id, stream.peer, opened);
+    }
+    if (stream.gone) this.#remove(stream);
+  }
+
+  /** What was to be done elsewhere was not: as when the connection breaks. */
+  #laneFailed(stream: Stream, error: unknown): void {
+    stream.opening = false;
+    stream.sending = false;
+    this.#hooks.count("memberlist.tcp.lane_failed", 1);
+    if (!this.#stopped) this.#hooks.log("err", `agent: a large stream message is lost: ${error instanceof Error ? error.message : String(error)}`);
+    this.#fail(stream, "internal error");
+    if (stream.gone) this.#remove(stream);
   }
 
   #account(stream: Stream, buffered: number): void {
@@ -262,7 +332,8 @@ export class Streams {
       return;
     }
     this.#hooks.log("err", `memberlist: failed to receive: ${error} from=${formatEndpoint(stream.peer)}`);
-    if (answer) stream.socket.write(this.#codec.encode(encodeErr(error), false));
+    const reply = answer ? this.#codec.encode(encodeErr(error), false) : null;
+    if (reply instanceof Uint8Array) stream.socket.write(reply); // Always: it is short.
     this.close(stream.id);
   }
 
@@ -270,6 +341,11 @@ export class Streams {
   #ended(stream: Stream): void {
     if (stream.closing) return;
     if (!stream.received) this.#fail(stream, "EOF");
+  }
+
+  /** The connection broke. A message that is whole already is not affected. */
+  #broken(stream: Stream, error: string): void {
+    if (!stream.opening) this.#fail(stream, error);
   }
 
   #fail(stream: Stream, error: string): void {
@@ -284,6 +360,10 @@ export class Streams {
   }
 
   #remove(stream: Stream): void {
+    if (stream.opening || stream.sending) {
+      stream.gone = true; // Until that work is done; the deadline goes on.
+      return;
+    }
     clearTimeout(stream.deadline);
     this.#account(stream, 0);
     if (stream.pushPull) this.#pushPulls -= 1;

@@ -4,15 +4,19 @@
  * gives the whole plain message; it scans just enough to find the message's end, and continues where it stopped.
  */
 import { EMPTY_BYTES, concatBytes, equalBytes } from "../base/bytes.ts";
+import type { Result } from "../base/result.ts";
 import { encodeCompress, inflate, readCompress } from "./compress.ts";
 import { USER_MESSAGE_BYTES_MAX, isPushPullHeadValid, readPushPullHead, readUserHead } from "./gossip-codec.ts";
 import { MessageType } from "./gossip-messages.ts";
 import { LABEL_EMPTY, addLabel } from "./label.ts";
+import { LZW_TOO_LARGE } from "./lzw.ts";
 import { Reader } from "./msgpack.ts";
 import type { Sealer } from "./sealer.ts";
 
 /** Longest encrypted packet on a stream: memberlist's maximum push state. */
 export const ENCRYPTED_BYTES_MAX = 20 * 1024 * 1024;
+/** What a reader with `inlineBytesMax` inflates itself, per byte of it; a message that grows to more is left over like one that is large at once. */
+const INLINE_INFLATED_PER_BYTE = 16;
 /** What a compressed stream message may inflate to. */
 export const STREAM_INFLATED_BYTES_MAX = 40 * 1024 * 1024;
 /** Most bytes of one plain or compressed message that are kept while it is incomplete. */
@@ -65,6 +69,8 @@ export interface StreamReaderOptions {
   readonly acceptor: boolean;
   /** False accepts plain streams although there are keys: for migrations. */
   readonly verifyIncoming: boolean;
+  /** Sealed or compressed messages longer than this are not opened here but left over as `deferred`. Default: none. */
+  readonly inlineBytesMax?: number;
 }
 
 export interface StreamFailure {
@@ -83,12 +89,17 @@ export class StreamReader {
   #labelDone: boolean;
   #done = false;
   #failure: StreamFailure | null = null;
+  #deferred: Uint8Array | null = null;
+  readonly #inlineBytesMax: number;
+  readonly #inflatedBytesMax: number;
   /** Progress inside a plain push/pull, so that each node state is scanned once; null outside. */
   #pushPull: { at: number; nodesLeft: number; readonly userStateLength: number } | null = null;
 
   constructor(options: StreamReaderOptions) {
     this.#options = options;
     this.#labelDone = !options.acceptor;
+    this.#inlineBytesMax = options.inlineBytesMax ?? Infinity;
+    this.#inflatedBytesMax = Math.min(STREAM_INFLATED_BYTES_MAX, this.#inlineBytesMax * INLINE_INFLATED_PER_BYTE);
   }
 
   /** Set once the stream is unusable; later bytes are ignored. */
@@ -96,9 +107,17 @@ export class StreamReader {
     return this.#failure;
   }
 
-  /** Bytes of an incomplete message kept. */
+  /**
+   * A whole message that is too large to be opened here, without its label: another reader, which accepted nothing (`acceptor` false) and has no
+   * such limit, opens it. The caller owns the bytes.
+   */
+  get deferred(): Uint8Array | null {
+    return this.#deferred;
+  }
+
+  /** Bytes of an incomplete message kept, and of one left over. */
   get buffered(): number {
-    return this.#length;
+    return this.#deferred?.length ?? this.#length;
   }
 
   /** Takes the next bytes and returns the message they complete, type byte first, or nothing. Look at `failure` afterwards. */
@@ -107,7 +126,7 @@ export class StreamReader {
     this.#append(chunk);
     if (!this.#labelDone) this.#takeLabel();
     const message = this.#labelDone && this.#length > 0 ? this.#takeMessage() : null;
-    if (message !== null || this.#failure !== null) {
+    if (message !== null || this.#failure !== null || this.#deferred !== null) {
       this.#done = true;
       this.#bytes = EMPTY_BYTES;
       this.#length = 0;
@@ -128,6 +147,12 @@ export class StreamReader {
 
   #fail(error: string, answer: boolean): null {
     this.#failure = { error, answer };
+    return null;
+  }
+
+  /** Leaves the message of the first `length` bytes to somebody else. */
+  #defer(length: number): null {
+    this.#deferred = this.#bytes.subarray(0, length);
     return null;
   }
 
@@ -229,13 +254,16 @@ export class StreamReader {
     const reader = this.#readerAt(1);
     const { algo, buf } = readCompress(reader);
     if (reader.failed) return this.#await(reader, 0, true);
-    return this.#inflated(algo, buf);
+    if (reader.at > this.#inlineBytesMax) return this.#defer(reader.at);
+    return this.#inflated(algo, buf, reader.at);
   }
 
-  #inflated(algo: number, buf: Uint8Array | null): Uint8Array | null {
-    const plain = inflate(algo, buf, STREAM_INFLATED_BYTES_MAX);
-    if (!plain.ok) return this.#fail(plain.error, true);
-    return this.#checkedType(plain.value);
+  /** What a compress message holds; `length`: of the outermost message around it. */
+  #inflated(algo: number, buf: Uint8Array | null, length: number): Uint8Array | null {
+    const plain: Result<Uint8Array> = inflate(algo, buf, this.#inflatedBytesMax);
+    if (plain.ok) return this.#checkedType(plain.value);
+    if (plain.error === LZW_TOO_LARGE && this.#inflatedBytesMax < STREAM_INFLATED_BYTES_MAX) return this.#defer(length);
+    return this.#fail(plain.error, true);
   }
 
   #takeFrame(): Uint8Array | null {
@@ -244,6 +272,7 @@ export class StreamReader {
     const length = (((bytes[1] as number) << 24) | ((bytes[2] as number) << 16) | ((bytes[3] as number) << 8) | (bytes[4] as number)) >>> 0;
     if (length > ENCRYPTED_BYTES_MAX) return this.#fail(`Remote node state is larger than limit (${length})`, true);
     if (this.#length < FRAME_HEAD_BYTES + length) return null;
+    if (length > this.#inlineBytesMax) return this.#defer(FRAME_HEAD_BYTES + length);
     const frame = bytes.subarray(0, FRAME_HEAD_BYTES + length);
     const { sealer, label } = this.#options;
     const plain = sealer.open(frame.subarray(FRAME_HEAD_BYTES), concatBytes([frame.subarray(0, FRAME_HEAD_BYTES), label]));
@@ -252,7 +281,7 @@ export class StreamReader {
     this.#reader.reset(plain.value, 1);
     const { algo, buf } = readCompress(this.#reader);
     if (this.#reader.failed) return this.#fail("malformed message", true);
-    return this.#inflated(algo, buf);
+    return this.#inflated(algo, buf, frame.length);
   }
 
   /** A decrypted or inflated message: its type must be one that streams carry; compression inside compression is not understood. */

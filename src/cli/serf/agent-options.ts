@@ -93,6 +93,8 @@ export function agentOptions(
     queryResponseSizeMax: config.queryResponseSizeLimit,
     userEventSizeMax: config.userEventSizeLimit,
     packetWorkers: config.packetWorkers ?? Math.min(DEFAULT_WORKERS_MAX, availableParallelism() - 1),
+    // Also on a single core: the system shares it between the threads, so that the main one stays responsive.
+    streamLane: config.packetWorkers !== 0,
     lanesAtOnce: config.packetWorkers !== undefined,
     laneStats: config.packetWorkers !== undefined,
     log: outlets.log,

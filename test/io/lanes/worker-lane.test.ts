@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { after, test, type TestContext } from "node:test";
 import { encodeUtf8 } from "../../../src/base/utf8.ts";
 import { drawHashKey } from "../../../src/io/entropy.ts";
@@ -19,6 +18,9 @@ import { encodeUserEvent } from "../../../src/wire/serf-codec.ts";
 const KEY = new Uint8Array(32).fill(7);
 const OTHER_KEY = new Uint8Array(16).fill(9);
 const FORMAT = { compress: true, label: new Uint8Array(0), verifyIncoming: true, verifyOutgoing: true };
+/** Far beyond what anything here takes: only a failure reaches it. */
+const DEADLINE_MS = 10_000;
+const LOOK_MS = 10;
 const FROM = { ip: "127.0.0.1", port: 7946 };
 
 interface Rig {
@@ -45,7 +47,7 @@ async function rig(lanes: number, keys: readonly Uint8Array[] = [KEY]): Promise<
   };
   const inline = new InlineLane({ sealer: new NodeSealer(keys), format: FORMAT, pool: 0, hashKey, overflow });
   const lane = await WorkerLane.start({ host, pool: 0, format: FORMAT, keys, inline, overflow, count: (name, delta) => metrics.count(name, delta) });
-  while (!host.stats().every(({ up }) => up)) await once(setTick(), "tick");
+  await holds("all lanes are up", () => host.stats().every(({ up }) => up));
   return Object.assign(made, { host, lane, metrics, log });
 }
 
@@ -72,7 +74,10 @@ function collect(r: Rig): { readonly seen: OpenedBatch["messages"][number][]; re
     new Promise((resolve, reject) => {
       // Packets may be lost without a word: look now and then, too.
       const look = setInterval(() => check(), 10);
-      const deadline = setTimeout(() => reject(new Error(`not done after 10 s: ${seen.length} messages, ${r.lost} lost, ${r.log.join("; ")}`)), 10_000);
+      const deadline = setTimeout(() => {
+        clearInterval(look); // It would keep the process alive.
+        reject(new Error(`not done: ${seen.length} messages, ${r.lost} lost, ${r.log.join("; ")}`));
+      }, DEADLINE_MS);
       check = () => {
         if (!done()) return;
         clearTimeout(deadline);
@@ -138,7 +143,7 @@ test("repeats are left out once settled, and only then, whichever path settled t
   assert.equal(r.metrics.counter("test.repeats"), 20, "the inline half knows it too");
 });
 
-test("a keyring change is in force in every lane when it resolves", async () => {
+test("a keyring change is in force in every lane when it resolves", { timeout: DEADLINE_MS }, async () => {
   const r = await rig(2);
   const { seen, until, sink } = collect(r);
   await r.lane.setKeys([OTHER_KEY, KEY]);
@@ -154,7 +159,7 @@ test("a keyring change is in force in every lane when it resolves", async () => 
   });
 });
 
-test("packing in a lane gives every target datagrams that open to the same messages", async () => {
+test("packing in a lane gives every target datagrams that open to the same messages", { timeout: DEADLINE_MS }, async () => {
   const r = await rig(1);
   const messages = Array.from({ length: 12 }, (_, i) => event(i));
   const targets = [1, 2, 3].map((last) => ({ ip: `127.0.0.${last}`, port: 1 }));
@@ -180,7 +185,7 @@ test("a lane that dies loses its packets, main goes inline, and a new lane takes
   const before = seen.length + r.lost;
   r.lane.open(burst, sink);
   await until(() => seen.length + r.lost >= before + 200);
-  while (!r.host.stats().every(({ up, restarts }) => up && restarts > 0)) await once(setTick(), "tick");
+  await holds("the lane is up again", () => r.host.stats().every(({ up, restarts }) => up && restarts > 0));
   const offloaded = r.metrics.counter("packets_offloaded");
   const then = seen.length;
   r.lane.open(burst, sink);
@@ -194,19 +199,19 @@ test("a lane whose thread dies while it loads is started again, too", async () =
   const r = await rig(1);
   const { seen, sink, until } = collect(r);
   for (let kills = 1; kills <= 3; kills += 1) {
-    while (r.host.threads.length === 0) await once(setTick(), "tick");
+    await holds("a thread", () => r.host.threads.length > 0);
     await Promise.all(r.host.threads.map((thread) => thread.terminate()));
-    while ((r.host.stats()[0]?.restarts ?? 0) < kills) await once(setTick(), "tick");
+    await holds("a restart", () => (r.host.stats()[0]?.restarts ?? 0) >= kills);
     assert.equal(r.host.down, true);
     // Nothing waits for a lane that is not there.
     const then = seen.length;
     r.lane.open(Array.from({ length: 100 }, (_, i) => packet([event(i)])), sink);
     await until(() => seen.length === then + 100);
   }
-  while (r.host.down) await once(setTick(), "tick");
+  await holds("a lane is up", () => !r.host.down);
 });
 
-test("a lane that hangs is replaced, and its batches are given up", async (t: TestContext) => {
+test("a lane that hangs is replaced, and its batches are given up", { timeout: DEADLINE_MS }, async (t: TestContext) => {
   let nowMs = 0;
   t.mock.method(performance, "now", () => nowMs);
   let kill: (() => void) | null = null;
@@ -224,7 +229,7 @@ test("a lane that hangs is replaced, and its batches are given up", async (t: Te
     freed: () => undefined,
   });
   t.after(() => lane.stop());
-  while (!lane.up) await once(setTick(), "tick");
+  await holds("the lane is up", () => lane.up);
   nowMs += 100_000;
   lane.check();
   assert.equal(lane.up, true, "idle is not hanging");
@@ -262,9 +267,10 @@ test("the bytes that can be queued are bounded too, on either path", async () =>
   await inline.stop();
 });
 
-/** Emits "tick" on the next turn of the loop. */
-function setTick(): EventTarget {
-  const target = new EventTarget();
-  setTimeout(() => target.dispatchEvent(new Event("tick")), 10);
-  return target;
+/** Looks every few ms; fails, and lets the file end, when that takes too long. Counts looks: a test replaces the clock. */
+async function holds(what: string, condition: () => boolean): Promise<void> {
+  for (let looks = 0; !condition(); looks += 1) {
+    assert.ok(looks * LOOK_MS < DEADLINE_MS, `waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
 }
