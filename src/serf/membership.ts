@@ -52,7 +52,7 @@ export class Membership {
   readonly #config: MembershipConfig;
   readonly #host: MembershipHost;
   readonly #report: Reporter;
-  readonly #intents = new IntentBuffer();
+  readonly #intents: IntentBuffer;
   /** Rows by when they failed or left, oldest first. */
   readonly #failed = new Set<Row>();
   readonly #left = new Set<Row>();
@@ -60,6 +60,7 @@ export class Membership {
 
   constructor(config: MembershipConfig, host: MembershipHost, report: Reporter, records: MemberRecords) {
     this.table = new MemberTable(records);
+    this.#intents = new IntentBuffer(records);
     this.#config = config;
     this.#host = host;
     this.#report = report;
@@ -275,6 +276,12 @@ export class Membership {
     const lamportTime = this.clock.time;
     this.joinIntent(lamportTime, this.#config.name, nowMs);
     this.#host.broadcastJoin(lamportTime, out);
+  }
+
+  /** Lets go of the shared records. */
+  close(): void {
+    this.table.close();
+    this.#intents.close();
   }
 
   /** Forgets members that failed or left long ago, and old intents. */

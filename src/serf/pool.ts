@@ -134,7 +134,7 @@ export class Pool {
   /** Lets go of what is shared with other pools of the process. No input may follow. */
   close(): void {
     this.#swim.close();
-    this.#serf.membership.table.close();
+    this.#serf.membership.close();
     this.#serf.queues.close();
   }
 

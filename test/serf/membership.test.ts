@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { SeededRandom } from "../../src/base/random.ts";
 import { test } from "node:test";
 import fc from "fast-check";
 import { INTENT_BUFFER_MAX, IntentBuffer } from "../../src/serf/intent-buffer.ts";
@@ -142,6 +143,38 @@ test("the intent buffer keeps the newest per node and a bounded number of nodes 
   for (let i = 0; i < INTENT_BUFFER_MAX; i += 1) buffer.offer(`n${i}`, "join", 1, 0);
   assert.equal(buffer.size, INTENT_BUFFER_MAX);
   assert.equal(buffer.get("a"), undefined);
+});
+
+test("the intent buffer is a map of the newest intents by name, oldest entries first to go", () => {
+  const random = new SeededRandom(8);
+  const records = new MemberRecords();
+  const buffer = new IntentBuffer(records);
+  const dumb = new Map<string, { type: "join" | "leave"; lamportTime: number; atMs: number }>();
+  let nowMs = 5_000;
+  for (let i = 0; i < 20_000; i += 1) {
+    nowMs += 100 * random.below(3);
+    const node = `n${random.below(200)}`;
+    const lamportTime = random.below(40) === 0 ? 2 ** 40 + i : random.below(i + 1);
+    const type = random.below(2) === 0 ? "join" : "leave";
+    const known = dumb.get(node);
+    const isNews = known === undefined || lamportTime > known.lamportTime;
+    assert.equal(buffer.offer(node, type, lamportTime, nowMs), isNews);
+    if (isNews) {
+      dumb.delete(node);
+      dumb.set(node, { type, lamportTime, atMs: nowMs });
+    }
+    if (random.below(50) === 0) {
+      buffer.expire(3_000, nowMs);
+      for (const [name, { atMs }] of dumb) if (nowMs - atMs > 3_000) dumb.delete(name);
+    }
+    assert.equal(buffer.size, dumb.size);
+    const asked = `n${random.below(200)}`;
+    const expected = dumb.get(asked);
+    assert.deepEqual(buffer.get(asked), expected && { type: expected.type, lamportTime: expected.lamportTime });
+  }
+  buffer.close();
+  assert.equal(buffer.size, 0);
+  assert.equal(records.slotOf("n1"), -1, "names are let go");
 });
 
 test("reconnect attempts are about one per failed member across the cluster", () => {
