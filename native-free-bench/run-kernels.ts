@@ -4,9 +4,10 @@ import { createHash } from "node:crypto";
 import { SeededRandom } from "../src/base/random.ts";
 import type { Kernel, PreparedKernel } from "./kernel.ts";
 import { broadcastQueueKernels } from "./kernels/broadcast-queue.ts";
+import { catalogKernels } from "./kernels/catalog.ts";
 import { wireKernels } from "./kernels/wire.ts";
 
-export const KERNELS: readonly Kernel[] = [...broadcastQueueKernels, ...wireKernels];
+export const KERNELS: readonly Kernel[] = [...broadcastQueueKernels, ...catalogKernels, ...wireKernels];
 const HASH_CHARS = 12;
 
 export interface KernelRow {
