@@ -3,7 +3,7 @@
  * nothing moves none. Whatever ends a node or makes a check critical ends the sessions that depend on it.
  */
 import { goQuote } from "../base/go-quote.ts";
-import type { CatalogNode, HealthCheck, NodeService, RegisterRequest } from "../wire/fsm-commands.ts";
+import type { CatalogNode, HealthCheck, NodeService, RegisterRequest, Weights } from "../wire/fsm-commands.ts";
 import type { OpaqueTables } from "./opaque-tables.ts";
 import { lowerCase, nameKey } from "./order-key.ts";
 import { sameCheck, sameNode, sameService } from "./same.ts";
@@ -13,12 +13,20 @@ import { uuidKey } from "./uuid.ts";
 import { nodeGroup, serviceGroup, tableGroup, type Watches } from "./watches.ts";
 
 export const SERF_HEALTH = "serfHealth";
+/** A service registered without weights, or with ones that DNS could not answer with, is stored with these. */
+const DEFAULT_WEIGHTS: Weights = { passing: 1, warning: 1 };
+const WEIGHT_MAX = 65_535;
+
+function validWeights(weights: Weights | null): boolean {
+  return weights !== null && weights.passing >= 1 && weights.warning >= 0 && weights.passing <= WEIGHT_MAX && weights.warning <= WEIGHT_MAX;
+}
+
 /** Table index of a service, of a kind of services, and of the last time a service lost its last instance. */
 export function serviceIndexName(service: string): string {
-  return `service.${lowerCase(service)}`;
+  return `service.${service}`;
 }
 export function kindIndexName(kind: string): string {
-  return `service_kind.${kind === "" ? "typical" : lowerCase(kind)}`;
+  return `service_kind.${kind === "" ? "typical" : kind}`;
 }
 export const LAST_EXTINCTION = "service_last_extinction";
 
@@ -36,12 +44,12 @@ export class CatalogWriter {
   }
 
   #touch(table: string, index: number): void {
-    this.#tables.maps.indexes.set(table, index);
+    this.#tables.setIndex(table, index);
     this.#watches.groupChanged(tableGroup(table));
   }
 
   #touchService(service: string, index: number): void {
-    this.#tables.maps.indexes.set(serviceIndexName(service), index);
+    this.#tables.setIndex(serviceIndexName(service), index);
     this.#watches.groupChanged(serviceGroup(service));
   }
 
@@ -125,8 +133,9 @@ export class CatalogWriter {
   }
 
   /** Null, or the error. */
-  setService(node: string, given: NodeService, index: number): string | null {
+  setService(node: string, request: NodeService, index: number): string | null {
     const { nodes, services } = this.#tables.maps;
+    const given: NodeService = validWeights(request.weights) ? request : { ...request, weights: DEFAULT_WEIGHTS };
     const existing = services.get(`${nameKey(node)}\0${nameKey(given.id)}`)?.service;
     if (existing !== undefined && sameService(existing, given)) return null;
     if (!nodes.has(nameKey(node))) return "Missing node registration";
@@ -157,7 +166,7 @@ export class CatalogWriter {
     if (!nodes.has(node)) return "Missing node registration";
     if (check.serviceId !== "") {
       const service = services.get(`${node}\0${nameKey(check.serviceId)}`)?.service;
-      if (service === undefined) return "Missing service registration";
+      if (service === undefined) return `Missing service registration on node ${goQuote(check.node)}`;
       check = { ...check, serviceName: service.service, serviceTags: service.tags };
     }
     const changed = existing === undefined || !sameCheck(existing, check);
@@ -220,7 +229,7 @@ export class CatalogWriter {
       return;
     }
     // The last instance is gone, and with it the service's own index; its readers are told, and look at this one from now on.
-    indexes.delete(serviceIndexName(name));
+    indexes.delete(nameKey(serviceIndexName(name)));
     this.#watches.groupChanged(serviceGroup(name));
     this.#touch(LAST_EXTINCTION, index);
   }

@@ -218,7 +218,8 @@ export function draftOf(entry: DirEntry, draft: RecordDraft): void {
   draft.keyLength = draft.keyBytes.length;
   draft.valueBytes = entry.value ?? draft.keyBytes;
   draft.valueAt = 0;
-  draft.valueLength = entry.value === null ? -1 : entry.value.length;
+  // An empty value is stored as nil, as Go's decoder makes it one.
+  draft.valueLength = entry.value === null || entry.value.length === 0 ? -1 : entry.value.length;
   draft.session = entry.session;
   draft.setFlags(entry.flags);
   draft.lockIndex = entry.lockIndex;

@@ -138,7 +138,7 @@ export class OpaqueTables {
   }
 
   #touch(table: string, index: number): void {
-    this.#tables.maps.indexes.set(table, index);
+    this.#tables.setIndex(table, index);
     this.#watches.groupChanged(tableGroup(table));
   }
 

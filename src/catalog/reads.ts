@@ -166,6 +166,6 @@ export class Reads implements CatalogReads {
   #indexOf(table: string): number {
     if (table === "kvs") return this.tables.kvIndex;
     if (table === "tombstones") return this.tables.tombstoneIndex;
-    return this.tables.maps.indexes.get(table) ?? 0;
+    return this.tables.maps.indexes.get(nameKey(table))?.index ?? 0;
   }
 }

@@ -9,7 +9,7 @@
 import { assert } from "../base/assert.ts";
 import type { Epoch } from "./epoch.ts";
 import { compareKey, keyBytesOf, modifyIndexOf, offsetOf, RecordHeap, sizeOf, type RecordDraft, type Slab, type Slabs } from "./record-slabs.ts";
-import { behindPrefix, childOf, placeIn, RecordView, type RecordInner, type RecordLeaf, type RecordNode } from "./record-view.ts";
+import { behindPrefix, childOf, keyHash, placeIn, placeOf, RecordView, type RecordInner, type RecordLeaf, type RecordNode } from "./record-view.ts";
 
 /** Records of a leaf, and children of an inner node. */
 const LEAF_MAX = 64;
@@ -50,7 +50,7 @@ export class RecordTree extends RecordView {
 
   constructor(epoch: Epoch) {
     const heap = new RecordHeap();
-    super({ owner: epoch.current, max: 0, addresses: [] } satisfies RecordLeaf, 0, 0, heap.slabs);
+    super({ owner: epoch.current, max: 0, addresses: [], hashes: [] } satisfies RecordLeaf, 0, 0, heap.slabs);
     this.#epoch = epoch;
     this.#heap = heap;
   }
@@ -109,11 +109,10 @@ export class RecordTree extends RecordView {
     }
     const leaf = node as RecordLeaf;
     const slabs = this.#heap.slabs;
-    const place = placeIn(leaf, slabs, bytes, at, length);
+    const place = placeOf(leaf, slabs, bytes, at, length);
     this.#path[0] = leaf;
-    this.#places[0] = place;
-    const address = leaf.addresses[place];
-    this.#found = address !== undefined && compareKey(slabs, address, bytes, at, length) === 0 ? address : -1;
+    this.#places[0] = place >= 0 ? place : placeIn(leaf, slabs, bytes, at, length);
+    this.#found = place >= 0 ? (leaf.addresses[place] as number) : -1;
     return this.#found;
   }
 
@@ -128,6 +127,7 @@ export class RecordTree extends RecordView {
       this.#free(this.#found);
     } else {
       insertAt(leaf.addresses, place, address);
+      insertAt(leaf.hashes, place, keyHash(draft.keyBytes, draft.keyAt, draft.keyLength));
       this.rows += 1;
       if (leaf.addresses.length > LEAF_MAX) this.#splitLeaf(leaf, place);
     }
@@ -141,6 +141,7 @@ export class RecordTree extends RecordView {
     const index = modifyIndexOf(this.#heap.slabs, this.#found);
     const leaf = this.#ownPath(0);
     leaf.addresses.splice(this.#places[0] as number, 1);
+    leaf.hashes.splice(this.#places[0] as number, 1);
     this.rows -= 1;
     this.#free(this.#found);
     if (index === leaf.max) this.#lowerMax(leaf);
@@ -160,7 +161,7 @@ export class RecordTree extends RecordView {
   }
 
   #emptyLeaf(): RecordLeaf {
-    return { owner: this.#epoch.current, max: 0, addresses: [] };
+    return { owner: this.#epoch.current, max: 0, addresses: [], hashes: [] };
   }
 
   #free(address: number): void {
@@ -181,7 +182,7 @@ export class RecordTree extends RecordView {
     }
     let leaf = this.#path[0] as RecordLeaf;
     if (leaf.owner !== owner) {
-      leaf = { owner, max: leaf.max, addresses: leaf.addresses.slice() };
+      leaf = { owner, max: leaf.max, addresses: leaf.addresses.slice(), hashes: leaf.hashes.slice() };
       this.#replace(0, leaf);
     }
     if (leaf.max < max) leaf.max = max;
@@ -197,7 +198,7 @@ export class RecordTree extends RecordView {
   #splitLeaf(leaf: RecordLeaf, place: number): void {
     // Keys that come in rising order leave full leaves behind instead of half-full ones.
     const cut = place === leaf.addresses.length - 1 ? leaf.addresses.length - 1 : leaf.addresses.length >>> 1;
-    const right: RecordLeaf = { owner: leaf.owner, max: 0, addresses: leaf.addresses.splice(cut) };
+    const right: RecordLeaf = { owner: leaf.owner, max: 0, addresses: leaf.addresses.splice(cut), hashes: leaf.hashes.splice(cut) };
     leaf.max = this.#leafMax(leaf);
     right.max = this.#leafMax(right);
     this.#insertChild(1, this.#separator(leaf, right), right);
@@ -285,7 +286,10 @@ export class RecordTree extends RecordView {
   #joined(left: RecordNode, right: RecordNode, separator: Uint8Array, height: number): RecordNode {
     const owner = this.#epoch.current;
     const max = Math.max(left.max, right.max);
-    if (height === 0) return { owner, max, addresses: [...(left as RecordLeaf).addresses, ...(right as RecordLeaf).addresses] };
+    if (height === 0) {
+      const [a, b] = [left as RecordLeaf, right as RecordLeaf];
+      return { owner, max, addresses: [...a.addresses, ...b.addresses], hashes: [...a.hashes, ...b.hashes] };
+    }
     const a = left as RecordInner;
     const b = right as RecordInner;
     return { owner, max, separators: [...a.separators, separator, ...b.separators], children: [...a.children, ...b.children] };
@@ -313,7 +317,7 @@ export class RecordTree extends RecordView {
       if (start >= end) return node;
       this.rows -= end - start;
       this.#orphanAddresses(leaf.addresses.slice(start, end));
-      const kept: RecordLeaf = { owner, max: 0, addresses: [...leaf.addresses.slice(0, start), ...leaf.addresses.slice(end)] };
+      const kept: RecordLeaf = { owner, max: 0, addresses: without(leaf.addresses, start, end), hashes: without(leaf.hashes, start, end) };
       kept.max = this.#leafMax(kept);
       return kept.addresses.length === 0 ? null : kept;
     }
@@ -421,14 +425,15 @@ export class RecordTree extends RecordView {
       return rows;
     }
     const leaf = node as RecordLeaf;
-    assert(leaf.max === this.#leafMax(leaf) && leaf.addresses.length <= LEAF_MAX, "a leaf knows its maximum");
+    assert(leaf.max === this.#leafMax(leaf) && leaf.addresses.length <= LEAF_MAX && leaf.hashes.length === leaf.addresses.length, "a leaf knows its maximum");
     leaf.addresses.forEach((address, i) => {
       assert(offsetOf(address) < (slabs[address >>> 17] as Slab).used, "an address points to a record");
       if (from !== null) assert(compareKey(slabs, address, from, 0, from.length) <= 0, "keys are not below their separator");
       if (to !== null) assert(compareKey(slabs, address, to, 0, to.length) > 0, "keys are below their separator");
       const next = leaf.addresses[i + 1];
-      if (next === undefined) return;
       const key = keyBytesOf(slabs, address);
+      assert(leaf.hashes[i] === keyHash(key, 0, key.length), "a leaf knows the hashes of its keys");
+      if (next === undefined) return;
       assert(compareKey(slabs, next, key, 0, key.length) < 0, "keys rise");
     });
     return leaf.addresses.length;
@@ -443,6 +448,11 @@ function innerMax(node: RecordInner): number {
 
 function childCount(node: RecordNode, height: number): number {
   return height === 0 ? (node as RecordLeaf).addresses.length : (node as RecordInner).children.length;
+}
+
+/** A copy without the items from `start` up to, not including, `end`. */
+function without(items: readonly number[], start: number, end: number): number[] {
+  return [...items.slice(0, start), ...items.slice(end)];
 }
 
 /** `splice` without its detour through an array of results. */

@@ -10,6 +10,8 @@ export interface RecordLeaf {
   readonly owner: number;
   max: number;
   readonly addresses: number[];
+  /** `keyHash` of each key: a search looks at these, which lie together, and then at one record instead of six. */
+  readonly hashes: number[];
 }
 
 export interface RecordInner {
@@ -33,6 +35,27 @@ export function behindPrefix(prefix: Uint8Array): Uint8Array | null {
   return end;
 }
 
+/** Bytes of a key that its hash is made of, from the end, where keys of one leaf differ. */
+const HASHED_BYTES = 24;
+
+/** A small integer that tells keys apart in nearly all cases. */
+export function keyHash(bytes: Uint8Array, at: number, length: number): number {
+  let hash = length;
+  const end = at + length;
+  for (let i = length > HASHED_BYTES ? end - HASHED_BYTES : at; i < end; i += 1) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+  return (hash ^ (hash >>> 15)) & 0x3fff_ffff;
+}
+
+/** Place of a key that is in the leaf, -1 when it is not. */
+export function placeOf(leaf: RecordLeaf, slabs: Slabs, bytes: Uint8Array, at: number, length: number): number {
+  const hash = keyHash(bytes, at, length);
+  const { hashes } = leaf;
+  for (let place = 0; place < hashes.length; place += 1) {
+    if (hashes[place] === hash && compareKey(slabs, leaf.addresses[place] as number, bytes, at, length) === 0) return place;
+  }
+  return -1;
+}
+
 /** Number of separators that are not above the key. */
 export function childOf(node: RecordInner, bytes: Uint8Array, at: number, length: number): number {
   let low = 0;
@@ -54,6 +77,8 @@ export function childOf(node: RecordInner, bytes: Uint8Array, at: number, length
 export function placeIn(leaf: RecordLeaf, slabs: Slabs, bytes: Uint8Array, at: number, length: number): number {
   let low = 0;
   let high = leaf.addresses.length;
+  // Keys often come in rising order.
+  if (high > 0 && compareKey(slabs, leaf.addresses[high - 1] as number, bytes, at, length) > 0) return high;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (compareKey(slabs, leaf.addresses[middle] as number, bytes, at, length) > 0) low = middle + 1;
@@ -92,9 +117,8 @@ export class RecordView {
       node = inner.children[childOf(inner, bytes, at, length)] as RecordNode;
     }
     const leaf = node as RecordLeaf;
-    const place = placeIn(leaf, this.slabs, bytes, at, length);
-    const address = leaf.addresses[place];
-    return address !== undefined && compareKey(this.slabs, address, bytes, at, length) === 0 ? address : -1;
+    const place = placeOf(leaf, this.slabs, bytes, at, length);
+    return place < 0 ? -1 : (leaf.addresses[place] as number);
   }
 
   /** Largest modify index of the records whose keys start with `prefix`, 0 when there is none. */

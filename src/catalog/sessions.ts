@@ -66,7 +66,7 @@ export class SessionWriter {
   }
 
   #changed(id: string, index: number): void {
-    this.#tables.maps.indexes.set("sessions", index);
+    this.#tables.setIndex("sessions", index);
     this.#watches.groupChanged(SESSIONS_GROUP);
     this.#watches.groupChanged(sessionGroup(id));
   }

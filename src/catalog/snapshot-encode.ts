@@ -5,7 +5,7 @@ import { wireKeys, writeSession } from "../wire/fsm-structs.ts";
 import { Writer } from "../wire/msgpack.ts";
 import { modifyIndexOf, writeRecordEntry } from "./record-slabs.ts";
 import { OPAQUE_AFTER_TOMBSTONES, OPAQUE_BEFORE_KV, OPAQUE_BEFORE_SESSIONS, opaquePrefix } from "./snapshot-order.ts";
-import type { TablesView } from "./tables.ts";
+import type { IndexRow, TablesView } from "./tables.ts";
 
 /** A piece is handed out once it is this long: a fraction of a millisecond of work. */
 const PIECE_BYTES = 1 << 16;
@@ -24,7 +24,7 @@ export function* encodeSnapshot(tables: TablesView): Generator<Uint8Array, void>
 /** The largest table index. */
 function lastIndex(tables: TablesView): number {
   let last = Math.max(tables.kvIndex, tables.tombstoneIndex);
-  for (const index of tables.maps.indexes.values()) last = Math.max(last, index);
+  for (const { index } of tables.maps.indexes.values()) last = Math.max(last, index);
   return last;
 }
 
@@ -102,11 +102,11 @@ function* keyRecords({ kv, tombstones, reapedIndex }: TablesView, w: Writer): Ge
 }
 
 function* indexRecords({ maps, kvIndex, tombstoneIndex }: TablesView, w: Writer): Generator<void, void> {
-  const indexes: [string, number][] = [...maps.indexes.entries()].map(([table, index]) => [table, index]);
-  if (kvIndex > 0) indexes.push(["kvs", kvIndex]);
-  if (tombstoneIndex > 0) indexes.push(["tombstones", tombstoneIndex]);
+  const indexes: (readonly [string, IndexRow])[] = [...maps.indexes.entries()];
+  if (kvIndex > 0) indexes.push(["kvs", { table: "kvs", index: kvIndex }]);
+  if (tombstoneIndex > 0) indexes.push(["tombstones", { table: "tombstones", index: tombstoneIndex }]);
   indexes.sort(([a], [b]) => (a < b ? -1 : 1));
-  for (const [table, index] of indexes) {
+  for (const [, { table, index }] of indexes) {
     w.byte(FSM_TYPE.index).mapHead(2).raw(K.Key).text(table).raw(K.Value).int(index);
     yield;
   }

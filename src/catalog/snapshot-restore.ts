@@ -154,7 +154,7 @@ export class SnapshotReader {
     if (r.failed) return;
     if (table === "kvs") this.#tables.kvIndex = index;
     else if (table === "tombstones") this.#tables.tombstoneIndex = index;
-    else this.#tables.maps.indexes.set(table, index);
+    else this.#tables.setIndex(table, index);
   }
 
   #opaqueRow(type: number, r: Reader, bytes: Uint8Array): void {

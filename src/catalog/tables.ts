@@ -2,6 +2,7 @@
 import type { CatalogNode, HealthCheck, NodeService, Session } from "../wire/fsm-commands.ts";
 import { CowMap, type CowMark, type CowView } from "./cow-map.ts";
 import { Epoch } from "./epoch.ts";
+import { nameKey } from "./order-key.ts";
 import { RecordTree, type RecordMark } from "./record-tree.ts";
 import type { RecordView } from "./record-view.ts";
 
@@ -15,6 +16,12 @@ export interface ServiceRow {
 export interface LockRow {
   readonly key: string;
   readonly session: string;
+}
+
+/** When a table was last changed; the name as it was written last. */
+export interface IndexRow {
+  readonly table: string;
+  readonly index: number;
 }
 
 /** A snapshot record of a table without a structure of its own here: the bytes behind the type byte, as they came. */
@@ -45,8 +52,8 @@ export interface MapTables {
   readonly servicesByName: ServiceRow;
   /** node, check id */
   readonly checks: HealthCheck;
-  /** table name: index of its last change */
-  readonly indexes: number;
+  /** table, in any case */
+  readonly indexes: IndexRow;
   /** place in a snapshot, then what identifies the row: see `opaque-tables.ts` */
   readonly opaque: OpaqueRow;
 }
@@ -87,6 +94,11 @@ export class Tables implements TablesView {
 
   constructor() {
     this.maps = Object.fromEntries(MAP_NAMES.map((name) => [name, new CowMap(this.#epoch)])) as unknown as Tables["maps"];
+  }
+
+  /** Notes that a table other than kvs and tombstones was changed. */
+  setIndex(table: string, index: number): void {
+    this.maps.indexes.set(nameKey(table), { table, index });
   }
 
   /** A point in time; O(1). */

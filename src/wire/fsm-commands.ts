@@ -58,7 +58,7 @@ export interface RaftIndex {
 export interface DirEntry extends RaftIndex {
   /** Bytes that are no UTF-8 are kept as base/utf8 says. */
   readonly key: string;
-  /** null and empty are different on the wire; JSON shows null for both. */
+  /** null and empty are different on the wire; the state machine stores null for both. */
   readonly value: Uint8Array | null;
   readonly flags: Wide;
   readonly lockIndex: number;

@@ -13,7 +13,7 @@ const entrySchema = new Schema("LockIndex", "Key", "Flags", "Value", "Session", 
 export class KvCommand {
   readonly #reader = new Reader();
   op = "";
-  /** Key and value are `data[at, at + length)`; a value of length -1 is nil. */
+  /** Key and value are `data[at, at + length)`; a nil or empty value has length -1. */
   keyAt = 0;
   keyLength = 0;
   valueAt = 0;
@@ -72,7 +72,8 @@ export class KvCommand {
           if (this.flags < 0) r.fail();
           break;
         case 3:
-          this.valueLength = r.span();
+          // Go's decoder leaves an empty value nil.
+          this.valueLength = r.span() || -1;
           this.valueAt = r.at - Math.max(0, this.valueLength);
           break;
         case 4:

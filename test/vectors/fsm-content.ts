@@ -115,7 +115,7 @@ interface SnapshotRecord {
 }
 
 /** Header (type -1) and records of a snapshot. */
-function recordsOf(bytes: Uint8Array): Omit<SnapshotRecord, "offset">[] {
+export function recordsOf(bytes: Uint8Array): Omit<SnapshotRecord, "offset">[] {
   return splitRecords(bytes).map(({ type, body }) => ({ type, body }));
 }
 
