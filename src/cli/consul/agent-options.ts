@@ -73,6 +73,8 @@ export function consulSettings(values: SettingValues, dev: boolean): Result<Cons
   if (bootstrap || expect === 1) warnings.push("bootstrap = true: do not enable unless necessary");
   else if (expect > 1) warnings.push(`bootstrap_expect > 0: expecting ${expect} servers`);
 
+  warnings.push(...silentPorts(look));
+
   const bootstrapExpect = dev || bootstrap ? 1 : expect;
   const server = isServer ? serverSettings(look, bootstrapExpect) : null;
   const options: ConsulSettings["options"] = {
@@ -178,9 +180,15 @@ function metaPairError(key: string, value: string): string | null {
   return value.length > 512 ? "Value is too long (limit: 512 characters)" : null;
 }
 
-/** What is not offered may only be switched off. */
+/** Ports that configurations of the original usually set: they may stay, and it is said that nobody listens there. */
+function silentPorts(look: Look): string[] {
+  return ["ports.dns", "ports.serf_wan"]
+    .filter((key) => look.int(key, -1) > 0)
+    .map((key) => `${key} = ${look.int(key, -1)}: this version of muster does not offer it, nothing listens there`);
+}
+
 function checkPorts(look: Look): string | null {
-  for (const key of ["ports.dns", "ports.grpc", "ports.https", "ports.serf_wan"]) {
+  for (const key of ["ports.grpc", "ports.https"]) {
     if (look.int(key, -1) > 0) return `${key} is not offered by this version of muster: leave it out, or set it to -1`;
   }
   for (const key of ["ports.http", "ports.serf_lan", "ports.server"]) {
