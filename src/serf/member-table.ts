@@ -56,12 +56,19 @@ export class MemberTable {
     return this.#changes;
   }
 
-  /** The rows of all known members. */
-  allRows(): Uint32Array {
-    const rows = new Uint32Array(this.#size);
+  /** Copies all known rows, by slot, and their status times; returns how many. */
+  copyTimes(rows: Uint32Array, times: Float64Array): number {
+    const statuses = this.#statuses;
+    const column = this.#statusTimes;
+    const isExact = this.#lateTimes.size === 0;
     let count = 0;
-    for (let row = 0; row < this.#statuses.length; row += 1) if (this.#statuses[row] !== UNKNOWN) rows[count++] = row;
-    return rows;
+    for (let row = 0; row < statuses.length; row += 1) {
+      if (statuses[row] === UNKNOWN) continue;
+      rows[count] = row;
+      times[count] = isExact ? (column[row] as number) : this.statusTime(row);
+      count += 1;
+    }
+    return count;
   }
 
   find(name: string): Row | undefined {
@@ -162,15 +169,6 @@ export class MemberTable {
   statusTime(row: Row): number {
     const time = this.#statusTimes[row] as number;
     return time === U32_MAX ? (this.#lateTimes.get(row) as number) : time;
-  }
-
-  /** The status times of many rows. */
-  statusTimesOf(rows: Uint32Array): Float64Array {
-    const column = this.#statusTimes;
-    const times = new Float64Array(rows.length);
-    for (let i = 0; i < rows.length; i += 1) times[i] = column[rows[i] as Row] as number;
-    if (this.#lateTimes.size > 0) for (let i = 0; i < rows.length; i += 1) times[i] = this.statusTime(rows[i] as Row);
-    return times;
   }
 
   /** Takes over members as alive, that another table of these records holds; those that are known stay as they are. */

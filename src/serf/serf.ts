@@ -12,6 +12,7 @@ import { encodeUtf8, utf8Length } from "../base/utf8.ts";
 import type { MemberRecords } from "../swim/member-records.ts";
 import type { KnownMessage } from "../swim/messages.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
+import type { StateArrays } from "../swim/state-arrays.ts";
 import type { SwimDelegate, SwimMember, UpperState } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { copyBytes } from "../wire/msgpack.ts";
@@ -431,13 +432,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     return table.status(row) === "leaving" ? Math.max(0, time - 1) : time;
   }
 
-  sharedState(): SerfSharedState {
+  sharedState(_join: boolean, { rows, times }: StateArrays): SerfSharedState {
     const { table, clock, leftRows } = this.membership;
-    const rows = table.allRows();
-    const times = table.statusTimesOf(rows);
-    if (table.count("leaving") > 0) for (let i = 0; i < rows.length; i += 1) times[i] = this.#toldTime(rows[i] as Row);
+    const count = table.copyTimes(rows, times);
+    if (table.count("leaving") > 0) for (let i = 0; i < count; i += 1) times[i] = this.#toldTime(rows[i] as Row);
     const events = this.events.isEmpty ? this.events.slots : this.events.slots.map((slot) => slot && { lamportTime: slot.lamportTime, events: [...slot.events] });
-    const parts = { lamportTime: clock.time, eventTime: this.eventClock.time, queryTime: this.queryClock.time, rows, times, leftRows, events };
+    const parts = { lamportTime: clock.time, eventTime: this.eventClock.time, queryTime: this.queryClock.time, count, rows, times, leftRows, events };
     return new SerfSharedState(parts, this.#records);
   }
 
@@ -447,10 +447,10 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.#witnessClocks(parts);
     const left = new Set(parts.leftRows);
     const nameOf = (row: Row): string => this.#records.nameAt(row);
-    for (const row of left) this.#mergeLeft(nameOf(row), parts.times[parts.rows.indexOf(row)] ?? 0, nowMs, out);
+    for (const row of left) this.#mergeLeft(nameOf(row), timeOf(parts, row), nowMs, out);
     const self = this.#host.isRunning() ? this.#records.slotOf(this.#config.name) : NO_ROW;
-    const { rows, times } = parts;
-    for (let i = 0; i < rows.length; i += 1) {
+    const { count, rows, times } = parts;
+    for (let i = 0; i < count; i += 1) {
       const row = rows[i] as Row;
       if (left.size > 0 && left.has(row)) continue;
       if (row === self) this.membership.objectTo(times[i] as number, nowMs, out);
@@ -523,6 +523,11 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     // What is missing now came before us: the contact has told all that it knows.
     if (join && remote.eventTime > 0) this.gaps.settle(remote.eventTime - 1);
   }
+}
+
+function timeOf({ count, rows, times }: SerfSharedState["parts"], row: Row): number {
+  const i = rows.indexOf(row);
+  return i >= 0 && i < count ? (times[i] as number) : 0;
 }
 
 function originOf({ lamportTime, id, addr, port, sourceNode, relayFactor }: QueryMessage): AnswerableQuery["query"] {

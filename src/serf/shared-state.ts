@@ -10,7 +10,8 @@ export interface SerfStateParts {
   readonly lamportTime: number;
   readonly eventTime: number;
   readonly queryTime: number;
-  /** Members by slot of the shared records, and the Lamport time told of each. */
+  /** Members by slot of the shared records, and the Lamport time told of each; the first `count` count. */
+  readonly count: number;
   readonly rows: Uint32Array;
   readonly times: Float64Array;
   readonly leftRows: readonly Row[];
@@ -25,20 +26,20 @@ export class SerfSharedState implements UpperState {
   constructor(parts: SerfStateParts, records: MemberRecords) {
     this.parts = parts;
     this.#records = records;
-    const { rows, times, leftRows } = parts;
-    let timesBytes = headLength(rows.length);
+    const { count, rows, times, leftRows } = parts;
+    let timesBytes = headLength(count);
     const { nameLengths } = records;
-    for (let i = 0; i < rows.length; i += 1) timesBytes += (nameLengths[rows[i] as Row] as number) + intLength(times[i] as number);
+    for (let i = 0; i < count; i += 1) timesBytes += (nameLengths[rows[i] as Row] as number) + intLength(times[i] as number);
     let leftBytes = headLength(leftRows.length);
     for (const row of leftRows) leftBytes += nameLengths[row] as number;
     this.size = serfPushPullLength(parts, timesBytes, leftBytes);
   }
 
   encode(): Uint8Array {
-    const { rows, times, leftRows, lamportTime, eventTime, queryTime, events } = this.parts;
+    const { count, rows, times, leftRows, lamportTime, eventTime, queryTime, events } = this.parts;
     const nameOf = (row: Row): string => this.#records.nameAt(row);
     const statusTimes = new Map<string, number>();
-    for (let i = 0; i < rows.length; i += 1) statusTimes.set(nameOf(rows[i] as Row), times[i] as number);
+    for (let i = 0; i < count; i += 1) statusTimes.set(nameOf(rows[i] as Row), times[i] as number);
     return encodeSerfPushPull({ lamportTime, statusTimes, leftMembers: leftRows.map(nameOf), eventTime, events, queryTime });
   }
 }

@@ -12,6 +12,7 @@ import { ipFromBytes, type Endpoint } from "../base/endpoint.ts";
 import { utf8Length } from "../base/utf8.ts";
 import { encodeNodeState } from "../wire/gossip-codec.ts";
 import { intLength, stringLength } from "../wire/msgpack.ts";
+import { StateArraysPool } from "./state-arrays.ts";
 import { OwnMessages, type Messages, type Sharing } from "./messages.ts";
 
 export interface MemberRecord {
@@ -44,6 +45,8 @@ export class MemberRecords {
   readonly messages: Messages;
   /** Null: a node has these records for itself. */
   readonly sharing: Sharing | null;
+  /** Room for full states on their way between the nodes that share these records. */
+  readonly stateArrays = new StateArraysPool();
   readonly #expected: number;
   #nameLengths = new Uint16Array(0);
   #firstStateLengths = new Uint16Array(0);

@@ -5,6 +5,7 @@
  */
 import { resized, wideEnough, type Column } from "../base/column.ts";
 import type { Random } from "../base/random.ts";
+import type { StateArrays } from "./state-arrays.ts";
 import type { MemberRecord, MemberRecords } from "./member-records.ts";
 import type { MemberTableView, SwimMember, SwimState } from "./types.ts";
 
@@ -45,18 +46,16 @@ interface Wide {
 
 /** What one node knew of all members at one moment; `i` counts rows. */
 export class MemberRows {
-  readonly slots: Column;
+  readonly size: number;
+  readonly slots: Uint32Array;
   readonly #words: Uint32Array;
   readonly #wide: ReadonlyMap<number, Wide> | null;
 
-  constructor(slots: Column, words: Uint32Array, wide: ReadonlyMap<number, Wide> | null) {
+  constructor(size: number, slots: Uint32Array, words: Uint32Array, wide: ReadonlyMap<number, Wide> | null) {
+    this.size = size;
     this.slots = slots;
     this.#words = words;
     this.#wide = wide;
-  }
-
-  get size(): number {
-    return this.#words.length;
   }
 
   state(i: number): number {
@@ -150,12 +149,14 @@ export class MemberTable implements MemberTableView {
     return this.#records.record(slot, this.variant(slot));
   }
 
-  /** A copy of all rows, in probing order. */
-  rows(): MemberRows {
-    const slots = this.#order.slice(0, this.#size);
-    const words = new Uint32Array(this.#size);
-    for (let i = 0; i < words.length; i += 1) words[i] = this.#words[slots[i] as number] as number;
-    return new MemberRows(slots, words, this.#wide.size === 0 ? null : new Map(this.#wide));
+  /** A copy of all rows, in probing order, into arrays with room for them. */
+  rows({ slots, words }: Pick<StateArrays, "slots" | "words">): MemberRows {
+    for (let i = 0; i < this.#size; i += 1) {
+      const slot = this.#order[i] as number;
+      slots[i] = slot;
+      words[i] = this.#words[slot] as number;
+    }
+    return new MemberRows(this.#size, slots, words, this.#wide.size === 0 ? null : new Map(this.#wide));
   }
 
   /** Adds an unknown member, dead and of incarnation 0, at a random place of the probing order. */

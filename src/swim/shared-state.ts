@@ -3,7 +3,6 @@
  * members each, again and again, and nearly all that they tell is known. Rows are compared as numbers; what is news is merged as if it had
  * come as bytes. The size is that of the encoded message, which can be had, too.
  */
-import type { Column } from "../base/column.ts";
 import { fail, ok, type Result } from "../base/result.ts";
 import { encodePushPull, pushPullLength } from "../wire/gossip-codec.ts";
 import type { Alive, PushPullNode } from "../wire/gossip-messages.ts";
@@ -13,6 +12,7 @@ import type { MemberRecords } from "./member-records.ts";
 import { StateCode, type MemberRows } from "./member-table.ts";
 import type { Membership } from "./membership.ts";
 import { membersOf, mergeNode, mergeRemoteState, WIRE_STATE_OFFSET } from "./merge.ts";
+import type { StateArrays } from "./state-arrays.ts";
 import type { SwimEffect, UpperState } from "./types.ts";
 
 export class SharedState {
@@ -23,12 +23,15 @@ export class SharedState {
   readonly upper: UpperState | null;
   readonly #records: MemberRecords;
   readonly #rows: MemberRows;
+  readonly #arrays: StateArrays;
 
   constructor({ table, delegate, records }: Core, join: boolean) {
     this.join = join;
-    this.upper = delegate.sharedState(join);
+    const arrays = records.stateArrays.take(table.size, records.capacity);
+    this.#arrays = arrays;
+    this.upper = delegate.sharedState(join, arrays);
     this.#records = records;
-    const rows = table.rows();
+    const rows = table.rows(arrays);
     this.#rows = rows;
     const { firstStateLengths } = records;
     let size = 0;
@@ -51,8 +54,14 @@ export class SharedState {
     return nodes;
   }
 
-  /** Merges the state as `mergeRemoteState` does. */
+  /** Merges the state as `mergeRemoteState` does. It is used up then: its arrays go to another one. */
   merge(core: Core, membership: Membership, nowMs: number, out: SwimEffect[]): Result<null> {
+    const merged = this.#merge(core, membership, nowMs, out);
+    this.#records.stateArrays.give(this.#arrays);
+    return merged;
+  }
+
+  #merge(core: Core, membership: Membership, nowMs: number, out: SwimEffect[]): Result<null> {
     const { records, delegate } = core;
     // While all members speak the same versions, each understands each.
     if (!records.areVersionsAlike) return mergeRemoteState(core, membership, { kind: "pushPull", join: this.join, nodes: this.nodes(), userState: this.upper?.encode() ?? null }, nowMs, out);
@@ -61,7 +70,7 @@ export class SharedState {
       if (veto !== null) return fail(veto);
     }
     const rows = this.#rows;
-    const slots: Column = rows.slots;
+    const { slots } = rows;
     for (let i = 0; i < rows.size; i += 1) {
       const state = rows.state(i);
       if (!membership.isNews(slots[i] as number, state, rows.variant(i), rows.incarnation(i))) continue;

@@ -8,6 +8,7 @@
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Cidr } from "./cidr.ts";
 import type { KnownMessage } from "./messages.ts";
+import type { StateArrays } from "./state-arrays.ts";
 import type { SharedState } from "./shared-state.ts";
 
 export interface SwimConfig {
@@ -168,7 +169,7 @@ export interface SwimDelegate<Out> {
   /** Something waits in those queues. While nothing does anywhere, the gossip timer sleeps. */
   hasBroadcasts(): boolean;
   /** As `localState`, by reference, for a node of this process. Asked only where nodes share records. */
-  sharedState(join: boolean): UpperState | null;
+  sharedState(join: boolean, arrays: StateArrays): UpperState | null;
   mergeSharedState(state: UpperState, join: boolean, nowMs: number, out: Out[]): void;
   /** User state for a push/pull; null sends none. */
   localState(join: boolean): Uint8Array | null;

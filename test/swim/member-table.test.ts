@@ -73,7 +73,7 @@ test("incarnations and variants of any size are kept, and rows tell them", () =>
   assert.deepEqual(table.record(many).meta, Uint8Array.of(1, 9));
   assert.deepEqual(slots.map((slot) => table.incarnation(slot)), wanted);
   assert.ok(slots.every((slot) => table.state(slot) === StateCode.suspect && table.variant(slot) === 0));
-  const rows = table.rows();
+  const rows = table.rows({ slots: new Uint32Array(table.size), words: new Uint32Array(table.size) });
   const seen = new Map(Array.from({ length: rows.size }, (_, i) => [rows.slots[i] as number, rows.incarnation(i)]));
   assert.deepEqual(slots.map((slot) => seen.get(slot)), wanted);
 });
