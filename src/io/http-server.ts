@@ -175,9 +175,11 @@ function carryOut(request: IncomingMessage, response: ServerResponse, body: Uint
 function send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): void {
   if (response.destroyed) return;
   const headers: string[] = [];
-  for (const [name, value] of answer.headers) headers.push(name, value);
   let body = answer.body;
-  if (body.length > 0 && acceptsGzip(request)) {
+  const compressed = body.length > 0 && acceptsGzip(request);
+  // A length in the answer is that of the plain body.
+  for (const [name, value] of answer.headers) if (!compressed || name !== "Content-Length") headers.push(name, value);
+  if (compressed) {
     body = gzipSync(body);
     headers.push("Content-Encoding", "gzip");
   }

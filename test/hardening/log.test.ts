@@ -1,15 +1,14 @@
 /** The durable log against what happens to processes and disks (DESIGN.md §5): kills, a full disk, a slow one, a failing one, a second process. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { SeededRandom } from "../../src/base/random.ts";
 import type { FoundLog } from "../../src/io/lanes/log-protocol.ts";
 import { appendOf, entriesOf, entryOf, LogWitness, openLog } from "../io/lanes/log-support.ts";
 import { Child, runCommand } from "../support/child.ts";
+import { canTrace, fillDisk, smallDisk } from "../support/small-disk.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const CHILD = fileURLToPath(new URL("./log-child.js", import.meta.url));
@@ -93,29 +92,6 @@ test("a second process on one data directory is told who has it, and gets it at 
   await log.close();
 });
 
-/** A small file system of its own, or null when this machine does not let us make one. */
-function smallDisk(t: TestContext, mebibytes: number): string | null {
-  const dir = mkdtempSync(join(tmpdir(), "muster-disk-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", dir], { stdio: "ignore" });
-  } catch {
-    rmdirSync(dir);
-    return null;
-  }
-  t.after(() => {
-    execFileSync("umount", ["-l", dir]);
-    rmdirSync(dir);
-  });
-  return dir;
-}
-
-/** Another process takes all room that is left. */
-async function fill(path: string): Promise<void> {
-  const program = "const fs=require('fs');const fd=fs.openSync(process.argv[1],'w');const b=Buffer.alloc(4096,1);try{for(;;)fs.writeSync(fd,b)}catch(e){console.log(e.code)}";
-  const { output } = await runCommand([process.execPath, "-e", program, path], DEADLINE_MS);
-  assert.equal(output.trim(), "ENOSPC");
-}
-
 test("a disk filled by another process: appends are refused with a reason, reads go on, nothing is lost, and it resumes by itself", async (t) => {
   const dir = smallDisk(t, 64);
   if (dir === null) return t.skip("cannot mount a file system here");
@@ -124,7 +100,7 @@ test("a disk filled by another process: appends are refused with a reason, reads
   log.append(appendOf(1, { entries: entriesOf(1, 100, 1) }));
   await witness.durable(1);
   const fat = join(dir, "fat");
-  await fill(fat);
+  await fillDisk(fat);
   log.append(appendOf(2, { entries: entriesOf(101, 110, 1) }));
   log.append(appendOf(3, { entries: entriesOf(111, 120, 1) }));
   await witness.until("refused", () => witness.refusals.length > 0);
@@ -156,12 +132,7 @@ test("the reserve: a full batch fits although another process took all room afte
 
 /** strace with `args`, or null when it is not here or may not trace. */
 function traced(args: readonly string[], command: readonly string[]): Child | null {
-  try {
-    execFileSync("strace", ["-f", "-o", "/dev/null", "true"], { stdio: "ignore" });
-  } catch {
-    return null;
-  }
-  return new Child("traced log", ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", ...args, ...command]);
+  return canTrace() ? new Child("traced log", ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", ...args, ...command]) : null;
 }
 
 test("fdatasync takes 5 s: nothing is acknowledged before, and main is told that the write is late", async (t) => {

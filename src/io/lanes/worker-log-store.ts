@@ -56,7 +56,7 @@ function opened({ port, ended }: LogThread, events: LogEvents): Promise<FoundLog
     // Refused only once the thread is gone, and with it whatever it held. After `opened` both do nothing.
     ended.then(
       () => reject(new Error(refusal)),
-      (error: unknown) => reject(new Error("the log worker died while opening", { cause: error })),
+      (error: unknown) => reject(new Error(`the log worker died while opening: ${error instanceof Error ? error.message : String(error)}`, { cause: error })),
     );
   });
 }

@@ -1,0 +1,89 @@
+/** A whole server on a disk that fills, sticks, or has another owner: it says so, loses nothing that it acknowledged, and goes on when it can. */
+import assert from "node:assert/strict";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Child } from "../support/child.ts";
+import { ConsulServerProcess } from "../support/consul-agent.ts";
+import { eventually } from "../support/eventually.ts";
+import { nextLoopbackIp } from "../support/loopback.ts";
+import { canTrace, fillDisk, smallDisk } from "../support/small-disk.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+const DEADLINE_MS = 60_000;
+
+test("a full disk: writes are refused with a reason, stale reads go on, writes resume by themselves, and all of them survive a kill", async (t) => {
+  const disk = smallDisk(t, 96);
+  if (disk === null) return t.skip("cannot mount a file system here");
+  const dir = join(disk, "data");
+  mkdirSync(dir);
+  const ip = nextLoopbackIp();
+  const server = new ConsulServerProcess(ip, dir, ["-bootstrap-expect=1"]);
+  t.after(() => server.child.stop("SIGKILL"));
+  await server.writable("before");
+  const fat = join(disk, "fat");
+  await fillDisk(fat);
+  await eventually("a write is refused", DEADLINE_MS, async () => {
+    const { status, body } = await server.http("PUT", "/v1/kv/during", "no");
+    return status === 500 ? null : `${status} ${body}`;
+  }, () => server.child.describe());
+  assert.match(server.child.output, /no space left for the raft log/);
+  const read = await server.http("GET", "/v1/kv/before?raw&stale");
+  assert.deepEqual(read, { status: 200, body: "yes" });
+  rmSync(fat);
+  await server.writable("after");
+
+  server.child.kill("SIGKILL");
+  await server.child.exited;
+  const again = new ConsulServerProcess(ip, dir, ["-bootstrap-expect=1"]);
+  t.after(() => again.child.stop("SIGKILL"));
+  await again.writable("restarted");
+  for (const key of ["before", "after"]) assert.deepEqual(await again.http("GET", `/v1/kv/${key}?raw`), { status: 200, body: "yes" });
+});
+
+test("a second server on one data directory ends with the name of the first", async (t) => {
+  const dir = tempDir(t);
+  const first = new ConsulServerProcess(nextLoopbackIp(), dir, ["-bootstrap-expect=1"]);
+  t.after(() => first.child.stop("SIGKILL"));
+  await first.writable();
+  const second = new ConsulServerProcess(nextLoopbackIp(), dir, ["-bootstrap-expect=1"]);
+  const { code } = await second.child.exited;
+  assert.equal(code, 1);
+  assert.match(second.child.output, new RegExp(`data directory in use: .* is open in process ${first.child.pid} `));
+  await first.writable("still");
+});
+
+test("the leader's disk takes 5 s for a sync: another server leads, and nothing acknowledged is lost", async (t) => {
+  if (!canTrace()) return t.skip("strace is missing or may not trace here");
+  const ips = [nextLoopbackIp(), nextLoopbackIp(), nextLoopbackIp()];
+  const servers = ips.map((ip) => new ConsulServerProcess(ip, tempDir(t), ["-bootstrap-expect=3", ...ips.map((other) => `-retry-join=${other}`)]));
+  t.after(async () => {
+    await Promise.all(servers.map((server) => server.child.stop("SIGKILL")));
+  });
+  for (const server of servers) await server.writable(`ready-${server.ip}`);
+  const leaderOf = async (server: ConsulServerProcess): Promise<string> => (JSON.parse((await server.http("GET", "/v1/status/leader")).body || '""') as string).split(":")[0] ?? "";
+  const leaderIp = await leaderOf(servers[0] as ConsulServerProcess);
+  const leader = servers.find((server) => server.ip === leaderIp);
+  const other = servers.find((server) => server.ip !== leaderIp);
+  assert.ok(leader !== undefined && other !== undefined, leaderIp);
+
+  const acknowledged: string[] = [];
+  const strace = new Child("strace", ["strace", "-f", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=5000000", "-p", String(leader.child.pid)]);
+  t.after(() => strace.stop("SIGINT"));
+  await strace.waitFor("attached", (output) => output.includes("attached"), DEADLINE_MS);
+  await eventually("another server leads and takes writes", DEADLINE_MS, async () => {
+    const key = `k${acknowledged.length}-${performance.now()}`;
+    const { status } = await other.http("PUT", `/v1/kv/${key}`, "yes", 2_000);
+    if (status === 200) acknowledged.push(key);
+    const now = await leaderOf(other);
+    return acknowledged.length >= 20 && now !== leaderIp && now !== "" ? null : `${acknowledged.length} written, leader ${now}`;
+  }, () => servers.map((server) => server.child.describe(25)).join("\n"));
+  await strace.stop("SIGINT");
+  for (const server of servers) {
+    await eventually(`${server.ip} has all of them`, DEADLINE_MS, async () => {
+      const keys = JSON.parse((await server.http("GET", "/v1/kv/k?keys&stale")).body || "[]") as string[];
+      const missing = acknowledged.filter((key) => !keys.includes(key));
+      return missing.length === 0 ? null : `missing: ${missing.join(" ")}`;
+    }, () => server.child.describe());
+  }
+});

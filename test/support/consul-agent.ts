@@ -1,0 +1,46 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Child } from "./child.ts";
+import { eventually } from "./eventually.ts";
+import { projectPath } from "./project-root.ts";
+
+const START_MS = 60_000;
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** A server of ours as a process of its own, on one loopback address with the usual ports. */
+export class ConsulServerProcess {
+  readonly ip: string;
+  readonly child: Child;
+
+  /** `dataDir` must exist; `args` follow the usual ones. `raft_multiplier` is 1. */
+  constructor(ip: string, dataDir: string, args: readonly string[]) {
+    this.ip = ip;
+    const config = join(dataDir, "test.json");
+    writeFileSync(config, JSON.stringify({ performance: { raft_multiplier: 1 }, node_name: `n-${ip.replaceAll(".", "-")}` }));
+    const common = [`-data-dir=${dataDir}`, `-config-file=${config}`, `-bind=${ip}`, `-client=${ip}`];
+    this.child = new Child(`server ${ip}`, [process.execPath, projectPath("dist/src/main.js"), "consul", "agent", "-server", ...common, ...args]);
+  }
+
+  /** Status 0: no answer (refused, closed, or not within the deadline). */
+  async http(method: string, path: string, body?: string, deadlineMs = 10_000): Promise<HttpAnswer> {
+    try {
+      const response = await fetch(`http://${this.ip}:8500${path}`, { method, signal: AbortSignal.timeout(deadlineMs), ...(body === undefined ? {} : { body }) });
+      return { status: response.status, body: await response.text() };
+    } catch (error) {
+      return { status: 0, body: String(error) };
+    }
+  }
+
+  /** Until a value can be written. */
+  async writable(key = "ready", deadlineMs = START_MS): Promise<void> {
+    await eventually(`${this.ip} takes writes`, deadlineMs, async () => {
+      if (this.child.exit !== null) throw new Error(`it ended\n${this.child.describe()}`);
+      const { status, body } = await this.http("PUT", `/v1/kv/${key}`, "yes");
+      return status === 200 && body.trim() === "true" ? null : `${status} ${body}`;
+    }, () => this.child.describe());
+  }
+}
