@@ -7,6 +7,13 @@ export interface CompletionEntry {
   readonly flags: readonly string[];
 }
 
+/** What may follow `muster`: personas and the simulator. */
+const FIRST_WORDS: readonly (readonly [word: string, synopsis: string])[] = [
+  ["serf", "The Serf agent and its commands"],
+  ["consul", "The Consul agent"],
+  ["sim", "What would a cluster do?"],
+];
+
 /** For bash; works without the bash-completion package. */
 export function bashCompletion(entries: readonly CompletionEntry[]): string {
   const cases = entries.map(({ name, flags }) => `    ${name}) words="${flags.join(" ")}" ;;`);
@@ -15,7 +22,7 @@ _muster_serf() {
   local at=1 words="" current="\${COMP_WORDS[COMP_CWORD]}"
   if [ "\${COMP_WORDS[0]##*/}" = muster ]; then
     if [ "$COMP_CWORD" -eq 1 ]; then
-      COMPREPLY=($(compgen -W "serf" -- "$current"))
+      COMPREPLY=($(compgen -W "${FIRST_WORDS.map(([word]) => word).join(" ")}" -- "$current"))
       return
     fi
     [ "\${COMP_WORDS[1]}" = serf ] || return
@@ -48,7 +55,7 @@ ${commands.join("\n")}
   )
   if [[ "\${words[1]:t}" == muster ]]; then
     if (( CURRENT == 2 )); then
-      compadd serf
+      compadd ${FIRST_WORDS.map(([word]) => word).join(" ")}
       return
     fi
     [[ "\${words[2]}" == serf ]] || return
@@ -73,7 +80,7 @@ export function fishCompletion(entries: readonly CompletionEntry[]): string {
     "# muster: completion for fish. Use: muster serf completion fish | source",
     "complete -c muster -f",
     "complete -c serf -f",
-    "complete -c muster -n __fish_use_subcommand -a serf -d 'Serf agent and its commands'",
+    ...FIRST_WORDS.map(([word, synopsis]) => `complete -c muster -n __fish_use_subcommand -a ${word} -d ${quote(synopsis)}`),
   ];
   for (const { name, synopsis } of entries) {
     lines.push(`complete -c muster -n '__fish_seen_subcommand_from serf; and not __fish_seen_subcommand_from ${names}' -a ${name} -d ${quote(synopsis)}`);

@@ -2,8 +2,9 @@
  * Command-line flags as Go's `flag` package reads them: `-name value`, `-name=value`, `--name`, booleans as `-name` or `-name=false`, and
  * everything from the first other word on is an argument. `parseArgs` of node has other rules for each of these, and costs a command 2 ms.
  */
+import { parseDuration } from "../wire/go-duration.ts";
 import { goQuote } from "../base/go-quote.ts";
-import { parseGoBool, parseGoDuration, parseGoInt } from "./go-text.ts";
+import { parseGoBool, parseGoInt } from "./go-text.ts";
 
 /** `duration` values are in ms; `list` flags may be repeated. */
 export interface FlagSpec {
@@ -75,8 +76,10 @@ function convert(kind: FlagSpec["kind"], text: string): boolean | string | numbe
       return parseGoBool(text);
     case "int":
       return parseGoInt(text);
-    case "duration":
-      return parseGoDuration(text);
+    case "duration": {
+      const duration = parseDuration(text);
+      return duration.ok ? duration.value : null;
+    }
     case "string":
     case "list":
       return text;

@@ -1,25 +1,5 @@
 /** Text as Go's standard library prints and reads it; the Serf commands are compared with the original word for word. */
 
-/** A duration that Go's `time.ParseDuration` accepts, in ms; null when it is refused. "0", "900ms", "1m30s", "-1.5h". */
-export function parseGoDuration(text: string): number | null {
-  const negative = text.startsWith("-");
-  const body = negative || text.startsWith("+") ? text.slice(1) : text;
-  if (body === "0") return 0;
-  if (body === "") return null;
-  const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
-  let total = 0;
-  while (part.lastIndex < body.length) {
-    const match = part.exec(body);
-    if (match === null) return null;
-    total += Number(match[1]) * (MS_PER_UNIT[match[2] as string] as number);
-  }
-  // Go keeps nanoseconds in 64 bits.
-  if (total > 2 ** 63 / 1e6) return null;
-  return negative ? -total : total;
-}
-
-const MS_PER_UNIT: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
-
 /** An integer that Go's `strconv.ParseInt(text, 0, 64)` accepts; null when it is refused. */
 export function parseGoInt(text: string): number | null {
   const match = /^([+-]?)(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|0[0-7_]*|[1-9][0-9_]*)$/.exec(text);

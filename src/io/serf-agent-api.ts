@@ -2,6 +2,7 @@
  * The Serf agent as a running thing inside this process: what the RPC server, the event handlers, the agent command and embedding
  * programs use. Implemented by `serf-agent.ts`; nothing outside `io` sees the cores.
  */
+import type { QueryReplyRecord } from "../wire/ipc-messages.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import type { KeyOperation, KeyResult, Member, QueryParams, SerfEvent } from "../serf/types.ts";
 import type { LogLevel } from "../swim/types.ts";
@@ -77,10 +78,7 @@ export function logText(text: LogText): string {
 }
 
 /** What a query brings in, in order; `done` comes exactly once. */
-export type QueryRecord =
-  | { readonly kind: "ack"; readonly from: string }
-  | { readonly kind: "response"; readonly from: string; readonly payload: Uint8Array | null }
-  | { readonly kind: "done" };
+export type QueryRecord = QueryReplyRecord;
 
 export type Unsubscribe = () => void;
 

@@ -2,15 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { goSyntaxFields } from "../../src/cli/go-syntax.ts";
 import { goQuote } from "../../src/base/go-quote.ts";
-import { goJson, parseGoBool, parseGoDuration, parseGoInt, sortedObject } from "../../src/cli/go-text.ts";
+import { goJson, parseGoBool, parseGoInt, sortedObject } from "../../src/cli/go-text.ts";
 import { columns } from "../../src/cli/columns.ts";
 import { encodeValue, Float64 } from "../../src/wire/msgpack.ts";
-
-test("durations, as Go reads them", () => {
-  const good = [["0", 0], ["900ms", 900], ["1m30s", 90_000], ["1.5h", 5_400_000], ["-2s", -2000], ["+.5s", 500], ["10us", 0.01], ["10µs", 0.01], ["1ns", 1e-6]] as const;
-  for (const [text, ms] of good) assert.equal(parseGoDuration(text), ms, text);
-  for (const text of ["", "5", "s", "1x", "1s ", "1s-", ".s", "-", "3000000h"]) assert.equal(parseGoDuration(text), null, text);
-});
 
 test("integers and truth values, as Go reads them", () => {
   const good = [["0", 0], ["-1", -1], ["+7", 7], ["0x10", 16], ["010", 8], ["0o10", 8], ["0b11", 3], ["0x1_0", 16]] as const;

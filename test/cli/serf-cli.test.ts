@@ -4,7 +4,7 @@ import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { VERSION } from "../../src/base/version.ts";
-import { bashCompletion } from "../../src/cli/completion.ts";
+import { bashCompletion, fishCompletion, zshCompletion } from "../../src/cli/completion.ts";
 import type { CliContext } from "../../src/cli/context.ts";
 import { SERF_COMMANDS } from "../../src/cli/serf/commands.ts";
 import { runSerf } from "../../src/cli/serf/persona.ts";
@@ -100,7 +100,7 @@ test("reachability: missing, surplus and doubled acknowledgements", async (t) =>
   assert.equal(doubled.code, 1);
 });
 
-test("a link named serf acts as the persona; consul is refused clearly; muster alone shows the way", (t) => {
+test("a link named serf acts as the persona; muster consul is that of Consul; muster alone shows the way", (t) => {
   const link = join(tempDir(t), "serf");
   symlinkSync(MAIN, link);
   const program = (path: string, ...words: readonly string[]) => {
@@ -109,7 +109,7 @@ test("a link named serf acts as the persona; consul is refused clearly; muster a
   };
   assert.deepEqual(program(link, "version"), { stdout: `${VERSION}\nAgent Protocol: 5 (Understands back to: 2)\n`, stderr: "", status: 0 });
   assert.match(program(link, "keygen").stdout, /^[A-Za-z0-9+/]{43}=\n$/);
-  assert.match(program(MAIN, "consul", "agent").stderr, /The consul persona is not offered yet/);
+  assert.match(program(MAIN, "consul", "agent").stderr, /data_dir cannot be empty/);
   const alone = program(MAIN);
   assert.equal(alone.status, 127);
   assert.match(alone.stderr, /muster serf agent/);
@@ -150,8 +150,42 @@ test("completion: a script for each shell with every command and flag; bash's wo
     const line = `${script}\nCOMP_WORDS=(${words.map((word) => `"${word}"`).join(" ")}); COMP_CWORD=${words.length - 1}; _muster_serf; echo "\${COMPREPLY[*]}"`;
     return spawnSync("bash", ["-c", line], { encoding: "utf8" }).stdout.trim();
   };
-  assert.equal(complete("muster", ""), "serf");
+  assert.equal(complete("muster", ""), "serf consul sim");
   assert.equal(complete("muster", "serf", "m"), "members monitor");
   assert.equal(complete("/usr/bin/serf", "mem"), "members");
   assert.equal(complete("serf", "members", "-f"), "-format=");
+});
+
+/** The scripts in their own shells; one that is not installed is a skip that says so. */
+const ENTRIES = [{ name: "members", synopsis: "Lists the 'members'", flags: ["-format=", "-detailed"] }, { name: "monitor", synopsis: "Shows the log", flags: [] }];
+const without = (shell: string): string | false => (spawnSync(shell, ["--version"], { stdio: "ignore" }).error === undefined ? false : `${shell} is not installed`);
+
+test("completion in fish itself", { skip: without("fish") }, (t) => {
+  const script = join(tempDir(t), "muster.fish");
+  writeFileSync(script, fishCompletion(ENTRIES));
+  const complete = (line: string): string[] => {
+    const { stdout, stderr } = spawnSync("fish", ["--no-config", "-c", `source ${script}; complete -C ${JSON.stringify(line)}`], { encoding: "utf8" });
+    assert.equal(stderr, "");
+    return stdout.trim().split("\n");
+  };
+  assert.deepEqual(complete("muster se"), ["serf\tThe Serf agent and its commands"]);
+  assert.deepEqual(complete("muster serf m"), ["members\tLists the 'members'", "monitor\tShows the log"]);
+  assert.deepEqual(complete("serf mem"), ["members\tLists the 'members'"]);
+  assert.deepEqual(complete("muster serf members -f"), ["-format"]);
+});
+
+test("completion in zsh itself", { skip: without("zsh") }, (t) => {
+  const script = join(tempDir(t), "muster.zsh");
+  writeFileSync(script, zshCompletion(ENTRIES));
+  // The shell's own functions for offering words need a terminal: these print instead.
+  const offers = "compdef() {}; compadd() { print -l -- ${@:#-*} }; _describe() { print -l -- ${(P)2} }";
+  const complete = (...words: readonly string[]): string[] => {
+    const line = `${offers}; source ${script}; words=(${words.map((word) => `'${word}'`).join(" ")}); CURRENT=${words.length}; _muster_serf`;
+    const { stdout, stderr } = spawnSync("zsh", ["-f", "-c", line], { encoding: "utf8" });
+    assert.equal(stderr, "");
+    return stdout.trim().split("\n");
+  };
+  assert.deepEqual(complete("muster", ""), ["serf", "consul", "sim"]);
+  assert.deepEqual(complete("muster", "serf", "m"), ["members:Lists the 'members'", "monitor:Shows the log"]);
+  assert.deepEqual(complete("/usr/bin/serf", ""), ["members:Lists the 'members'", "monitor:Shows the log"]);
 });

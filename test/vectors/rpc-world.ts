@@ -3,6 +3,7 @@ import { formatEndpoint, type Endpoint } from "../../src/base/endpoint.ts";
 import { LogHub } from "../../src/io/log-hub.ts";
 import { startRpcServer, type RpcServer } from "../../src/io/rpc-server.ts";
 import { SerfAgent } from "../../src/io/serf-agent.ts";
+import { testOptions } from "../io/support/agents.ts";
 import { eventually } from "../support/eventually.ts";
 import { nextLoopbackIp } from "../support/loopback.ts";
 import { isObject, recordedMessages, recordedRequests } from "./rpc-messages.ts";
@@ -123,32 +124,7 @@ function answersOf(agent: string, sessions: readonly Session[]): Answers {
 
 async function startNode({ name, tags }: Node, keys: readonly Uint8Array[], answers: Answers, log: LogHub): Promise<SerfAgent> {
   const bind = { ip: nextLoopbackIp(), port: 7946 };
-  const agent = await SerfAgent.start({
-    name,
-    bind,
-    advertise: bind,
-    profile: "local",
-    protocol: 5,
-    tags: new Map(Object.entries(tags)),
-    tagsFile: "",
-    keys,
-    keyringFile: "",
-    snapshotPath: "",
-    rejoinAfterLeave: false,
-    compression: true,
-    coordinates: true,
-    resolveConflicts: true,
-    coalesce: true,
-    logLevel: "info",
-    broadcastTimeoutMs: 5000,
-    reconnectIntervalMs: 30_000,
-    reconnectTimeoutMs: 86_400_000,
-    tombstoneTimeoutMs: 86_400_000,
-    querySizeMax: 1024,
-    queryResponseSizeMax: 1024,
-    userEventSizeMax: 512,
-    log,
-  });
+  const agent = await SerfAgent.start(testOptions(name, bind.ip, { bind, advertise: bind, tags: new Map(Object.entries(tags)), keys, coalesce: true, log }));
   agent.subscribe((event) => {
     if (event.kind !== "query") return;
     const payload = event.payload === null ? null : { $bin: Buffer.from(event.payload).toString("hex") };
