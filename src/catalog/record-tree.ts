@@ -358,7 +358,7 @@ export class RecordTree extends RecordView {
     if (this.#written !== null) return;
     if (this.#orphans.length > 0) this.#freeOrphans(FREES_PER_CHANGE);
     else if (this.#victim !== null) this.#emptyVictim(MOVES_PER_CHANGE);
-    else if (this.#heap.wasteBytes > WASTE_FREE_BYTES + this.#heap.liveBytes / 2) this.#chooseVictim();
+    else this.#chooseVictimIfDue();
   }
 
   /** Gives back up to `count` records of removed subtrees. */
@@ -371,7 +371,8 @@ export class RecordTree extends RecordView {
     }
   }
 
-  #chooseVictim(): void {
+  #chooseVictimIfDue(): void {
+    if (this.#heap.wasteBytes <= WASTE_FREE_BYTES + this.#heap.liveBytes / 2) return;
     this.#victimNumber = this.#heap.mostWasted();
     this.#victim = this.#heap.slabs[this.#victimNumber] ?? null;
     this.#victimAt = 0;
@@ -400,10 +401,12 @@ export class RecordTree extends RecordView {
     this.#heap.free(address);
   }
 
-  /** All upkeep that is due, at once: for tests and idle time. */
-  settle(): void {
-    this.#freeOrphans(Number.MAX_SAFE_INTEGER);
-    if (this.#victim !== null) this.#emptyVictim(Number.MAX_SAFE_INTEGER);
+  /** Upkeep of up to `count` records, without a change: for idle time. True while there is more. */
+  tidy(count: number): boolean {
+    if (this.#orphans.length > 0) this.#freeOrphans(count);
+    else if (this.#victim !== null) this.#emptyVictim(count);
+    else this.#chooseVictimIfDue();
+    return this.#orphans.length > 0 || this.#victim !== null;
   }
 
   /** Every invariant of the tree; throws when one is broken. For tests. */

@@ -24,6 +24,8 @@ import type { ApplyResult, CatalogSnapshot, Interest, Restorer, StateMachine, Wa
 import { Watches } from "./watches.ts";
 import { writersFor, type Writers } from "./writers.ts";
 
+/** Rows that one `tidy` looks at in each place. */
+const TIDY_ROWS = 256;
 const NIL: ApplyResult = { kind: "nil" };
 const TRUE: ApplyResult = { kind: "bool", value: true };
 const FALSE: ApplyResult = { kind: "bool", value: false };
@@ -65,8 +67,9 @@ class ConsulStateMachine extends Reads implements StateMachine {
     return this.#appliedIndex;
   }
 
-  apply(index: number, data: Uint8Array, nowMs: number): ApplyResult {
+  apply(index: number, data: Uint8Array, nowMs: number, extensions: Uint8Array | null = null): ApplyResult {
     assert(index > this.#appliedIndex, "commands are applied in rising order, once");
+    if (extensions !== null && extensions.length > 0) return { kind: "fatal", reason: "commands in several entries are not offered" };
     const result = this.#dispatch(index, data, nowMs);
     this.#appliedIndex = index;
     this.#writers.kv.tidy();
@@ -221,6 +224,12 @@ class ConsulStateMachine extends Reads implements StateMachine {
     this.#delays.clear();
     this.#appliedIndex = appliedIndex;
     this.#watches.wakeAll();
+  }
+
+  tidy(): boolean {
+    const more = this.#writers.kv.tidy(TIDY_ROWS);
+    const { kv, tombstones } = this.#live;
+    return [kv.tidy(TIDY_ROWS), tombstones.tidy(TIDY_ROWS), more].includes(true);
   }
 
   lockDelayUntilMs(key: string): number {

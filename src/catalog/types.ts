@@ -130,8 +130,9 @@ export interface StateMachine extends CatalogReads {
   readonly appliedIndex: number;
 
   /**
-   * Applies the Data of a committed entry of type Command. `nowMs`: this server's clock, for lock delays only. `extensions`: the entry's Extensions (a part of
-   * a command that was cut into several entries). Watches of what changed are woken before this returns; a wake callback may read and watch, not apply.
+   * Applies the Data of a committed entry of type Command. `nowMs`: this server's clock, for lock delays only. `extensions`: the entry's Extensions; not empty
+   * they say that the command was cut into several entries, which only a foreign leader does and is fatal here. Watches of what changed are woken before this
+   * returns; a wake callback may read and watch, not apply.
    */
   apply(index: number, data: Uint8Array, nowMs: number, extensions?: Uint8Array | null): ApplyResult;
 
@@ -143,6 +144,8 @@ export interface StateMachine extends CatalogReads {
 
   /** Until when (same clock as `apply`) this server refuses locks of `key`, 0 when it does not: the leader asks before it appends a lock. */
   lockDelayUntilMs(key: string): number;
+  /** Gives back memory of removed rows, a fraction of a millisecond's worth; true while there is more. Every command does a little of it; call it when idle. */
+  tidy(): boolean;
   /** Forgets lock delays that have passed; cheap, for a timer of the host. */
   expireLockDelays(nowMs: number): void;
 }

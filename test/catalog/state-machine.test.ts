@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createStateMachine } from "../../src/catalog/state-machine.ts";
 import { decodeUtf8 } from "../../src/base/utf8.ts";
+import { encodeTombstoneRequest } from "../../src/wire/fsm-codec.ts";
 import { applyAll, CHECK, deregister, encoded, entry, kv, kvOp, NODE, register, SERVICE, session, SESSION, txn, uuid } from "./helpers.ts";
 
 const NIL = { kind: "nil" };
@@ -278,4 +279,27 @@ test("what is no snapshot is refused", () => {
   const wrong = machine.beginRestore();
   assert.match(wrong.push(Uint8Array.of(0xc1, 1, 2)) ?? "", /malformed snapshot record/);
   assert.equal(machine.kvCount, 1);
+});
+
+test("memory of removed trees and reaped tombstones comes back while idle", () => {
+  const machine = createStateMachine();
+  for (let i = 0; i < 3_000; i += 1) applyAll(machine, kv("set", entry(`t/${i}`, "x".repeat(100))));
+  for (let i = 0; i < 1_000; i += 1) applyAll(machine, kv("delete", entry(`t/${i}`)));
+  const reaped = machine.appliedIndex;
+  applyAll(machine, kv("set", entry("other", "1")), kv("delete-tree", entry("t/")));
+  const watched: string[] = [];
+  machine.watch([{ kind: "prefix", prefix: "" }], (reason) => watched.push(reason));
+  machine.apply(machine.appliedIndex + 1, encodeTombstoneRequest({ datacenter: "dc1", reapIndex: reaped, token: "" }), 0);
+  assert.equal(machine.kvList("t/").index, reaped + 2, "the tree's own tombstone is younger");
+  const before = encoded(machine.snapshot());
+  let turns = 0;
+  while (machine.tidy()) turns += 1;
+  assert.ok(turns > 5 && turns < 100, `${turns} turns`);
+  assert.deepEqual(encoded(machine.snapshot()), before);
+  assert.equal(machine.tidy(), false);
+  assert.deepEqual(watched, []);
+});
+
+test("a part of a command is refused", () => {
+  assert.equal(createStateMachine().apply(1, kv("set", entry("a", "1")), 0, Uint8Array.of(8, 1)).kind, "fatal");
 });
