@@ -205,6 +205,7 @@ function expectFields(lastMs: number): Fields<Expectation> {
     noFalseFailures: field(flag, false),
     leftIsLeft: field(flag, false),
     eventsWithinMs: field<number>((value, path) => (value === null ? Infinity : ms(value, path)), 300_000),
+    detectedWithinMs: field<number | null>((value, path) => (value === null ? null : ms(value, path)), null),
     eventLatency: field<Expectation["eventLatency"]>((value, path) => (value === null ? null : record(value, path, { fastMs: field(ms), fastPpm: field(ppm), allMs: field(ms) })), null),
   };
 }

@@ -95,6 +95,7 @@ export class ScenarioRun {
     }
     this.#play(durationMs * MS);
     if (convergedUs >= 0) this.#play(expect.faultsEndMs * MS + convergedUs + settledMs * MS);
+    if (sim.violations.length === 0) this.#judgeDetection();
     if (sim.violations.length === 0) this.#judgeLatency();
     return this.#report(convergedUs < 0 ? -1 : convergedUs / 1e6, this.#reportEvents());
   }
@@ -216,6 +217,12 @@ export class ScenarioRun {
       }
     }
     return { owed, sorted: sortedNumbers(latencies) };
+  }
+
+  #judgeDetection(): void {
+    const { detectedWithinMs } = this.#scenario.expect;
+    const slowestMs = this.ledger.detectionMs.reduce((slowest, ms) => Math.max(slowest, ms), 0);
+    if (detectedWithinMs !== null && slowestMs > detectedWithinMs) this.sim.violate("detection", `somebody was reported as failed ${slowestMs} ms after its end, not within ${detectedWithinMs} ms`);
   }
 
   #judgeLatency(): void {

@@ -86,6 +86,8 @@ export interface Expectation {
   readonly leftIsLeft: boolean;
   /** Events must have reached everybody, at most this long after convergence; Infinity does not ask. */
   readonly eventsWithinMs: number;
+  /** Each process that ended without leaving is reported by everybody at most this long after its end; null does not ask. */
+  readonly detectedWithinMs: number | null;
   /** What is asked of the latency of user events, over all pairs of event and owed node; null asks nothing. */
   readonly eventLatency: EventLatencyBar | null;
 }

@@ -2,6 +2,8 @@
 import { QUIET_NETWORK, type NetworkConfig } from "./network.ts";
 import type { Action, ChaosWeights, Expectation, Scenario, ScenarioStart, Selector, Step } from "./scenario.ts";
 import { swarm } from "./swarm.ts";
+import { PROFILES } from "../swim/profiles.ts";
+import { NS_PER_MS, suspicionTimeoutNs } from "../swim/timing.ts";
 
 const ALL: Selector = { kind: "all" };
 const OTHERS: Selector = { kind: "others" };
@@ -25,6 +27,7 @@ const CALM: Expectation = {
   noFalseFailures: true,
   leftIsLeft: true,
   eventsWithinMs: 10 * SECOND_MS,
+  detectedWithinMs: null,
   eventLatency: null,
 };
 
@@ -40,6 +43,7 @@ function troubled(faultsEndMs: number): Expectation {
     noFalseFailures: false,
     leftIsLeft: false,
     eventsWithinMs: 5 * MINUTE_MS,
+    detectedWithinMs: null,
     eventLatency: null,
   };
 }
@@ -191,13 +195,20 @@ function flapping(nodes: number): Scenario {
   };
 }
 
+/** Shortest time from suspicion to failure on the `lan` profile. */
+function suspicionMinMs(nodes: number): number {
+  const { suspicionMult, probeIntervalMs } = PROFILES.lan;
+  return suspicionTimeoutNs(suspicionMult, nodes, probeIntervalMs * NS_PER_MS) / NS_PER_MS;
+}
+
 function crash1pct(nodes: number): Scenario {
   const { start, steps } = gathered(nodes, 2 * SECOND_MS);
   return {
     ...base("crash-1pct", "one node in a hundred (at least one) loses power at the same moment: how long until everybody knows?", nodes),
     start,
     steps: [...steps, at(30 * SECOND_MS, { kind: "kill", nodes: { kind: "share", perMille: 10 }, power: true })],
-    expect: { ...troubled(30 * SECOND_MS), noFalseFailures: true },
+    // With confirmations a suspicion lasts the shortest time and little more; without them six times as long.
+    expect: { ...troubled(30 * SECOND_MS), noFalseFailures: true, detectedWithinMs: 12 * SECOND_MS + 1.5 * suspicionMinMs(nodes) },
     durationMs: 90 * SECOND_MS,
   };
 }

@@ -64,6 +64,7 @@ export function swarm(nodes: number, seed: number): Scenario {
       noFalseFailures: false,
       leftIsLeft: false,
       eventsWithinMs: 300 * SECOND_MS,
+      detectedWithinMs: null,
       eventLatency: null,
     },
     durationMs: endMs,

@@ -46,7 +46,7 @@ function split(convergedWithinMs: number): Scenario {
       { atMs: 0, overMs: SECOND, action: { kind: "join", nodes: { kind: "others" }, to: { kind: "earlier" } } },
       { atMs: 20 * SECOND, overMs: 0, action: { kind: "partition", groups: 2, forMs: CUT_MS } },
     ],
-    expect: { faultsEndMs, convergedWithinMs, quietWithinMs: 60 * SECOND, noFalseFailures: false, leftIsLeft: false, eventsWithinMs: Infinity, eventLatency: null },
+    expect: { faultsEndMs, convergedWithinMs, quietWithinMs: 60 * SECOND, noFalseFailures: false, leftIsLeft: false, eventsWithinMs: Infinity, detectedWithinMs: null, eventLatency: null },
     durationMs: faultsEndMs,
   };
 }

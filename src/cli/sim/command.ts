@@ -177,7 +177,10 @@ function choose(flags: Flags): Result<Choice> {
   const found = findScenario(named, nodes, seed);
   if (!found.ok) return found;
   const base = found.value;
-  const scenario = { ...base, profile: common.value ?? base.profile, durationMs: duration ?? base.durationMs };
+  const profile = common.value ?? base.profile;
+  // A bound in seconds belongs to the timing that the scenario was written for.
+  const expect = profile === base.profile ? base.expect : { ...base.expect, detectedWithinMs: null, eventLatency: null };
+  const scenario = { ...base, profile, expect, durationMs: duration ?? base.durationMs };
   return ok({ scenario, named, seed, codec: codec ?? (scenario.nodes <= CODEC_FULL_NODES ? "full" : "sampled") });
 }
 

@@ -84,6 +84,7 @@ function scenarioOf({ nodes, profile, lossPercent }: PlanChoice): Scenario {
       noFalseFailures: false,
       leftIsLeft: false,
       eventsWithinMs: 600_000,
+      detectedWithinMs: null,
       eventLatency: null,
     },
     durationMs: quietMs + overMs,

@@ -44,7 +44,7 @@ export function originalProfile(profile: SwimProfile): SwimProfile {
 
 /** Safety is still checked, and convergence within ten minutes. */
 function withoutBars(script: Scenario): Scenario {
-  const expect = { ...script.expect, convergedWithinMs: 600_000, noFalseFailures: false, eventsWithinMs: Infinity, eventLatency: null };
+  const expect = { ...script.expect, convergedWithinMs: 600_000, noFalseFailures: false, eventsWithinMs: Infinity, detectedWithinMs: null, eventLatency: null };
   return { ...script, expect };
 }
 
@@ -62,7 +62,7 @@ export function prepare(scenario: Scenario, { seed, codec, original, filterRepea
     messages,
     acceptTimeoutMs: profile.tcpTimeoutMs,
     readSnapshot: (text) => replaySnapshot(encodeUtf8(text), false),
-    eventBufferSize: EVENT_BUFFER_SIZE,
+    eventBufferSize: overrides.eventBufferSize ?? EVENT_BUFFER_SIZE,
     serfQueueMax: SERF_QUEUE_MAX,
     trace,
     progress,

@@ -78,7 +78,7 @@ function scenarioOf({ nodes, profile }: DetectionChoice, crashes: number): Scena
     steps.push({ atMs: atMs + DOWN_PERIODS * probeIntervalMs, overMs: 0, action: { kind: "restart", nodes: all, snapshot: true } });
   }
   const endMs = FORM_MS + crashes * (APART_PERIODS + 1) * probeIntervalMs;
-  const expect = { faultsEndMs: endMs, convergedWithinMs: 600_000, quietWithinMs: 600_000, noFalseFailures: false, leftIsLeft: false, eventsWithinMs: Infinity, eventLatency: null };
+  const expect = { faultsEndMs: endMs, convergedWithinMs: 600_000, quietWithinMs: 600_000, noFalseFailures: false, leftIsLeft: false, eventsWithinMs: Infinity, detectedWithinMs: null, eventLatency: null };
   return { name: "detection", about: "one member crashes after the other", nodes, profile, network: QUIET_NETWORK, clockDriftPpmMax: 200, steps, expect, durationMs: endMs };
 }
 

@@ -92,7 +92,7 @@ function scenarioOf(nodes: number, { durationMs, intervalMs }: Pick<Cell, "durat
   const all = { kind: "all" } as const;
   const cycleMs = durationMs + intervalMs;
   const endMs = FORM_MS + Math.ceil(STALLS_MS / cycleMs) * cycleMs + AFTER_MS;
-  const expect = { faultsEndMs: endMs, convergedWithinMs: 600_000, quietWithinMs: 600_000, noFalseFailures: false, leftIsLeft: false, eventsWithinMs: Infinity, eventLatency: null };
+  const expect = { faultsEndMs: endMs, convergedWithinMs: 600_000, quietWithinMs: 600_000, noFalseFailures: false, leftIsLeft: false, eventsWithinMs: Infinity, detectedWithinMs: null, eventLatency: null };
   return {
     name: "lifeguard",
     about: "some members stop together, run for a moment, stop again",
