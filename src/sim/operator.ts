@@ -16,6 +16,8 @@ import type { Simulation, SimObserver } from "./simulation.ts";
 const JOIN_RETRY_US = 5_000_000;
 /** A process that came back with its snapshot and found nobody by itself is helped after this time. */
 const REJOIN_HELP_US = 30_000_000;
+/** So often in a row most others must miss it, when it knows somebody whom it could reach by itself. */
+const REJOIN_HELP_MISSED = 4;
 /** Half of the handlers answer a query, after a moment. */
 const RESPOND_AFTER_US = 2_000;
 const CUT_PPM = 1_000_000;
@@ -121,18 +123,19 @@ export class Operator implements SimObserver {
   }
 
   /**
-   * Looks after a process that was started with its snapshot, until others show it as alive: one that left before, or lost its lines with the power,
-   * knows nobody. It may also know only somebody who is gone: then its own attempts to reconnect have had a minute.
+   * Looks after a process that was started with its snapshot: one that left before, or lost its lines with the power, knows nobody, or only others in
+   * the same situation. Its own attempts and those of the others come first: it is told whom to join once most of them have not shown it for two
+   * minutes; at once if there is nobody whom it could try.
    */
-  #help(host: Host, run: number, alone: number): void {
+  #help(host: Host, run: number, missed: number): void {
     this.#sim.after(REJOIN_HELP_US, () => {
       if (host.run !== run || !host.running || host.leaving) return;
-      const others = host.machine?.view.members().filter(({ name }) => name !== host.name) ?? [];
-      const aloneNow = others.some(({ status }) => status === "alive") ? 0 : alone + 1;
-      const isLost = aloneNow > 0 && (aloneNow > 1 || others.every(({ status }) => status !== "failed"));
-      if (isLost) this.join(host, { kind: "random", count: 1 });
-      else if (aloneNow === 0 && this.#sim.hosts.some((other) => other !== host && other.machine?.view.gauges.table.stateOf(host.name) === "alive")) return;
-      this.#help(host, run, aloneNow);
+      const isAlone = host.machine?.view.members().every(({ name, status }) => name === host.name || (status !== "alive" && status !== "failed")) ?? false;
+      const others = this.runningHosts.filter((other) => other !== host);
+      const shown = others.filter((other) => other.machine?.view.gauges.table.stateOf(host.name) === "alive").length;
+      const missedNow = 2 * shown >= others.length ? 0 : missed + 1;
+      if (isAlone || missedNow >= REJOIN_HELP_MISSED) this.join(host, { kind: "random", count: 1 });
+      this.#help(host, run, missedNow);
     });
   }
 

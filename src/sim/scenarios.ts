@@ -145,18 +145,28 @@ function mixedFaults(nodes: number): Scenario {
   };
 }
 
-function partitionHeal(nodes: number): Scenario {
-  const cutMs = 2 * MINUTE_MS;
+/** Halves apart for `cutMs`; one view a minute after they can hear each other again, however long that was. */
+function partition(name: string, apart: string, cutMs: number, nodes: number): Scenario {
+  const cutAtMs = 20 * SECOND_MS;
   return {
-    ...base("partition-heal", "two halves apart for two minutes, events on both sides, then one cluster again", nodes),
+    ...base(name, `two halves apart for ${apart}, events on both sides, then one view within a minute`, nodes),
     steps: [
       ...startAndJoin(2 * SECOND_MS),
-      at(20 * SECOND_MS, { kind: "partition", groups: 2, forMs: cutMs }),
-      at(80 * SECOND_MS, { kind: "events", nodes: ALL, count: 20, bytes: 32 }, 10 * SECOND_MS),
+      at(cutAtMs, { kind: "partition", groups: 2, forMs: cutMs }),
+      at(cutAtMs + cutMs / 2, { kind: "events", nodes: ALL, count: 20, bytes: 32 }, 10 * SECOND_MS),
     ],
-    expect: troubled(20 * SECOND_MS + cutMs),
-    durationMs: 20 * SECOND_MS + cutMs,
+    expect: { ...troubled(cutAtMs + cutMs), convergedWithinMs: MINUTE_MS },
+    durationMs: cutAtMs + cutMs,
   };
+}
+
+function partitionHeal(nodes: number): Scenario {
+  return partition("partition-heal", "ten minutes", 10 * MINUTE_MS, nodes);
+}
+
+/** Longer than `reconnect_timeout`, after which failed members are forgotten (but for those that are remembered). */
+function partition25h(nodes: number): Scenario {
+  return partition("partition-25h", "25 hours", 25 * 60 * MINUTE_MS, nodes);
 }
 
 function cpuStarved(nodes: number): Scenario {
@@ -280,6 +290,7 @@ export const SCENARIOS: ReadonlyMap<string, BuiltIn> = new Map([
   ["event-burst", { build: eventBurst, nodesDefault: 60 }],
   ["mixed-faults", { build: mixedFaults, nodesDefault: 50 }],
   ["partition-heal", { build: partitionHeal, nodesDefault: 30 }],
+  ["partition-25h", { build: partition25h, nodesDefault: 20 }],
   ["cpu-starved", { build: cpuStarved, nodesDefault: 50 }],
   ["one-way", { build: oneWay, nodesDefault: 40 }],
   ["crash-1pct", { build: crash1pct, nodesDefault: 100 }],
