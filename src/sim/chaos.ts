@@ -79,6 +79,8 @@ export class Chaos {
         return operator.sendQuery(host);
       case "tags":
         return operator.changeTags(host);
+      case "disk":
+        return operator.stallDisk(host, this.#duration(30 * SECOND_US));
       case "clock":
         return this.#sim.jumpClock(host, random.below(20_000));
     }

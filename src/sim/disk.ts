@@ -1,6 +1,7 @@
 /**
  * The snapshot file of one simulated node: lines as the node gave them, each ended by LF once it is whole. What was flushed survives
- * anything; the rest survives a killed process, or is cut off at some byte when the machine went down.
+ * anything; the rest survives a killed process, or is cut off at some byte when the machine went down. While the disk is stalled, writes wait in
+ * the process and end with it.
  */
 import type { Random } from "../base/random.ts";
 
@@ -11,11 +12,35 @@ export class SnapshotDisk {
   /** Beginning of a line that was being written when the machine stopped; it has no LF. */
   #torn = "";
 
+  /** Writes that wait for the end of a stall; null while there is none. */
+  #waiting: (() => void)[] | null = null;
+
+  stall(): void {
+    this.#waiting ??= [];
+  }
+
+  /** The stall is over: what waited is written. */
+  resume(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    for (const write of waiting) write();
+  }
+
+  /** The process is gone, and with it what it had not written. */
+  dropWaiting(): void {
+    if (this.#waiting !== null) this.#waiting = [];
+  }
+
   get lineCount(): number {
     return this.#lines.length;
   }
 
   append(lines: readonly string[], flush: boolean): void {
+    if (this.#waiting !== null) {
+      const kept = [...lines];
+      this.#waiting.push(() => this.append(kept, flush));
+      return;
+    }
     if (this.#torn !== "") {
       // Whoever appends to a torn file continues the torn line: the reader sees one strange line, as on a real disk.
       this.#lines.push(this.#torn + (lines[0] ?? ""));
@@ -26,6 +51,11 @@ export class SnapshotDisk {
   }
 
   replace(lines: readonly string[]): void {
+    if (this.#waiting !== null) {
+      const kept = [...lines];
+      this.#waiting.push(() => this.replace(kept));
+      return;
+    }
     this.#lines = [...lines];
     this.#safeCount = lines.length;
     this.#torn = "";
@@ -40,8 +70,11 @@ export class SnapshotDisk {
     this.#safeCount = kept;
   }
 
+  /** Somebody deleted the file, stalled disk or not. */
   erase(): void {
-    this.replace([]);
+    this.#lines = [];
+    this.#safeCount = 0;
+    this.#torn = "";
   }
 
   /** The file as bytes would read: whole lines end in LF, a torn one does not. */

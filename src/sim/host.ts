@@ -21,6 +21,7 @@ export class Host {
   readonly clock: NodeClock;
   readonly random: SeededRandom;
   readonly disk = new SnapshotDisk();
+  diskStalledUntilUs = 0;
   tags: ReadonlyMap<string, string> = new Map();
 
   /** The running process; null when none runs. */

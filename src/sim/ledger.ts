@@ -19,7 +19,7 @@ export interface SentEvent {
 
 /** Something that was done to the cluster, for the timeline of a report. */
 export interface Fault {
-  readonly what: "start" | "restart" | "leave" | "kill" | "power off" | "pause" | "link disturbed" | "partition" | "zone cut";
+  readonly what: "start" | "restart" | "leave" | "kill" | "power off" | "pause" | "disk stall" | "link disturbed" | "partition" | "zone cut";
   readonly fromUs: number;
   readonly toUs: number;
 }

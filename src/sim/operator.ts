@@ -165,6 +165,17 @@ export class Operator implements SimObserver {
     this.#sim.stall(host, this.#sim.nowUs + forUs);
   }
 
+  /** The disk of the machine stands still; a later stall may make it longer, not shorter. */
+  stallDisk(host: Host, forUs: number): void {
+    const untilUs = this.#sim.nowUs + forUs;
+    this.#ledger.noteFault("disk stall", this.#sim.nowUs, forUs);
+    host.diskStalledUntilUs = Math.max(host.diskStalledUntilUs, untilUs);
+    host.disk.stall();
+    this.#sim.after(forUs, () => {
+      if (this.#sim.nowUs >= host.diskStalledUntilUs) host.disk.resume();
+    });
+  }
+
   sendEvent(host: Host, bytes: number): void {
     if (!host.running || host.leaving) return;
     const { name } = this.#ledger.sendEvent(host, this.#sim.nowUs);

@@ -143,6 +143,7 @@ const WEIGHTS: Fields<ChaosWeights> = {
   query: weight,
   tags: weight,
   clock: weight,
+  disk: weight,
 };
 
 function weights(value: unknown, path: string): ChaosWeights {
@@ -159,6 +160,7 @@ const ACTIONS: ActionFields = {
   kill: { nodes: field(nodes), power: field(flag, false) },
   restart: { nodes: field(nodes), snapshot: field(flag, true) },
   pause: { nodes: field(nodes), forMs: field(someMs) },
+  stallDisk: { nodes: field(nodes), forMs: field(someMs) },
   starve: { nodes: field(nodes), pausedMs: field(someMs), runningMs: field(someMs), forMs: field(someMs) },
   disturb: {
     from: field(nodes),

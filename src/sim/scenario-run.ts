@@ -157,6 +157,8 @@ export class ScenarioRun {
         return spread(operator.select(action.nodes, operator.stoppedHosts), (host) => operator.restart(host, action.snapshot));
       case "pause":
         return spread(operator.select(action.nodes, operator.runningHosts), (host) => operator.pause(host, action.forMs * MS));
+      case "stallDisk":
+        return spread(operator.select(action.nodes, sim.hosts), (host) => operator.stallDisk(host, action.forMs * MS));
       case "starve":
         return this.#starve(action);
       case "disturb": {

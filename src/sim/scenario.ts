@@ -26,6 +26,8 @@ export type Action =
   /** Starts processes that ended; without their snapshot they join a random running node. */
   | { readonly kind: "restart"; readonly nodes: Selector; readonly snapshot: boolean }
   | { readonly kind: "pause"; readonly nodes: Selector; readonly forMs: number }
+  /** What a process writes to its snapshot meanwhile waits in it, and is lost if it ends before the disk is back. */
+  | { readonly kind: "stallDisk"; readonly nodes: Selector; readonly forMs: number }
   /** Paused and let run in turns until `forMs` have passed: a process that gets too little CPU. */
   | { readonly kind: "starve"; readonly nodes: Selector; readonly pausedMs: number; readonly runningMs: number; readonly forMs: number }
   /** Extra loss (a million cuts) and delay on what travels from `from` to `to`; `both` adds the way back. */
@@ -65,6 +67,7 @@ export interface ChaosWeights {
   readonly query: number;
   readonly tags: number;
   readonly clock: number;
+  readonly disk: number;
 }
 
 export interface Step {

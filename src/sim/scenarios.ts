@@ -62,6 +62,7 @@ const MIXED_WEIGHTS: ChaosWeights = {
   query: 6,
   tags: 3,
   clock: 2,
+  disk: 0, // The seeds that stand in tests as past failures are those of these weights.
 };
 
 /** A network with everything that real ones do now and then. */

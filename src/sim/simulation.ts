@@ -179,6 +179,7 @@ export class Simulation implements StreamWorld {
     host.backlog.length = 0;
     host.backlogBytes = 0;
     host.commands.clear();
+    host.disk.dropWaiting();
     if (power) host.disk.losePower(this.scriptRandom);
     this.#streams.abandon(host);
     for (const observer of this.#observers) observer.stopped?.(host);

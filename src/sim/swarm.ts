@@ -32,6 +32,7 @@ const WEIGHTS_MAX: ChaosWeights = {
   query: 4,
   tags: 4,
   clock: 3,
+  disk: 4,
 };
 
 export function swarm(nodes: number, seed: number): Scenario {

@@ -6,6 +6,8 @@ import { SnapshotDisk } from "../../src/sim/disk.ts";
 import { EventQueue } from "../../src/sim/event-queue.ts";
 import type { Host } from "../../src/sim/host.ts";
 import { endpointOf, indexOfEndpoint, Network, QUIET_NETWORK } from "../../src/sim/network.ts";
+import { Ledger } from "../../src/sim/ledger.ts";
+import { Operator } from "../../src/sim/operator.ts";
 import type { SimCodec } from "../../src/sim/sim-codec.ts";
 import { fakeCluster, type FakeCluster, type FakeMachine } from "./fake-machine.ts";
 
@@ -212,6 +214,46 @@ test("a disk keeps what was flushed; the rest may be cut, also within a line", (
     }
   }
   assert.ok(torn > 0);
+});
+
+test("what a process writes while its disk is stalled is there afterwards, in order, unless the process ended meanwhile", () => {
+  const disk = new SnapshotDisk();
+  disk.append(["alive: a 1"], true);
+  disk.stall();
+  disk.append(["clock: 2"], false);
+  disk.replace(["alive: b 3"]);
+  disk.append(["clock: 4"], true);
+  assert.equal(disk.text, "alive: a 1\n");
+  disk.resume();
+  assert.equal(disk.text, "alive: b 3\nclock: 4\n");
+  disk.stall();
+  disk.append(["clock: 5"], true);
+  disk.dropWaiting();
+  disk.append(["clock: 6"], true); // The next process, on the same stalled disk.
+  disk.resume();
+  assert.equal(disk.text, "alive: b 3\nclock: 4\nclock: 6\n");
+});
+
+test("a disk stall in a scenario lasts as long as the longest of those that overlap, and a killed process loses what waited", () => {
+  const { sim, machines } = fakeCluster(1, Infinity);
+  const host = sim.hosts[0] as (typeof sim.hosts)[number];
+  const operator = new Operator(sim, new Ledger(1));
+  const write = (line: string): void => {
+    (machines[0] as FakeMachine).react = (_input, effect) => effect({ kind: "snapshot", lines: [line], flush: true });
+    sim.command(host, (request) => ({ kind: "leave", request }));
+  };
+  operator.stallDisk(host, 10_000);
+  operator.stallDisk(host, 4_000);
+  write("clock: 1");
+  sim.runUntil(5_000);
+  assert.equal(host.disk.text, "");
+  sim.runUntil(10_000);
+  assert.equal(host.disk.text, "clock: 1\n");
+  operator.stallDisk(host, 10_000);
+  write("clock: 2");
+  operator.kill(host, false);
+  sim.runUntil(30_000);
+  assert.equal(host.disk.text, "clock: 1\n");
 });
 
 /** Length-prefixed messages behind one byte that stands for a seal. */

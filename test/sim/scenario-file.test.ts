@@ -24,14 +24,16 @@ test("selectors and actions are read as they are meant", () => {
     { atMs: 1, do: "join", nodes: "3-7", to: "earlier" },
     { atMs: 2, do: "kill", nodes: "random 4", power: true },
     { atMs: 3, do: "network", change: { lossPpm: 5 } },
+    { atMs: 4, do: "stallDisk", nodes: "10%", forMs: 500 },
     { atMs: 4, do: "chaos", forMs: 10, everyMs: 1, weights: { kill: 2 } },
   ];
   const read = readScenario("x.json", JSON.stringify({ name: "x", steps, expect: { eventsWithinMs: null } }));
   assert.ok(read.ok);
-  assert.deepEqual(read.value.steps.map(({ action }) => action).slice(0, 3), [
+  assert.deepEqual(read.value.steps.map(({ action }) => action).slice(0, 4), [
     { kind: "join", nodes: { kind: "range", first: 3, last: 7 }, to: { kind: "earlier" } },
     { kind: "kill", nodes: { kind: "random", count: 4 }, power: true },
     { kind: "network", change: { lossPpm: 5 } },
+    { kind: "stallDisk", nodes: { kind: "share", perMille: 100 }, forMs: 500 },
   ]);
   assert.equal(read.value.expect.eventsWithinMs, Infinity);
 });
