@@ -156,9 +156,9 @@ test("mistake: a push/pull does not merge members that left", () => {
     },
   }, play(script, { tuning }));
   const broken = patched(Exchanges.prototype, {
-    message(this: Exchanges, stream, bytes, from, nowMs, out) {
+    message(this: Exchanges, stream, bytes, state, from, nowMs, out) {
       merging = true;
-      message.call(this, stream, bytes, from, nowMs, out);
+      message.call(this, stream, bytes, state, from, nowMs, out);
       merging = false;
     },
   }, quiet);

@@ -237,7 +237,7 @@ test("what a process writes while its disk is stalled is there afterwards, in or
 test("a disk stall in a scenario lasts as long as the longest of those that overlap, and a killed process loses what waited", () => {
   const { sim, machines } = fakeCluster(1, Infinity);
   const host = sim.hosts[0] as (typeof sim.hosts)[number];
-  const operator = new Operator(sim, new Ledger(1));
+  const operator = new Operator(sim, new Ledger(1), true);
   const write = (line: string): void => {
     (machines[0] as FakeMachine).react = (_input, effect) => effect({ kind: "snapshot", lines: [line], flush: true });
     sim.command(host, (request) => ({ kind: "leave", request }));
