@@ -502,8 +502,9 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     const status = this.membership.status(name);
     // SWIM has merged the same peer's members already: who is alive to us after that has come back since, and the list is out of date. The
     // original shows such a member as leaving for ever, because nothing tells the member so that it could object. Nor is it kept for a member
-    // unknown to us: the time it comes with may be that of the join with which the member has just come back. Ourselves: we object.
-    if ((status === "alive" || status === "none") && name !== this.#config.name) return;
+    // unknown to us: the time it comes with may be that of the join with which the member has just come back. For that reason it is
+    // not kept for one that is leaving to us either: with that time we would refuse the very join that ends it. Ourselves: we object.
+    if ((status === "alive" || status === "none" || status === "leaving") && name !== this.#config.name) return;
     const isNews = status !== "left";
     this.membership.leaveIntent(Math.min(toldTime + (isNews ? 1 : 0), LAMPORT_TIME_MAX), name, false, nowMs, out);
   }

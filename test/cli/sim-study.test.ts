@@ -22,15 +22,15 @@ test("expected rounds: e/(e − 1) for many nodes, exactly one for two", () => {
 
 test("-study=detection: rounds and periods agree with the papers within three standard errors", (t) => {
   const file = join(tempDir(t), "detection.html");
-  const { code, out, err } = sim("-study=detection", "-nodes=24", "-trials=120", "-json", `-report=${file}`);
+  const { code, out, err } = sim("-study=detection", "-nodes=16", "-trials=60", "-json", `-report=${file}`);
   assert.equal(code, 0, err);
   const study = JSON.parse(out) as DetectionStudy;
-  assert.deepEqual([study.nodes, study.crashes, study.seedFirst, study.seedLast], [24, 120, 1, 1]);
+  assert.deepEqual([study.nodes, study.crashes, study.seedFirst, study.seedLast], [16, 60, 1, 1]);
   for (const { mean, standardError, expected } of [study.probeRounds, study.probePeriods, study.suspicionPeriods]) {
     assert.ok(standardError > 0 && standardError < 0.15);
     assert.ok(Math.abs(mean - expected) < 3 * standardError, `${mean} is not ${expected} ± 3 × ${standardError}`);
   }
-  assert.equal(study.byRound.reduce((sum, count) => sum + count, 0), 120);
+  assert.equal(study.byRound.reduce((sum, count) => sum + count, 0), 60);
   assert.match(readFileSync(file, "utf8"), /<h2>From crash to first suspicion<\/h2>[^]*<h2>First probe by round<\/h2>/);
 });
 

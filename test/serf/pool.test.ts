@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encodePushPull, encodeUser } from "../../src/wire/gossip-codec.ts";
+import { encodeJoin, encodeLeave, encodeSerfPushPull } from "../../src/wire/serf-codec.ts";
 import { cluster, Net, PLAIN_QUERY, type Host } from "./harness.ts";
 
 test("members join, see each other and say so", () => {
@@ -54,6 +56,22 @@ test("a push/pull in the middle of a leave does not turn it into a failure", () 
   net.join(first, second); // Before any gossip could carry the leave.
   net.until(() => first.view.includes("n2 left") || first.view.includes("n2 failed"), 20_000);
   assert.ok(first.view.includes("n2 left"));
+});
+
+test("a left list that comes with the time of the member's return does not make that return too old", () => {
+  const { net, hosts } = cluster(3);
+  const [first, second, third] = hosts as [Host, Host, Host];
+  third.isCut = true; // It cannot object.
+  const from = second.config.advertise;
+  const hear = (bytes: Uint8Array): void => net.step(first, { kind: "message", from, bytes: encodeUser(bytes) });
+  hear(encodeLeave({ lamportTime: 20, node: "n3", prune: false }));
+  assert.ok(first.view.includes("n3 leaving"));
+  // Who told us had heard of the join with time 30 already, but not yet from SWIM that n3 is back.
+  const clocks = { lamportTime: 31, eventTime: 1, events: [], queryTime: 1 };
+  const userState = encodeSerfPushPull({ ...clocks, statusTimes: new Map([["n3", 30]]), leftMembers: ["n3"] });
+  net.step(first, { kind: "streamMessage", stream: -1, from, bytes: encodePushPull({ join: false, nodes: [], userState }) });
+  hear(encodeJoin({ lamportTime: 30, node: "n3" }));
+  assert.ok(first.view.includes("n3 alive"));
 });
 
 test("after a leave commands are refused in the original's words, and the node goes on answering", () => {

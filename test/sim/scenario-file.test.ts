@@ -43,7 +43,7 @@ test("a mistake is named by file and key, with the accepted form", () => {
   for (const [change, error] of [
     [{ nodes: 1 }, "x.json: nodes: 1 is not an integer from 2 to 20000"],
     [{ name: undefined }, "x.json: name: is missing"],
-    [{ colour: 1 }, "x.json: colour: there is no such key here; known are expect, name, about, profile, nodes, network, clockDriftPpmMax, steps, durationMs, settledMs"],
+    [{ colour: 1 }, "x.json: colour: there is no such key here; known are expect, name, about, profile, nodes, network, clockDriftPpmMax, start, steps, durationMs, settledMs"],
     [{ profile: "fast" }, 'x.json: profile: "fast" is not one of "lan", "wan", "local"'],
     [{ steps: [] }, "x.json: steps: [] is not a list of 1 to 10000 steps"],
     [{ network: { delayUsMin: 5_000 } }, "x.json: network.delayUsMin: 5000 is not at most delayUsMax, which is 1000"],
