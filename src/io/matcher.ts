@@ -3,12 +3,13 @@
  */
 import { createRequire } from "node:module";
 import type * as Re2 from "re2js";
+import { EXPRESSION_SIZE_MAX, expressionSize } from "./expression-size.ts";
 import type { Matcher } from "../serf/types.ts";
 
 /** Compiled expressions kept; the same few arrive with every query of a monitoring tool. */
 export const COMPILED_EXPRESSIONS_MAX = 256;
-/** Longest expression taken: far above what fits a 1 KiB query. Bounds compile time and memory. */
-export const EXPRESSION_LENGTH_MAX = 8192;
+/** Longest expression taken: what fits a query of the default size. With `EXPRESSION_SIZE_MAX` it bounds compile time (some 10 ms) and memory. */
+export const EXPRESSION_LENGTH_MAX = 1024;
 
 type Test = (text: string) => boolean;
 
@@ -18,7 +19,7 @@ export class Re2Matcher implements Matcher {
 
   /** A test that searches anywhere in the text (unanchored), or null when Go would refuse the expression. */
   compile(expr: string): Test | null {
-    if (expr.length > EXPRESSION_LENGTH_MAX) return null;
+    if (isTooLarge(expr)) return null;
     const known = this.#compiled.get(expr);
     if (known !== undefined) this.#compiled.delete(expr);
     const test = known === undefined ? compileRe2(expr) : known;
@@ -40,11 +41,15 @@ export class Re2Matcher implements Matcher {
 /** Why an expression was refused, in the words of Go's regexp package. */
 export function syntaxError(expr: string): string {
   try {
-    if (expr.length <= EXPRESSION_LENGTH_MAX) re2().RE2JS.compile(expr);
+    if (!isTooLarge(expr)) re2().RE2JS.compile(expr);
   } catch (error) {
     if (error instanceof Error) return error.message;
   }
-  return "error parsing regexp: expression too long";
+  return "error parsing regexp: expression too large"; // Go's words for its own limit.
+}
+
+function isTooLarge(expr: string): boolean {
+  return expr.length > EXPRESSION_LENGTH_MAX || expressionSize(expr) > EXPRESSION_SIZE_MAX;
 }
 
 function compileRe2(expr: string): Test | null {
