@@ -14,9 +14,14 @@ export const SERF_PROTOCOL_MAX = 5;
 /** Cap of the configurable limit of user events: they must fit a gossip packet after all. */
 export const USER_EVENT_SIZE_CAP = 9 * 1024;
 
+/** Members of a large push/pull merged at a time: some 2 ms of cold code. */
+const MERGE_SLICE_NODES = 64;
+
 /** Constants of the original agent (serf-protocol §6). */
 const COALESCING: Coalescing = { periodMs: 3000, quiescentMs: 1000 };
+
 const FIXED = {
+  mergeSliceNodes: MERGE_SLICE_NODES,
   leavePropagateDelayMs: 1000,
   reapIntervalMs: 15_000,
   recentIntentTimeoutMs: 5 * 60_000,

@@ -19,6 +19,8 @@ export interface PoolConfig {
   readonly packetOverheadBytes: () => number;
   /** Keys can be managed (the ring is not empty). */
   readonly encrypted: () => boolean;
+  /** See `SwimConfig`. */
+  readonly mergeSliceNodes?: number;
   readonly logLevel: LogLevel;
   readonly broadcastTimeoutMs: number;
   readonly leavePropagateDelayMs: number;

@@ -1,14 +1,15 @@
 /** Streams: pings over TCP and push/pulls that we begin, and whatever peers ask on streams of theirs (serf-protocol §4.9, §5). */
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
-import { ok, type Result } from "../base/result.ts";
+import { ok } from "../base/result.ts";
 import { decodeStreamMessage, encodeAck, encodePing } from "../wire/gossip-codec.ts";
 import type { Ping, PushPull, StreamMessage } from "../wire/gossip-messages.ts";
 import { count, isAllowedIp, log, type Core } from "./core.ts";
 import type { Contact } from "./joiner.ts";
 import type { MemberRecord } from "./member-records.ts";
 import type { Membership } from "./membership.ts";
-import { encodeLocalState, mergeRemoteState } from "./merge.ts";
+import { encodeLocalState } from "./merge.ts";
+import { PendingMerges, type MergeDone } from "./pending-merges.ts";
 import { SharedState } from "./shared-state.ts";
 import { Streams } from "./streams.ts";
 import type { StreamId, SwimEffect } from "./types.ts";
@@ -38,15 +39,17 @@ export class Exchanges {
   readonly #membership: Membership;
   readonly #listener: ExchangeListener;
   readonly #streams = new Streams<Purpose>();
+  readonly #merges: PendingMerges;
 
   constructor(core: Core, membership: Membership, listener: ExchangeListener) {
     this.#core = core;
+    this.#merges = new PendingMerges(core, membership);
     this.#membership = membership;
     this.#listener = listener;
   }
 
   get nextAtMs(): number {
-    return this.#streams.nextAtMs;
+    return Math.min(this.#streams.nextAtMs, this.#merges.nextAtMs);
   }
 
   /** Streams that we opened and that are not over. */
@@ -102,9 +105,9 @@ export class Exchanges {
       if (decoded.ok && decoded.value.kind === "ack" && decoded.value.seq === purpose.seq) this.#listener.pingAnswered(purpose.seq);
       return;
     }
-    const newsBefore = this.#membership.news;
-    const error = decoded.ok ? this.#mergeReply(decoded.value, nowMs, out) : decoded.error;
-    this.#listener.syncEnded(purpose, error, this.#membership.news - newsBefore, nowMs, out);
+    const ended: MergeDone = (error, learned, atMs, at) => this.#listener.syncEnded(purpose, error, learned, atMs, at);
+    if (decoded.ok) this.#mergeReply(decoded.value, nowMs, out, ended);
+    else ended(decoded.error, 0, nowMs, out);
   }
 
   failed(stream: StreamId, error: string, nowMs: number, out: SwimEffect[]): void {
@@ -112,8 +115,9 @@ export class Exchanges {
     if (purpose?.kind === "sync") this.#listener.syncEnded(purpose, error, 0, nowMs, out);
   }
 
-  /** Gives up what has taken too long. */
+  /** Goes on with what is being merged, and gives up what has taken too long. */
   wake(nowMs: number, out: SwimEffect[]): void {
+    this.#merges.wake(nowMs, out);
     for (;;) {
       const stream = this.#streams.due(nowMs);
       if (stream === undefined) return;
@@ -122,17 +126,21 @@ export class Exchanges {
     }
   }
 
-  /** Null, or why the peer's answer to our push/pull was not merged. */
-  #mergeReply(message: StreamMessage | SharedState, nowMs: number, out: SwimEffect[]): string | null {
-    if (message.kind === "err") return `remote error: ${message.error}`;
-    if (message.kind !== "pushPull" && message.kind !== "sharedState") return "received invalid message instead of a push/pull";
-    const merged = this.#merge(message, nowMs, out);
-    return merged.ok ? null : merged.error;
+  /** Merges the peer's answer to our push/pull. */
+  #mergeReply(message: StreamMessage | SharedState, nowMs: number, out: SwimEffect[], done: MergeDone): void {
+    if (message.kind === "err") done(`remote error: ${message.error}`, 0, nowMs, out);
+    else if (message.kind === "pushPull" || message.kind === "sharedState") this.#merge(message, nowMs, out, done);
+    else done("received invalid message instead of a push/pull", 0, nowMs, out);
   }
 
-  #merge(message: PushPull | SharedState, nowMs: number, out: SwimEffect[]): Result<null> {
-    if (message.kind === "sharedState") return message.merge(this.#core, this.#membership, nowMs, out);
-    return mergeRemoteState(this.#core, this.#membership, message, nowMs, out);
+  #merge(message: PushPull | SharedState, nowMs: number, out: SwimEffect[], done: MergeDone): void {
+    if (message.kind === "pushPull") {
+      this.#merges.begin(message, nowMs, out, done);
+      return;
+    }
+    const newsBefore = this.#membership.news;
+    const merged = message.merge(this.#core, this.#membership, nowMs, out);
+    done(merged.ok ? null : merged.error, this.#membership.news - newsBefore, nowMs, out);
   }
 
   #serve(stream: StreamId, message: StreamMessage | SharedState, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
@@ -163,9 +171,9 @@ export class Exchanges {
   #serveSync(stream: StreamId, message: PushPull | SharedState, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
     // Our state leaves before theirs is merged, as in the original: they learn what we knew without them.
     this.#sendState(stream, message.join, out);
-    const newsBefore = this.#membership.news;
-    const merged = this.#merge(message, nowMs, out);
-    if (!merged.ok) log(this.#core, "err", `Failed push/pull merge: ${merged.error} from=${formatEndpoint(from)}`, out);
-    this.#listener.syncServed(this.#membership.news - newsBefore, nowMs);
+    this.#merge(message, nowMs, out, (error, learned, atMs, at) => {
+      if (error !== null) log(this.#core, "err", `Failed push/pull merge: ${error} from=${formatEndpoint(from)}`, at);
+      this.#listener.syncServed(learned, atMs);
+    });
   }
 }

@@ -26,14 +26,17 @@ export function encodeLocalState({ table, delegate }: Core, join: boolean): Uint
   return encodePushPull({ join, nodes, userState: delegate.localState(join) });
 }
 
+/** Why a peer's state cannot be merged, or null. */
+export function checkRemoteState(core: Core, remote: PushPull): string | null {
+  const problem = checkVersions(core, remote.nodes);
+  if (problem !== null || !remote.join) return problem;
+  return core.delegate.vetoMerge(() => membersOf(remote.nodes, core));
+}
+
 /** Merges a peer's state; nothing is merged when it fails. */
 export function mergeRemoteState(core: Core, membership: Membership, remote: PushPull, nowMs: number, out: SwimEffect[]): Result<null> {
-  const problem = checkVersions(core, remote.nodes);
+  const problem = checkRemoteState(core, remote);
   if (problem !== null) return fail(problem);
-  if (remote.join) {
-    const veto = core.delegate.vetoMerge(() => membersOf(remote.nodes, core));
-    if (veto !== null) return fail(veto);
-  }
   for (const node of remote.nodes) mergeNode(core, membership, node, nowMs, out);
   if (remote.userState !== null && remote.userState.length > 0) core.delegate.mergeRemoteState(remote.userState, remote.join, nowMs, out);
   return ok(null);
