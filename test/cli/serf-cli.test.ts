@@ -6,8 +6,10 @@ import { test } from "node:test";
 import { VERSION } from "../../src/base/version.ts";
 import { bashCompletion, fishCompletion, zshCompletion } from "../../src/cli/completion.ts";
 import type { CliContext } from "../../src/cli/context.ts";
+import { KeyError, RpcError } from "../../src/client/errors.ts";
 import { SERF_COMMANDS } from "../../src/cli/serf/commands.ts";
 import { runSerf } from "../../src/cli/serf/persona.ts";
+import { nextStep } from "../../src/cli/serf/rpc.ts";
 import { formatEndpoint } from "../../src/base/endpoint.ts";
 import { LogHub } from "../../src/io/log-hub.ts";
 import { startRpcServer } from "../../src/io/rpc-server.ts";
@@ -64,6 +66,23 @@ test("errors: the original's text on stdout, the next step on stderr", async () 
   const flag = await run(["members", "-bogus"]);
   assert.equal(flag.err, "flag provided but not defined: -bogus\n");
   assert.match(flag.out, /^Usage: serf members/);
+});
+
+test("after a refusal of the agent the next step fits it", () => {
+  const keys = (text: string) => new KeyError("1/1 nodes reported failure", { nodes: 1, responses: 1, failures: 1, messages: new Map([["a", text]]), keys: new Map() });
+  const cases: readonly (readonly [Error, RegExp])[] = [
+    [new RpcError("Unknown log level: X"), /^the levels are/],
+    [new RpcError("1 error occurred:\n\t* Failed to join 127.0.0.1: dial tcp 127.0.0.1:1: connect: connection refused\n\n"), /^is a member running there/],
+    [new RpcError("Encoded length of tags exceeds limit of 512 bytes"), /^all tags together/],
+    [new RpcError("query exceeds limit of 1024 bytes"), /^send less/],
+    [new RpcError("Queries cannot contain the '_serf_' prefix"), /^choose another name/],
+    [new RpcError("illegal base64 data at input byte 0"), /^a key is 16, 24 or 32 bytes/],
+    [keys("Keyring is empty (encryption not enabled)"), /encrypt_key or keyring_file$/],
+    [keys("Requested key is not in the keyring"), /-install=KEY$/],
+    [keys("Removing the primary key is not allowed"), /-use=KEY$/],
+    [new RpcError("something new"), /^the agent refused/],
+  ];
+  for (const [error, step] of cases) assert.match(nextStep(error), step, error.message);
 });
 
 test("the environment names agent and token; flags come before it", async (t) => {
