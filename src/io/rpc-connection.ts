@@ -14,6 +14,15 @@ const IDLE_STREAMS_MAX = 64;
 /** Answers that the peer does not take are waited for up to so many bytes in the socket; then its calls are no longer read. */
 const UNREAD_BYTES_MAX = 1 << 20;
 
+/** Bytes of requests that are not complete, or wait behind a running call, on all connections together; beyond it the one that holds most is closed. */
+export const INPUT_BYTES_MAX = 64 << 20;
+/** Bytes of replies that the windows of one connection do not let through; beyond it no further request of it is begun. */
+export const QUEUED_BYTES_MAX = 16 << 20;
+
+/** All that are open, and what they hold of requests together. */
+const open = new Set<RpcConnection>();
+let allHeldBytes = 0;
+
 export interface RpcConnectionHooks {
   /** A call of the peer; exactly one outcome, unless cancelled. */
   call(method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): { cancel(): void };
@@ -38,6 +47,12 @@ interface OutgoingStream {
 interface IncomingStream {
   readonly requests: RpcRequestStream;
   running: { cancel(): void } | null;
+  /** The peer sends nothing more on it: it is ended once the last call is answered. */
+  ended: boolean;
+  /** Bytes that came while a call was running; the peer may send more of them only once they are read. */
+  unread: number;
+  /** Bytes of its requests that stand in the books. */
+  held: number;
 }
 
 export class RpcConnection {
@@ -52,6 +67,7 @@ export class RpcConnection {
   #timer: NodeJS.Timeout | null = null;
   #writeArmed = false;
   #seq = 0;
+  #heldBytes = 0;
   #closed = false;
 
   /** `client`: we dialled. The socket is connected, its first byte sent or taken. */
@@ -59,6 +75,7 @@ export class RpcConnection {
     this.#socket = socket;
     this.#hooks = hooks;
     this.#session = new YamuxSession(client, monotonicMs());
+    open.add(this);
     socket.on("data", (chunk: Buffer) => this.#received(chunk));
     socket.on("error", () => undefined); // "close" follows.
     socket.on("close", () => this.#end("EOF"));
@@ -131,15 +148,13 @@ export class RpcConnection {
   #event(event: YamuxEvent): void {
     switch (event.kind) {
       case "opened":
-        this.#incoming.set(event.stream, { requests: new RpcRequestStream(), running: null });
+        this.#incoming.set(event.stream, { requests: new RpcRequestStream(), running: null, ended: false, unread: 0, held: 0 });
         return;
       case "data":
         this.#data(event.stream, event.bytes);
         return;
       case "ended":
-        // The original half-closes a stream it is done with; ours are ended from our side.
-        this.#endStream(event.stream);
-        this.#session.finish(event.stream);
+        this.#ended(event.stream);
         return;
       case "reset":
         this.#endStream(event.stream);
@@ -152,15 +167,29 @@ export class RpcConnection {
         this.close();
         return;
       case "drained":
+        for (const [stream, incoming] of this.#incoming) this.#takeRequests(stream, incoming);
+        return;
       case "goAway":
         return;
     }
+  }
+
+  /** The original ends its side behind the last request and still waits for the answer. */
+  #ended(stream: StreamId): void {
+    const incoming = this.#incoming.get(stream);
+    if (incoming !== undefined && (incoming.running !== null || incoming.requests.size > 0)) {
+      incoming.ended = true;
+      return;
+    }
+    this.#endStream(stream);
+    this.#session.finish(stream);
   }
 
   #endStream(stream: StreamId): void {
     const incoming = this.#incoming.get(stream);
     this.#incoming.delete(stream);
     incoming?.running?.cancel();
+    if (incoming !== undefined) this.#account(incoming, 0);
     const outgoing = this.#outgoing.get(stream);
     this.#outgoing.delete(stream);
     const idle = this.#idle.indexOf(stream);
@@ -169,9 +198,9 @@ export class RpcConnection {
   }
 
   #data(stream: StreamId, bytes: Uint8Array): void {
-    this.#session.consume(stream, bytes.length);
     const outgoing = this.#outgoing.get(stream);
     if (outgoing !== undefined) {
+      this.#session.consume(stream, bytes.length);
       outgoing.replies.append(bytes);
       this.#takeReply(stream, outgoing);
       return;
@@ -179,7 +208,19 @@ export class RpcConnection {
     const incoming = this.#incoming.get(stream);
     if (incoming === undefined) return;
     incoming.requests.append(bytes);
+    incoming.unread += bytes.length;
+    this.#account(incoming, incoming.requests.size);
     this.#takeRequests(stream, incoming);
+    if (allHeldBytes <= INPUT_BYTES_MAX) return;
+    this.#hooks.count("rpc.input_shed", 1);
+    [...open].reduce((worst, connection) => (connection.#heldBytes > worst.#heldBytes ? connection : worst)).close();
+  }
+
+  /** Keeps the books when the bytes held of a stream may have changed. */
+  #account(incoming: IncomingStream, held: number): void {
+    this.#heldBytes += held - incoming.held;
+    allHeldBytes += held - incoming.held;
+    incoming.held = held;
   }
 
   #takeReply(stream: StreamId, outgoing: OutgoingStream): void {
@@ -208,9 +249,21 @@ export class RpcConnection {
 
   /** One call of a stream at a time; the next is read once it is answered. */
   #takeRequests(stream: StreamId, incoming: IncomingStream): void {
-    if (incoming.running !== null) return;
+    if (this.#closed || incoming.running !== null || this.#session.allQueuedBytes > QUEUED_BYTES_MAX) return;
+    if (incoming.unread > 0) {
+      this.#session.consume(stream, incoming.unread);
+      incoming.unread = 0;
+    }
     const request = incoming.requests.next();
-    if (request === "short") return;
+    this.#account(incoming, incoming.requests.size);
+    if (request === "short") {
+      if (incoming.ended) {
+        this.#endStream(stream);
+        this.#session.finish(stream);
+        this.#armWrite();
+      }
+      return;
+    }
     if (typeof request === "string") {
       this.#hooks.count("rpc.malformed_request", 1);
       this.close();
@@ -239,7 +292,9 @@ export class RpcConnection {
       incoming.running = null;
       if (this.#incoming.get(stream) !== incoming) return;
       this.#reply(stream, seq, method, outcome);
-      setImmediate(() => this.#takeRequests(stream, incoming));
+      setImmediate(() => {
+        if (this.#incoming.get(stream) === incoming) this.#takeRequests(stream, incoming);
+      });
     });
     if (!answered) incoming.running = running;
   }
@@ -295,7 +350,11 @@ export class RpcConnection {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const { running } of this.#incoming.values()) running?.cancel();
+    open.delete(this);
+    for (const incoming of this.#incoming.values()) {
+      incoming.running?.cancel();
+      this.#account(incoming, 0);
+    }
     this.#incoming.clear();
     const failed = [...this.#waiting.splice(0), ...[...this.#outgoing.values()].flatMap(({ call }) => (call === null ? [] : [call]))];
     this.#outgoing.clear();

@@ -80,6 +80,7 @@ export class YamuxSession {
   #nextId: number;
   #unacknowledged = 0;
   #wantsRoom = false;
+  #allQueued = 0;
   #output: Uint8Array[] = [];
   #controlBytes = 0;
   readonly #head = new Uint8Array(HEADER_BYTES);
@@ -152,10 +153,16 @@ export class YamuxSession {
     assert(!stream.finAfterQueue && !stream.sentFin, "data after the end of a stream");
     stream.queued.push(bytes);
     stream.queuedBytes += bytes.length;
+    this.#allQueued += bytes.length;
     this.#pump(stream);
   }
 
-  /** Bytes given to `send` that the window has not let through. */
+  /** Bytes given to `send` that the windows have not let through, of all streams. */
+  get allQueuedBytes(): number {
+    return this.#allQueued;
+  }
+
+  /** Of one stream. */
   queuedBytes(id: StreamId): number {
     return this.#streams.get(id)?.queuedBytes ?? 0;
   }
@@ -168,6 +175,7 @@ export class YamuxSession {
       if (length === first.length) stream.queued.shift();
       else stream.queued[0] = first.subarray(length);
       stream.queuedBytes -= length;
+      this.#allQueued -= length;
       stream.sendWindow -= length;
     }
     if (stream.queuedBytes === 0 && stream.finAfterQueue) this.#sendFin(stream);
@@ -198,6 +206,7 @@ export class YamuxSession {
 
   #remove(stream: Stream): void {
     this.#streams.delete(stream.id);
+    this.#allQueued -= stream.queuedBytes;
     if (!stream.acknowledged) this.#unacknowledged -= 1;
   }
 
@@ -355,6 +364,7 @@ export class YamuxSession {
     if (this.#closed) return;
     this.#closed = true;
     this.#streams.clear();
+    this.#allQueued = 0;
     out.push({ kind: "closed", error });
   }
 
