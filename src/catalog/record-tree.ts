@@ -9,7 +9,7 @@
 import { assert } from "../base/assert.ts";
 import type { Epoch } from "./epoch.ts";
 import { compareKey, keyBytesOf, modifyIndexOf, offsetOf, RecordHeap, sizeOf, type RecordDraft, type Slab, type Slabs } from "./record-slabs.ts";
-import { behindPrefix, childOf, keyHash, placeIn, placeOf, RecordView, type RecordInner, type RecordLeaf, type RecordNode } from "./record-view.ts";
+import { beginDescent, behindPrefix, childAlone, childOf, keyHash, placeIn, placeOf, RecordView, type RecordInner, type RecordLeaf, type RecordNode } from "./record-view.ts";
 
 /** Records of a leaf, and children of an inner node. */
 const LEAF_MAX = 64;
@@ -100,6 +100,7 @@ export class RecordTree extends RecordView {
   /** Finds the place of a key; the address of its record, or -1. Valid for one `putHere` or `removeHere`. */
   locate(bytes: Uint8Array, at: number, length: number): number {
     let node = this.root;
+    beginDescent();
     for (let height = this.height; height > 0; height -= 1) {
       const inner = node as RecordInner;
       const place = childOf(inner, bytes, at, length);
@@ -322,8 +323,8 @@ export class RecordTree extends RecordView {
       return kept.addresses.length === 0 ? null : kept;
     }
     const inner = node as RecordInner;
-    const first = from === null ? 0 : childOf(inner, from, 0, from.length);
-    const last = to === null ? inner.children.length - 1 : childOf(inner, to, 0, to.length);
+    const first = from === null ? 0 : childAlone(inner, from);
+    const last = to === null ? inner.children.length - 1 : childAlone(inner, to);
     const children: RecordNode[] = [];
     const separators: Uint8Array[] = [];
     for (let i = 0; i < inner.children.length; i += 1) {

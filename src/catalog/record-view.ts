@@ -56,21 +56,51 @@ export function placeOf(leaf: RecordLeaf, slabs: Slabs, bytes: Uint8Array, at: n
   return -1;
 }
 
-/** Number of separators that are not above the key. */
+/**
+ * How many bytes the searched key has in common with the separator below it and with the one above it, both as found so far on the way down. Everything
+ * between the two has at least the smaller number of bytes in common with it, so comparisons start behind those.
+ */
+let sharedBelow = 0;
+let sharedAbove = 0;
+
+/** Every walk down from a root starts with this, then `childOf` at each inner node. */
+export function beginDescent(): void {
+  sharedBelow = 0;
+  sharedAbove = 0;
+}
+
+/** Number of separators that are not above the key: the child to go to. Within a descent. */
 export function childOf(node: RecordInner, bytes: Uint8Array, at: number, length: number): number {
+  const { separators } = node;
   let low = 0;
-  let high = node.separators.length;
+  let high = separators.length;
+  let below = sharedBelow;
+  let above = sharedAbove;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const separator = node.separators[middle] as Uint8Array;
-    const shared = length < separator.length ? length : separator.length;
-    let difference = 0;
-    for (let i = 0; i < shared && difference === 0; i += 1) difference = (bytes[at + i] as number) - (separator[i] as number);
-    if (difference === 0) difference = length - separator.length;
-    if (difference >= 0) low = middle + 1;
-    else high = middle;
+    const separator = separators[middle] as Uint8Array;
+    const end = length < separator.length ? length : separator.length;
+    let i = below < above ? below : above;
+    while (i < end && bytes[at + i] === separator[i]) i += 1;
+    // Equal so far: the longer one is above. Else the first byte that differs decides.
+    const notAbove = i === end ? length >= separator.length : (bytes[at + i] as number) > (separator[i] as number);
+    if (notAbove) {
+      low = middle + 1;
+      below = i;
+    } else {
+      high = middle;
+      above = i;
+    }
   }
+  sharedBelow = below;
+  sharedAbove = above;
   return low;
+}
+
+/** `childOf` for one node, outside a descent. */
+export function childAlone(node: RecordInner, key: Uint8Array): number {
+  beginDescent();
+  return childOf(node, key, 0, key.length);
 }
 
 /** First place in a leaf whose key is not below the given one. */
@@ -112,6 +142,7 @@ export class RecordView {
   /** Address of the record with this key, -1 when there is none. */
   find(bytes: Uint8Array, at: number, length: number): number {
     let node = this.root;
+    beginDescent();
     for (let height = this.height; height > 0; height -= 1) {
       const inner = node as RecordInner;
       node = inner.children[childOf(inner, bytes, at, length)] as RecordNode;
@@ -138,8 +169,8 @@ export class RecordView {
       return max;
     }
     const inner = node as RecordInner;
-    const first = from === null ? 0 : childOf(inner, from, 0, from.length);
-    const last = to === null ? inner.children.length - 1 : childOf(inner, to, 0, to.length);
+    const first = from === null ? 0 : childAlone(inner, from);
+    const last = to === null ? inner.children.length - 1 : childAlone(inner, to);
     for (let i = first; i <= last; i += 1) {
       max = Math.max(max, this.#maxOf(inner.children[i] as RecordNode, height - 1, i === first ? from : null, i === last ? to : null));
     }
@@ -173,6 +204,7 @@ export class RecordCursor {
   /** Goes to the first key that is not below `key`; forward or back. */
   seek(key: Uint8Array): void {
     let node = this.#root;
+    beginDescent();
     for (let height = this.#height; height > 0; height -= 1) {
       const inner = node as RecordInner;
       const place = childOf(inner, key, 0, key.length);
