@@ -20,7 +20,7 @@ export class LeaderWatch {
     this.#election = election;
   }
 
-  /** Another leader, or none. */
+  /** Another leader, or none: what was asked about the last one has no meaning any more. */
   reset(): void {
     this.#connections.clear();
     this.#dial = 0;
@@ -46,10 +46,10 @@ export class LeaderWatch {
   }
 
   dialed(call: OutgoingCall, outcome: "connected" | "refused" | "unknown"): void {
-    const { leader } = this.#context;
+    const { leader, role } = this.#context;
     if (call !== this.#dial || call === 0) return;
     this.#dial = 0;
-    if (outcome !== "refused" || leader === null) return;
+    if (outcome !== "refused" || leader === null || role !== "follower") return;
     this.#context.say("warn", `leader's process is gone: leader=${leader.address}`);
     this.#context.count("raft.leader.gone");
     this.#context.leader = null;

@@ -242,6 +242,7 @@ export class Raft implements RaftMachine {
     this.#context.role = "preCandidate";
     this.#context.leader = null;
     this.#election.stop();
+    this.#watch.reset();
   }
 
   #becomeCandidate(transfer: boolean): void {
@@ -249,6 +250,7 @@ export class Raft implements RaftMachine {
     assert(context.role !== "leader", "a leader does not stand for election");
     const term = context.term + 1;
     this.#election.stop();
+    this.#watch.reset();
     context.role = "candidate";
     context.leader = null;
     context.writes.setHardState({ currentTerm: term, lastVoteTerm: term, lastVoteCandidate: context.config.address });

@@ -1,6 +1,9 @@
 /** What goes wrong in the Raft simulation, drawn from the seed: stretches of faults, each followed by a calm one in which the cluster must recover. */
 import { chance, type SeededRandom } from "../../base/random.ts";
 import type { ConfigurationCommand } from "../../raft/types.ts";
+import { FigureEight } from "./raft-figure-eight.ts";
+import { putCommand } from "./kv.ts";
+import type { RaftServer } from "./raft-server.ts";
 import type { RaftSimulation } from "./raft-simulation.ts";
 
 const SECOND_US = 1_000_000;
@@ -8,11 +11,29 @@ const SECOND_US = 1_000_000;
 export class RaftFaults {
   readonly #sim: RaftSimulation;
   readonly #random: SeededRandom;
+  readonly #figureEight: FigureEight;
   #untilUs = 0;
+  #fragileUntilUs = 0;
 
   constructor(sim: RaftSimulation, random: SeededRandom) {
     this.#sim = sim;
     this.#random = random;
+    this.#figureEight = new FigureEight(sim, random);
+    sim.onVote = ({ node }) => this.#mayDie(node, 1, 3000);
+  }
+
+  elected(server: RaftServer): void {
+    const { node } = server;
+    this.#figureEight.elected(server);
+    this.#mayDie(node, 1 + this.#random.below(20_000), 500_000);
+  }
+
+  #mayDie(node: number, afterUs: number, deadUsMax: number): void {
+    if (this.#sim.nowUs >= this.#fragileUntilUs || chance(this.#random, 1, 2)) return;
+    this.#sim.at(this.#sim.nowUs + afterUs, () => {
+      this.#sim.kill(node);
+      this.#sim.at(this.#sim.nowUs + this.#random.below(deadUsMax), () => this.#sim.start(node));
+    });
   }
 
   /** Faults until `untilUs`; afterwards `calm`. */
@@ -63,7 +84,7 @@ export class RaftFaults {
   #fault(): void {
     const { network, servers } = this.#sim;
     const { weather } = network;
-    switch (this.#random.below(17)) {
+    switch (this.#random.below(21)) {
       case 0:
       case 1:
         return this.#killFor(this.#someone(), chance(this.#random, 1, 3) ? 1 : 60);
@@ -125,7 +146,53 @@ export class RaftFaults {
         return this.#ask();
       case 16:
         return this.#reject(this.#leader());
+      case 17:
+      case 18:
+        return this.#turmoil();
+      case 19:
+        // Whoever votes for another, or is elected, may die of it, and comes back at once.
+        this.#fragileUntilUs = this.#for(30);
+        weather.delaySpreadUs = 1 + this.#random.below(20_000);
+        return this.#turmoil();
+      case 20:
+        return this.#figureEight.play(this.#leader());
     }
+  }
+
+  /** Elections, deaths and short cuts in quick succession, while writes are under way: leaders that get only halfway. */
+  #turmoil(): void {
+    const endUs = this.#for(15);
+    const next = (): void => this.#sim.at(this.#sim.nowUs + this.#random.below(400_000), () => {
+      if (this.#sim.nowUs >= endUs) return;
+      this.#shock();
+      next();
+    });
+    next();
+  }
+
+  #shock(): void {
+    const { network } = this.#sim;
+    switch (this.#random.below(5)) {
+      case 0:
+        return this.#killFor(this.#leader(), 1);
+      case 1:
+      case 2:
+        return this.#contest(this.#anyone(), this.#anyone());
+      case 3:
+        network.cut(this.#leader(), this.#anyone());
+        return;
+      case 4:
+        network.heal();
+        return this.#sim.propose(this.#leader(), [putCommand(0, -1)], () => {});
+    }
+  }
+
+  /** Two candidates of one term, who do not hear of each other. */
+  #contest(first: number, second: number): void {
+    this.#sim.network.cut(first, second);
+    this.#sim.network.cut(second, first);
+    this.#sim.timeoutNow(first);
+    this.#sim.at(this.#sim.nowUs + this.#random.below(20_000), () => this.#sim.timeoutNow(second));
   }
 
   #killFor(node: number, secondsMax: number): void {

@@ -107,9 +107,9 @@ export class RaftNetwork {
     return closed;
   }
 
-  /** Takes the calls on a connection: they fail with it. */
+  /** Takes the calls on a connection: they fail with it, save those whose answer is on its way. */
   callsOn(connection: number): readonly Call[] {
-    const calls = [...this.#calls.values()].filter((call) => call.connection === connection);
+    const calls = [...this.#calls.values()].filter((call) => call.connection === connection && call.response === null);
     for (const { id } of calls) this.#calls.delete(id);
     return calls;
   }

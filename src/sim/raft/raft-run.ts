@@ -95,6 +95,10 @@ function play(sim: RaftSimulation, clients: RaftClients, voters: number, untilUs
     if (server.node < voters) sim.command(server.node, (request) => ({ kind: "bootstrap", request, configuration }), () => {});
   }
   const faults = new RaftFaults(sim, sim.random.fork());
+  sim.onElected = (server) => {
+    clients.elected(server);
+    faults.elected(server);
+  };
   const calmUs = Math.max(CALM_TIMEOUTS * sim.timing.electionTimeoutMs * 1000, 2 * ACK_MS_MAX * 1000);
   let atUs = 20 * SECOND_US;
   sim.runUntil(atUs);

@@ -7,6 +7,7 @@ import { decodeConfiguration } from "../../wire/raft-configuration.ts";
 import { ENTRY_TYPE, type LogEntry, type RaftConfiguration } from "../../wire/raft-messages.ts";
 import { quorumSize } from "../../raft/quorum.ts";
 import { entryHash, type KvState, type SimKv } from "./kv.ts";
+import type { RaftServer } from "./raft-server.ts";
 import type { AppendEffect, RaftDisk } from "./raft-disk.ts";
 
 export class RaftViolation extends Error {}
@@ -130,6 +131,15 @@ export class RaftSafety {
     }
     demand(known.hash === hash, () => `log matching: entry ${entry.index} of term ${entry.term} differs at node ${node}`);
     demand(known.prevTerm === prevTerm || prevTerm === 0 || known.prevTerm === 0, () => `log matching: before entry ${entry.index} of term ${entry.term} node ${node} has term ${prevTerm}, not ${known.prevTerm}`);
+  }
+
+  /** Whose connection closed and who has answered nothing since has no share in a leader's lease. */
+  lease(server: RaftServer, nowUs: number): void {
+    const localMs = server.clock.localMs(nowUs);
+    if (server.raft === null || !server.raft.canReadLocally(localMs)) return;
+    const voters = votersOf(server.raft.status(localMs).configuration);
+    const holding = voters.filter((id) => !server.closedAfter.has(nodeOf(id)));
+    demand(holding.length >= quorumSize(voters.length), () => `lease: ${server.id} reads locally though the connections of a majority have closed (holding: ${holding.join(" ")})`);
   }
 
   elected(node: number, term: number, lastIndex: number): void {

@@ -19,6 +19,9 @@ export const SIM_LIMITS: RaftLimits = {
   applyingBytesMax: 8192,
 };
 
+/** Entries of one request: single ones leave a follower between the entries of two terms, where the subtle rules matter. */
+const APPEND_ENTRIES: readonly number[] = [1, 3, 16];
+
 export function simTiming(multiplier: number): RaftTiming {
   return {
     heartbeatTimeoutMs: 1000 * multiplier,
@@ -41,6 +44,7 @@ export class RaftServer {
   readonly clock: NodeClock;
   readonly driftPpm: number;
   readonly #timing: RaftTiming;
+  readonly #limits: RaftLimits;
   readonly #create: CreateRaft;
   readonly #random: SeededRandom;
   /** Null while the process is dead. */
@@ -58,6 +62,7 @@ export class RaftServer {
   readonly closedAfter = new Map<number, number>();
 
   constructor(node: number, timing: RaftTiming, create: CreateRaft, random: SeededRandom) {
+    this.#limits = { ...SIM_LIMITS, maxAppendEntries: APPEND_ENTRIES[random.below(APPEND_ENTRIES.length)] as number };
     this.node = node;
     this.id = `n${node}`;
     this.address = `10.0.0.${node + 1}:8300`;
@@ -69,7 +74,7 @@ export class RaftServer {
   }
 
   start(): void {
-    const config: RaftConfig = { id: this.id, address: this.address, timing: this.#timing, limits: SIM_LIMITS, preVote: true, protocolVersion: 3 };
+    const config: RaftConfig = { id: this.id, address: this.address, timing: this.#timing, limits: this.#limits, preVote: true, protocolVersion: 3 };
     this.life += 1;
     this.kv = new SimKv(this.disk.newestSnapshot?.state ?? EMPTY_STATE);
     this.closedAfter.clear();

@@ -55,6 +55,10 @@ export class RaftSimulation {
   #snapshots = 0;
   readonly #out: RaftEffect[] = [];
   readonly counters = new Map<string, number>();
+  /** Somebody was just elected. */
+  onElected: (server: RaftServer) => void = () => {};
+  /** A server has just synced its vote for another. */
+  onVote: (server: RaftServer) => void = () => {};
   steps = 0;
 
   constructor(options: RaftSimOptions) {
@@ -126,6 +130,12 @@ export class RaftSimulation {
     return this.servers[node] as RaftServer;
   }
 
+  /** A TimeoutNow of some earlier leader arrives, however late: an election at once, in which no lease counts. */
+  timeoutNow(node: number): void {
+    const header = { protocolVersion: 3, id: "", address: "" };
+    this.#input(this.server(node), { kind: "request", call: this.network.nextCallId(), connection: 0, message: { kind: "timeoutNow", header } });
+  }
+
   /** Gives a command to a server; `done` gets the reply, never when the process dies first. */
   command(node: number, make: (request: number) => RaftInput, done: (reply: RaftReply, server: RaftServer) => void): void {
     this.#lastRequest += 1;
@@ -193,7 +203,8 @@ export class RaftSimulation {
         const { life, peer, channel } = payload as { life: number; peer: string; channel: SendEffect["channel"] };
         if (server.life !== life) return;
         if (channel === "heartbeat" || channel === "replication") server.closedAfter.set(nodeOf(peer), this.network.lastCallId);
-        return this.#input(server, { kind: "channelClosed", peer, channel });
+        this.#input(server, { kind: "channelClosed", peer, channel });
+        return this.safety.lease(server, this.nowUs);
       }
     }
   }
@@ -282,7 +293,8 @@ export class RaftSimulation {
         this.trace.word(effect.term);
         if (effect.role !== "leader") return;
         this.#count("elections");
-        return this.safety.elected(server.node, effect.term, (server.raft as NonNullable<typeof server.raft>).status(0).lastIndex);
+        this.safety.elected(server.node, effect.term, (server.raft as NonNullable<typeof server.raft>).status(0).lastIndex);
+        return this.onElected(server);
       case "count":
         return this.#count(effect.name);
       case "configurationChanged":
@@ -317,6 +329,7 @@ export class RaftSimulation {
     for (const append of done) for (const after of append.afterDurable) this.#afterDurable(server, after);
     if (server.pausedUntilUs > this.nowUs) this.#later(server, server.pausedUntilUs - this.nowUs, { kind: "durable", seq });
     else this.#input(server, { kind: "durable", seq });
+    if (done.some(({ hardState }) => hardState !== null && hardState.lastVoteTerm === hardState.currentTerm && hardState.lastVoteCandidate !== server.address)) this.onVote(server);
   }
 
   #afterDurable(server: RaftServer, effect: AfterDurable): void {
@@ -351,6 +364,7 @@ export class RaftSimulation {
     const server = this.server(call.to);
     // One that timed out may still arrive, but not on a connection that has closed.
     if (call.failure === "closed") return;
+    if (this.network.isCut(call.from, call.to)) return this.#awaitTimeout(call);
     if (server.raft === null) {
       if (this.network.take(call.id) !== null) this.#fail(call, "refused", this.network.delayUs(call.to, call.from) ?? call.deadlineUs - this.nowUs);
       return;
