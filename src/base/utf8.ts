@@ -12,6 +12,13 @@ export function decodeUtf8(bytes: Uint8Array, start = 0, end = bytes.length): st
   while (i < end) {
     const first = bytes[i] as number;
     if (first < 0x80) {
+      // Eight at a time where all are ASCII: each piece added is an object of its own until the text is first compared.
+      if (i + 8 <= end && isAscii8(bytes, i)) {
+        text += String.fromCharCode(first, bytes[i + 1] as number, bytes[i + 2] as number, bytes[i + 3] as number,
+          bytes[i + 4] as number, bytes[i + 5] as number, bytes[i + 6] as number, bytes[i + 7] as number);
+        i += 8;
+        continue;
+      }
       text += String.fromCharCode(first);
       i += 1;
       continue;
@@ -27,6 +34,12 @@ export function decodeUtf8(bytes: Uint8Array, start = 0, end = bytes.length): st
     }
   }
   return text;
+}
+
+function isAscii8(bytes: Uint8Array, at: number): boolean {
+  let all = 0;
+  for (let i = at; i < at + 8; i += 1) all |= bytes[i] as number;
+  return all < 0x80;
 }
 
 /** The code point of a well-formed sequence at `at`, or -1 (RFC 3629: shortest form, no surrogates, at most U+10FFFF). */

@@ -209,7 +209,7 @@ export class NodeRuntime {
         pending?.done({ value: effect.value, errors: effect.errors });
       } else this.#ports.get(pool)?.apply(effect);
     }
-    out.length = 0;
+    while (out.length > 0) out.pop(); // Setting the length would leave optimised code.
   }
 
   #continueLater(): void {

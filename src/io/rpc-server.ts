@@ -223,7 +223,7 @@ class Connection {
     this.#effects = []; // A step inside needs a list of its own.
     this.#session.step(input, nowMs, effects);
     for (const effect of effects) this.#run(effect);
-    effects.length = 0;
+    while (effects.length > 0) effects.pop();
     this.#effects = effects;
   }
 

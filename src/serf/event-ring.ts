@@ -126,7 +126,10 @@ export function isOlderThanRing(currentTime: number, lamportTime: number, ringSi
 
 function contains(slot: Slot, name: string, payload: Uint8Array | null): boolean {
   const { events } = slot;
-  if (events.length <= UNHASHED_MAX) return events.some((event) => isSame(event, name, payload));
+  if (events.length <= UNHASHED_MAX) {
+    for (const event of events) if (isSame(event, name, payload)) return true;
+    return false;
+  }
   slot.hashes ??= events.map((event) => hashEvent(event.name, event.payload));
   const { hashes } = slot;
   const hash = hashEvent(name, payload);
@@ -143,6 +146,6 @@ function isSame(event: RememberedEvent, name: string, payload: Uint8Array | null
 function hashEvent(name: string, payload: Uint8Array | null): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
-  if (payload !== null) for (const byte of payload) hash = Math.imul(hash ^ byte, 0x01000193);
+  if (payload !== null) for (let i = 0; i < payload.length; i += 1) hash = Math.imul(hash ^ (payload[i] as number), 0x01000193);
   return hash;
 }

@@ -511,7 +511,7 @@ let pieceUsed = 0;
 export function copyBytes(bytes: Uint8Array, at: number, length: number): Uint8Array {
   if (length <= INLINE_BYTES_MAX || length > SHARED_BYTES_MAX) {
     const copy = new Uint8Array(length);
-    if (length > 40) copy.set(bytes.subarray(at, at + length));
+    if (length > INLINE_BYTES_MAX) copy.set(bytes.subarray(at, at + length));
     else for (let i = 0; i < length; i += 1) copy[i] = bytes[at + i] as number;
     return copy;
   }
@@ -527,26 +527,31 @@ export function copyBytes(bytes: Uint8Array, at: number, length: number): Uint8A
 
 /**
  * Node names and keys come again with every message. A small direct-mapped table gives the same string again, which is faster
- * than decoding and keeps one copy of each name in memory. Bounded: 1,024 strings of at most 40 bytes.
+ * than decoding and keeps one copy of each name in memory. Bounded: 1,024 ASCII strings of at most 40 bytes.
  */
 const INTERNED_LENGTH_MAX = 40;
 const INTERN_SLOTS = 1024;
-const internedBytes: (Uint8Array | undefined)[] = new Array<Uint8Array | undefined>(INTERN_SLOTS).fill(undefined);
-const internedText: string[] = new Array<string>(INTERN_SLOTS).fill("");
+const interned: string[] = new Array<string>(INTERN_SLOTS).fill("");
 
 function intern(bytes: Uint8Array, at: number, length: number): string {
   let hash = length;
-  for (let i = 0; i < length; i += 1) hash = Math.imul(hash ^ (bytes[at + i] as number), 0x01000193);
+  let all = 0;
+  for (let i = 0; i < length; i += 1) {
+    const byte = bytes[at + i] as number;
+    all |= byte;
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  // A string stands for its bytes only while each of them is one unit.
+  if (all >= 0x80) return decodeUtf8(bytes, at, at + length);
   const slot = (hash ^ (hash >>> 15)) & (INTERN_SLOTS - 1);
-  const known = internedBytes[slot];
-  if (known !== undefined && known.length === length) {
+  const known = interned[slot] as string;
+  if (known.length === length) {
     let i = 0;
-    while (i < length && known[i] === bytes[at + i]) i += 1;
-    if (i === length) return internedText[slot] as string;
+    while (i < length && known.charCodeAt(i) === bytes[at + i]) i += 1;
+    if (i === length) return known;
   }
   const text = decodeUtf8(bytes, at, at + length);
-  internedBytes[slot] = copyBytes(bytes, at, length);
-  internedText[slot] = text;
+  interned[slot] = text;
   return text;
 }
 
