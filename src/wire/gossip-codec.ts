@@ -23,7 +23,7 @@ import {
   type StreamMessage,
   type Suspect,
 } from "./gossip-messages.ts";
-import { Reader, Schema, Writer, encodeKey, intLength, structLength } from "./msgpack.ts";
+import { Reader, Schema, Writer, encodeKey, intLength, structLength, takeBytes } from "./msgpack.ts";
 
 const U32_MAX = 0xffff_ffff;
 const PORT_MAX = 0xffff;
@@ -506,7 +506,7 @@ export function encodeAlive(alive: Fields<Alive>): Uint8Array {
 
 /** A datagram's user message: the payload behind the type byte. */
 export function encodeUser(payload: Uint8Array): Uint8Array {
-  const message = new Uint8Array(payload.length + 1);
+  const message = takeBytes(payload.length + 1);
   message[0] = MessageType.user;
   message.set(payload, 1);
   return message;

@@ -1,24 +1,28 @@
 /**
  * The hashes that main has declared settled (see `repeat-filter.ts`): a repeat of a settled message may be dropped unseen.
  * Two generations of open-addressing tables in typed arrays: when the young one is full or old, it becomes the old one and
- * the previous old one is emptied. So memory is fixed, and an entry is forgotten after one to two generations.
+ * the previous old one is emptied. So memory is bounded, and an entry is forgotten after one to two generations.
  */
 import { assert } from "../base/assert.ts";
 
-/** Slots of one generation; a power of two. At most half are filled, so probes stay short: 16,384 hashes, 256 KiB a generation. */
-const SLOTS = 32_768;
-const FILL_MAX = SLOTS / 2;
+/** Slots of one generation at most; a power of two. At most half are filled, so probes stay short: 16,384 hashes, 256 KiB a generation. */
+const SLOTS_MAX = 32_768;
+/** A generation begins with so many and grows: the few hundred hashes of a quiet cluster then stay in the processor's nearest cache. */
+const SLOTS_FIRST = 1024;
+const FILL_MAX = SLOTS_MAX / 2;
 /** Age at which a generation is retired even when not full: a forgotten member's alive must not be blocked for long. */
 export const SETTLED_GENERATION_MS = 5_000;
 
 class Generation {
   // Both halves of each hash; a slot of two zeros is empty (a hash of 0,0 is simply never remembered).
-  readonly #halves = new Uint32Array(2 * SLOTS);
+  #halves = new Uint32Array(2 * SLOTS_FIRST);
+  #mask = SLOTS_FIRST - 1;
   count = 0;
 
   has(low: number, high: number): boolean {
     const halves = this.#halves;
-    for (let slot = low & (SLOTS - 1); ; slot = (slot + 1) & (SLOTS - 1)) {
+    const mask = this.#mask;
+    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
       const a = halves[2 * slot] as number;
       const b = halves[2 * slot + 1] as number;
       if (a === 0 && b === 0) return false;
@@ -28,8 +32,10 @@ class Generation {
 
   add(low: number, high: number): void {
     assert(this.count < FILL_MAX, "a settled generation overflows");
+    if (2 * this.count > this.#mask) this.#grow();
     const halves = this.#halves;
-    for (let slot = low & (SLOTS - 1); ; slot = (slot + 1) & (SLOTS - 1)) {
+    const mask = this.#mask;
+    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
       const a = halves[2 * slot] as number;
       const b = halves[2 * slot + 1] as number;
       if (a === low && b === high) return;
@@ -42,9 +48,29 @@ class Generation {
     }
   }
 
+  /** Keeps its room while that is used, so that a busy node does not grow its tables again and again. */
   clear(): void {
-    if (this.count > 0) this.#halves.fill(0);
+    const slots = this.#mask + 1;
+    if (slots > SLOTS_FIRST && 8 * this.count < slots) this.#resize(slots >> 2);
+    else if (this.count > 0) this.#halves.fill(0);
     this.count = 0;
+  }
+
+  #grow(): void {
+    const old = this.#halves;
+    this.#resize(4 * (this.#mask + 1));
+    this.count = 0;
+    for (let i = 0; i < old.length; i += 2) {
+      const low = old[i] as number;
+      const high = old[i + 1] as number;
+      if (low !== 0 || high !== 0) this.add(low, high);
+    }
+  }
+
+  #resize(slots: number): void {
+    const bounded = Math.min(SLOTS_MAX, Math.max(SLOTS_FIRST, slots));
+    this.#halves = new Uint32Array(2 * bounded);
+    this.#mask = bounded - 1;
   }
 }
 
