@@ -53,11 +53,11 @@ export class SeededRandom implements Random {
 
   below(limit: number): number {
     assert(limit >= 1 && limit <= TWO_32, "below: limit out of range");
-    // Rejection keeps the draw uniform for every limit.
-    const unfair = TWO_32 % limit;
     for (;;) {
       const draw = this.u32();
-      if (draw < TWO_32 - unfair) return draw % limit;
+      const value = draw % limit;
+      // Rejection keeps the draw uniform for every limit: the last, incomplete run of values does not count.
+      if (draw - value + limit <= TWO_32) return value;
     }
   }
 

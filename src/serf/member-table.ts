@@ -176,11 +176,15 @@ export class MemberTable {
     let adopted = 0;
     for (const { slot, variant } of members) {
       if (this.isKnown(slot)) continue;
-      this.addKnown(slot, variant);
+      this.#records.holdSlot(slot);
+      this.#records.holdKnownVariant(slot, variant);
+      this.#reserve(slot);
+      this.#setVariant(slot, variant);
       this.#statuses[slot] = MemberStatusCode.alive + 1;
+      this.setStatusTime(slot, 0);
       adopted += 1;
     }
-    this.#counts[MemberStatusCode.none] = this.count("none") - adopted;
+    this.#size += adopted;
     this.#counts[MemberStatusCode.alive] = this.count("alive") + adopted;
     this.#changes += 1;
   }

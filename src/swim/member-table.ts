@@ -187,18 +187,23 @@ export class MemberTable implements MemberTableView {
 
   /** Takes over members of the shared records as alive, in a random probing order; those that are known stay as they are. */
   adopt(members: readonly AdoptedMember[], random: Random): void {
+    const records = this.#records;
+    const before = this.#size;
+    let size = before;
     for (const { slot, variant, incarnation } of members) {
       if (this.state(slot) !== StateCode.unknown) continue;
-      this.#records.holdSlot(slot);
-      this.#records.holdKnownVariant(slot, variant);
+      records.holdSlot(slot);
+      records.holdKnownVariant(slot, variant);
       this.#reserve(slot);
       this.#put(slot, StateCode.alive, variant, incarnation);
-      this.#perState[StateCode.alive] = this.countOf(StateCode.alive) + 1;
-      const place = random.below(this.#size + 1);
-      this.#order[this.#size] = this.#order[place] as number;
-      this.#order[place] = slot;
-      this.#size += 1;
+      const order = this.#order;
+      const place = random.below(size + 1);
+      order[size] = order[place] as number;
+      order[place] = slot;
+      size += 1;
     }
+    this.#size = size;
+    this.#perState[StateCode.alive] = this.countOf(StateCode.alive) + size - before;
     this.#revision += 1;
   }
 

@@ -45,3 +45,14 @@ for (const binary of OTHER_NODES) {
     }
   });
 }
+
+for (const scenario of ["mixed-faults", "join-storm", "rolling-restart"]) {
+  test(`${scenario}: what is really encoded, sampled, or passed by reference, is one run`, () => {
+    const hashes = (["full", "sampled", "off"] as const).map((codec) => {
+      const { violations, traceHash } = runScenario({ scenario, seed: 17, nodes: 12, codec, original: false });
+      assert.deepEqual(violations.map(({ checker, text }) => `${checker}: ${text}`), []);
+      return traceHash;
+    });
+    assert.deepEqual(hashes, [hashes[0], hashes[0], hashes[0]]);
+  });
+}
