@@ -32,7 +32,7 @@ interface Grid {
   readonly intervalsMs: readonly number[];
 }
 
-/** `paper` is the whole of it, 432 cells; `coarse` a ninth of that: every second or third step, without the stalls of two seconds and less, which harm next to nobody. */
+/** `paper` is the whole of it, 432 cells; `coarse` a ninth of that: every second or third step, without the stalls of two seconds and less, which end long before a suspicion does. */
 export const GRIDS = {
   paper: { stalled: [1, 4, 8, 12, 16, 20, 24, 28, 32], durationsMs: [128, 512, 2_048, 8_192, 16_384, 32_768], intervalsMs: [1, 4, 16, 64, 256, 1_024, 4_096, 16_384] },
   coarse: { stalled: [1, 8, 16, 32], durationsMs: [8_192, 16_384, 32_768], intervalsMs: [1, 64, 1_024, 16_384] },
