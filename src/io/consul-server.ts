@@ -1,6 +1,4 @@
 /** The server half of an agent: opens the log, restores the state from the newest snapshot, and runs Raft and catalog behind one driver. */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { createStateMachine } from "../catalog/state-machine.ts";
 import type { StateMachine } from "../catalog/types.ts";
 import { Server } from "../node/server/server.ts";
@@ -110,9 +108,7 @@ function fatal(options: ConsulAgentOptions, reason: string): void {
 
 async function openLog(options: ConsulAgentOptions, events: LogEvents): Promise<LogStore> {
   if (options.dataDir === "") return new MemoryLogStore(events);
-  const dataDir = join(options.dataDir, "raft");
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  return openWorkerLog({ dataDir, events, tailBytesMax: TAIL_BYTES_MAX, lateAfterMs: LATE_WRITE_MS });
+  return openWorkerLog({ dataDir: options.dataDir, events, tailBytesMax: TAIL_BYTES_MAX, lateAfterMs: LATE_WRITE_MS });
 }
 
 /** The driver exists only once the log is open. */

@@ -1,6 +1,6 @@
 /** A whole server on a disk that fills, sticks, or has another owner: it says so, loses nothing that it acknowledged, and goes on when it can. */
 import assert from "node:assert/strict";
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Child } from "../support/child.ts";
@@ -51,6 +51,47 @@ test("a second server on one data directory ends with the name of the first", as
   assert.equal(code, 1);
   assert.match(second.child.output, new RegExp(`data directory in use: .* is open in process ${first.child.pid} `));
   await first.writable("still");
+});
+
+test("a data directory of the original is refused with a hint, and left as it is", async (t) => {
+  const dir = tempDir(t);
+  mkdirSync(join(dir, "raft"));
+  writeFileSync(join(dir, "raft", "raft.db"), "bolt");
+  const server = new ConsulServerProcess(nextLoopbackIp(), dir, ["-bootstrap-expect=1"]);
+  const { code } = await server.child.exited;
+  assert.equal(code, 1);
+  assert.match(server.child.output, /raft\.db is the log of another program .*consul snapshot save/);
+  assert.deepEqual(readdirSync(join(dir, "raft")), ["raft.db"]);
+});
+
+test("a torn tail of the newest snapshot: the server says so, starts from the older one and the log, and has every write", async (t) => {
+  const dir = tempDir(t);
+  const ip = nextLoopbackIp();
+  const settings = { raft_snapshot_threshold: 20, raft_snapshot_interval: "50ms" };
+  const server = new ConsulServerProcess(ip, dir, ["-bootstrap-expect=1"], settings);
+  t.after(() => server.child.stop("SIGKILL"));
+  await server.writable();
+  const snapshots = join(dir, "raft", "snapshots");
+  const indexes = (): number[] => (existsSync(snapshots) ? readdirSync(snapshots) : []).filter((id) => !id.endsWith(".tmp")).map((id) => Number(id.split("-")[1])).sort((a, b) => a - b);
+  let written = 0;
+  await eventually("two snapshots", DEADLINE_MS, async () => {
+    for (let i = 0; i < 25; i += 1) {
+      const { status } = await server.http("PUT", `/v1/kv/key/${written}`, String(written));
+      if (status === 200) written += 1;
+    }
+    return indexes().length >= 2 ? null : `${indexes().length} snapshots after ${written} writes`;
+  }, () => server.child.describe());
+  server.child.kill("SIGKILL");
+  await server.child.exited;
+  const newest = readdirSync(snapshots).filter((id) => !id.endsWith(".tmp")).find((id) => Number(id.split("-")[1]) === indexes().at(-1)) as string;
+  const state = join(snapshots, newest, "state.bin");
+  truncateSync(state, readFileSync(state).length - 1);
+
+  const again = new ConsulServerProcess(ip, dir, ["-bootstrap-expect=1"], settings);
+  t.after(() => again.child.stop("SIGKILL"));
+  await again.writable();
+  assert.match(again.child.output, new RegExp(`snapshot ${newest} in .* is damaged`));
+  for (let i = 0; i < written; i += 1) assert.deepEqual(await again.http("GET", `/v1/kv/key/${i}?raw`), { status: 200, body: String(i) });
 });
 
 test("the leader's disk takes 5 s for a sync: another server leads, and nothing acknowledged is lost", async (t) => {

@@ -16,11 +16,11 @@ export class ConsulServerProcess {
   readonly ip: string;
   readonly child: Child;
 
-  /** `dataDir` must exist; `args` follow the usual ones. `raft_multiplier` is 1. */
-  constructor(ip: string, dataDir: string, args: readonly string[]) {
+  /** `dataDir` must exist; `args` follow the usual ones, `settings` go into its configuration file. `raft_multiplier` is 1. */
+  constructor(ip: string, dataDir: string, args: readonly string[], settings: Readonly<Record<string, unknown>> = {}) {
     this.ip = ip;
     const config = join(dataDir, "test.json");
-    writeFileSync(config, JSON.stringify({ performance: { raft_multiplier: 1 }, node_name: `n-${ip.replaceAll(".", "-")}` }));
+    writeFileSync(config, JSON.stringify({ performance: { raft_multiplier: 1 }, node_name: `n-${ip.replaceAll(".", "-")}`, ...settings }));
     const common = [`-data-dir=${dataDir}`, `-config-file=${config}`, `-bind=${ip}`, `-client=${ip}`];
     this.child = new Child(`server ${ip}`, [process.execPath, projectPath("dist/src/main.js"), "consul", "agent", "-server", ...common, ...args]);
   }
