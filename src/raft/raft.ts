@@ -78,7 +78,7 @@ export class Raft implements RaftMachine {
   get wakeAtMs(): number {
     if (!this.#begun) return -Infinity;
     const role = this.#context.role === "leader" ? this.#leader.wakeAtMs : this.#election.wakeAtMs;
-    return Math.min(role, this.#snapshots.wakeAtMs);
+    return Math.min(role, this.#snapshots.wakeAtMs, this.#watch.wakeAtMs);
   }
 
   status(nowMs: number): RaftStatus {
@@ -133,6 +133,7 @@ export class Raft implements RaftMachine {
       case "wake":
         if (context.role === "leader") this.#leader.wake();
         else this.#election.wake();
+        this.#watch.wake();
         return this.#snapshots.wake();
       case "request":
         if (input.message.kind === "installSnapshot") return this.#snapshots.install(input.call, input.connection, input.message);
