@@ -9,9 +9,11 @@ import { SCENARIOS } from "../../src/sim/scenarios.ts";
 import type { CodecMode } from "../../src/sim/sim-codec.ts";
 import { playLanes } from "./lanes.ts";
 import { replayCommand } from "../../src/cli/sim/play.ts";
+import { raftMain } from "./raft-main.ts";
 import { prepareScenario } from "./run.ts";
 
 const USAGE = `usage: npm run sim -- [--scenario NAME] [--seed N | --seeds A-B] [--nodes N] [--codec full|sampled|off] [--original] [--lanes] [--trace] [--quiet] [--log FILE] [--for SECONDS]
+       npm run sim -- raft [--seed N | --seeds A-B] [--minutes N]: the Raft core under mixed faults
 
   --scenario   ${[...SCENARIOS.keys()].join(", ")} (default mixed-faults)
   --seed       one run with this seed (default 1)
@@ -195,7 +197,8 @@ function main(): void {
   process.exitCode = failed > 0 ? 1 : 0;
 }
 
-if (process.argv.includes("--help") || process.argv.includes("-h")) process.stdout.write(`${USAGE}\n`);
+if (process.argv[2] === "raft") process.exitCode = raftMain(process.argv.slice(3));
+else if (process.argv.includes("--help") || process.argv.includes("-h")) process.stdout.write(`${USAGE}\n`);
 else {
   try {
     main();

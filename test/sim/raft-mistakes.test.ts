@@ -39,6 +39,11 @@ for (const [mistake, expected] of inTheDriver) {
 
 const inTheCore: readonly (readonly [name: string, mutations: readonly Mutation[], expected: RegExp])[] = [
   [
+    "an entry of an older term is committed by counting",
+    [{ module: "leader", from: "index > context.commitIndex && context.log.termAt(index) === context.term", to: "index > context.commitIndex" }],
+    /state machine safety|leader completeness|durability/,
+  ],
+  [
     "a new leader writes no entry of its own",
     [
       { module: "leader", from: "this.#termStart = this.#append(ENTRY_TYPE.noop, EMPTY_BYTES, EMPTY_BYTES);", to: "this.#termStart = 0;" },

@@ -19,6 +19,7 @@ export class RaftFaults {
     this.#sim = sim;
     this.#random = random;
     this.#figureEight = new FigureEight(sim, random);
+    sim.onApplied = (server) => this.#figureEight.applied(server);
     sim.onVote = ({ node }) => this.#mayDie(node, 1, 3000);
   }
 

@@ -11,6 +11,8 @@ import type { RaftServer } from "./raft-server.ts";
 import type { RaftSimulation } from "./raft-simulation.ts";
 
 const MS = 1000;
+/** So large that no other entry travels with it. */
+const ALONE_BYTES = 3000;
 
 export class FigureEight {
   readonly #sim: RaftSimulation;
@@ -35,7 +37,7 @@ export class FigureEight {
     // With the two of them in turn, the rest makes exactly a majority.
     for (const node of rest.slice(quorumSize(others.length + 1) - 1)) sim.kill(node);
     this.#isolate(leader);
-    sim.propose(leader, [putCommand(0, -2)], () => {});
+    sim.propose(leader, [putCommand(0, -2, ALONE_BYTES)], () => {});
     at(30, () => sim.kill(leader));
     at(40, () => {
       sim.network.heal();
@@ -63,7 +65,12 @@ export class FigureEight {
 
   elected({ node }: RaftServer): void {
     if (node === this.#cutWhenElected) this.#isolate(node);
-    if (node === this.#killedWhenElected) this.#sim.at(this.#sim.nowUs + this.#random.below(20 * MS), () => this.#sim.kill(node));
+    if (node === this.#killedWhenElected) this.#sim.at(this.#sim.nowUs + this.#random.below(50 * MS), () => this.#sim.kill(node));
+  }
+
+  /** Were it the old entry that is committed here, nothing newer would have reached anybody yet. */
+  applied({ node }: RaftServer): void {
+    if (node === this.#killedWhenElected) this.#isolate(node);
   }
 
   #isolate(node: number): void {

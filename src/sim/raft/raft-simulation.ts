@@ -57,6 +57,8 @@ export class RaftSimulation {
   readonly counters = new Map<string, number>();
   /** Somebody was just elected. */
   onElected: (server: RaftServer) => void = () => {};
+  /** A server has just applied something. */
+  onApplied: (server: RaftServer) => void = () => {};
   /** A server has just synced its vote for another. */
   onVote: (server: RaftServer) => void = () => {};
   steps = 0;
@@ -274,6 +276,7 @@ export class RaftSimulation {
           server.kv.apply(entry);
           this.safety.applied(server.node, server.kv);
         }
+        this.onApplied(server);
         return this.#later(server, this.random.below(TASK_SPREAD_US), { kind: "applied", index: server.kv.index });
       case "takeSnapshot":
         return this.#takeSnapshot(server, effect);
