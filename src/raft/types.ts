@@ -280,13 +280,13 @@ export type RaftReply =
   | { readonly ok: false; readonly error: RaftError; readonly text: string };
 
 export type RaftError =
-  /** Nothing was done; the leader is in `status().leader`. */
+  /** Nothing was done; the leader, if known, is in `status().leader`. */
   | "notLeader"
   /** We stepped down (or replaced our state by a snapshot) first: a proposal may still be committed by the next leader, or not. */
   | "leadershipLost"
   /** Nothing was done: too much is waiting. */
   | "overloaded"
-  /** The log refused the write. */
+  /** The log refused the write, and we stepped down. Followers may have taken it: the next leader may still commit it, or not. */
   | "diskFull"
   /** A leadership transfer is under way: nothing was done. */
   | "transferring"
