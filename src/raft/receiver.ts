@@ -99,17 +99,17 @@ export class Receiver {
     const { header, log } = context;
     const sender = { id: message.header.id, address: message.leader };
     const accepted = this.acceptLeader(message.term, connection, sender);
-    const base = { kind: "appendEntries", header, lastLog: log.lastIndex } as const;
-    if (!accepted) return this.answer(call, { ...base, term: context.term, success: false, noRetryBackoff: false });
-    const term = context.term;
+    const reply = (success: boolean, lastLog: number, noRetryBackoff: boolean): RaftResponse =>
+      ({ kind: "appendEntries", header, term: context.term, lastLog, success, noRetryBackoff });
+    if (!accepted) return this.answer(call, reply(false, log.lastIndex, false));
     // A heartbeat promises nothing about the log, so it does not wait for the disk.
-    if (message.entries === null) return this.answer(call, { ...base, term, success: true, noRetryBackoff: false });
+    if (message.entries === null) return this.answer(call, reply(true, log.lastIndex, false));
 
     const { prevLogIndex, prevLogTerm } = message;
     const hint = this.#mismatch(prevLogIndex, prevLogTerm);
     if (hint !== null) {
       context.say("warn", `previous log term mis-match: ours=${log.termAt(prevLogIndex) ?? 0} remote=${prevLogTerm} index=${prevLogIndex}`);
-      return this.answer(call, { ...base, lastLog: hint, term, success: false, noRetryBackoff: true });
+      return this.answer(call, reply(false, hint, true));
     }
     const entries = this.#newEntries(message, message.entries);
     if (!entries.ok) {
@@ -121,7 +121,7 @@ export class Receiver {
     const matched = prevLogIndex + message.entries.length;
     const commit = Math.min(message.leaderCommit, matched);
     if (commit > context.commitIndex) context.commitTo(commit);
-    this.answerDurable(call, { ...base, lastLog: log.lastIndex, term, success: true, noRetryBackoff: false });
+    this.answerDurable(call, reply(true, log.lastIndex, false));
   }
 
   /**
