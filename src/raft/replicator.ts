@@ -353,7 +353,8 @@ export class Replicator {
       return true;
     }
     if (sent.epoch !== peer.epoch) return true;
-    peer.restart(peer.matchIndex + 1);
+    // A peer that never answered keeps its place: an unreachable one is not one that needs a snapshot, or our whole log.
+    peer.restart(kind === "append" && peer.matchIndex === 0 ? sent.prevIndex + 1 : peer.matchIndex + 1);
     peer.toldCommit = 0;
     peer.tellCommitAtMs = -Infinity;
     peer.backOff(this.#context.nowMs, this.#pauseMsMax);
