@@ -314,6 +314,7 @@ const CODECS: { readonly [M in RpcMethod]: Codec<M> } = {
   "Catalog.ListNodes": read<"Catalog.ListNodes">({ ...nodesArgs, valueName: "Nodes", writeValue: (w, nodes) => list(nodes, writeNode)(w), readValue: readList(readNode), empty: [] }),
   "Catalog.ListServices": read<"Catalog.ListServices">({ ...nodesArgs, valueName: "Services", writeValue: writeServices, readValue: readServices, empty: new Map() }),
   "Catalog.NodeServices": read<"Catalog.NodeServices">({ ...nodeArgs, valueName: "NodeServices", writeValue: writeNodeServices, readValue: readNodeServices, empty: null }),
+  "Catalog.NodeServiceList": read<"Catalog.NodeServiceList">({ ...nodeArgs, valueName: "NodeServices", writeValue: writeNodeServiceList, readValue: readNodeServiceList, empty: null }),
   "Health.NodeChecks": read<"Health.NodeChecks">({ ...nodeArgs, ...checksReply }),
   "Health.ChecksInState": read<"Health.ChecksInState">({
     fields: (args) => ({ ...nodesArgs.fields(args), State: text(args.state) }),
@@ -321,6 +322,14 @@ const CODECS: { readonly [M in RpcMethod]: Codec<M> } = {
     take: (found) => ({ ...nodesArgs.take(found), state: textOf(found, "State") }),
     ...checksReply,
   }),
+  "Coordinate.Update": {
+    writeArgs: (w, { datacenter, node }) => struct(w, { Coord: nil, Datacenter: text(datacenter), Node: text(node), Segment: text(""), Token: text("") }),
+    readArgs: (r) => {
+      const found = readStruct(r, { Datacenter: readText, Node: readText });
+      return { datacenter: textOf(found, "Datacenter"), node: textOf(found, "Node") };
+    },
+    ...nothingReply,
+  },
   "Operator.RaftGetConfiguration": {
     writeArgs: (w, args) => struct(w, { ...optionFields(args.options), Datacenter: text(args.datacenter), NodeMetaFilters: nil, Source: SOURCE }),
     readArgs: (r) => {
@@ -413,6 +422,21 @@ function readNodeServices(r: Reader): NodeServices {
       return services;
     },
   });
+  const node = found["Node"] as ReturnType<typeof readNode> | undefined;
+  return node === undefined ? null : { node, services: (found["Services"] as ReturnType<typeof readService>[] | undefined) ?? [] };
+}
+
+/** The form for agents: always a struct, of nothing when the node is unknown; services as a list, null when empty. */
+function writeNodeServiceList(w: Writer, found: NodeServices): void {
+  const services = found?.services ?? [];
+  struct(w, {
+    Node: found === null ? nil : (inner) => writeNode(inner, found.node),
+    Services: services.length === 0 ? nil : list(services, writeService),
+  });
+}
+
+function readNodeServiceList(r: Reader): NodeServices {
+  const found = readStruct(r, { Node: unlessNil(readNode), Services: readList(readService) });
   const node = found["Node"] as ReturnType<typeof readNode> | undefined;
   return node === undefined ? null : { node, services: (found["Services"] as ReturnType<typeof readService>[] | undefined) ?? [] };
 }

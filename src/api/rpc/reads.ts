@@ -2,13 +2,13 @@
 import type { CatalogReads, Indexed, Interest } from "../../catalog/types.ts";
 import type { CatalogNode } from "../../wire/fsm-commands.ts";
 import { sessionIdError } from "./session-id.ts";
-import type { QueryOptions, RpcMethods } from "./types.ts";
+import type { NodeArgs, NodeWithServices, QueryOptions, RpcMethods } from "./types.ts";
 
 type ReplyValue<M extends ReadMethod> = RpcMethods[M]["reply"] extends { readonly value: infer V } ? V : never;
 
 export type ReadMethod =
   | "KVS.Get" | "KVS.List" | "KVS.ListKeys" | "Session.Get" | "Session.List" | "Session.NodeSessions" | "Txn.Read"
-  | "Catalog.ListNodes" | "Catalog.ListServices" | "Catalog.NodeServices" | "Health.NodeChecks" | "Health.ChecksInState";
+  | "Catalog.ListNodes" | "Catalog.ListServices" | "Catalog.NodeServices" | "Catalog.NodeServiceList" | "Health.NodeChecks" | "Health.ChecksInState";
 
 export interface ReadProcedure<M extends ReadMethod> {
   /** A text is the error of a malformed request. Lists are complete arrays: the state may change right after. */
@@ -21,6 +21,16 @@ export interface AnyRead {
   readonly run: (reads: CatalogReads, args: { readonly options: QueryOptions }) => Indexed<unknown> | string;
   readonly interests: (args: { readonly options: QueryOptions }) => readonly Interest[];
 }
+
+/** The same under two names, for HTTP and for agents; they differ in form only. */
+const NODE_SERVICES = {
+  run: (reads: CatalogReads, { node }: NodeArgs): Indexed<NodeWithServices | null> => {
+    const found = reads.node(node);
+    const known = found.value ?? reads.nodeById(node);
+    return known === null ? { index: found.index, value: null } : nodeServices(reads, known);
+  },
+  interests: ({ node }: NodeArgs): readonly Interest[] => [{ kind: "node", node }],
+};
 
 const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
   "KVS.Get": {
@@ -76,18 +86,8 @@ const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
     run: (reads, { nodeMeta }) => (nodeMeta.size === 0 ? reads.services() : servicesWithMeta(reads, nodeMeta)),
     interests: ({ nodeMeta }) => (nodeMeta.size === 0 ? [{ kind: "table", table: "services" }] : [{ kind: "table", table: "services" }, { kind: "table", table: "nodes" }]),
   },
-  "Catalog.NodeServices": {
-    run: (reads, { node }) => {
-      const found = reads.node(node);
-      if (found.value === null) {
-        const byId = reads.nodeById(node);
-        if (byId === null) return { index: found.index, value: null };
-        return nodeServices(reads, byId);
-      }
-      return nodeServices(reads, found.value);
-    },
-    interests: ({ node }) => [{ kind: "node", node }],
-  },
+  "Catalog.NodeServices": NODE_SERVICES,
+  "Catalog.NodeServiceList": NODE_SERVICES,
   "Health.NodeChecks": {
     run: (reads, { node }) => reads.nodeChecks(node),
     interests: () => [{ kind: "table", table: "checks" }],

@@ -59,6 +59,12 @@ export interface NodeArgs extends ReadArgs {
   readonly node: string;
 }
 
+/** What a client agent tells of its network coordinate: no server of ours keeps coordinates, so only whose it is gets read. */
+export interface CoordinateArgs {
+  readonly datacenter: string;
+  readonly node: string;
+}
+
 export interface NodesArgs extends ReadArgs {
   /** Meta data that a node must have, all of them. */
   readonly nodeMeta: ReadonlyMap<string, string>;
@@ -120,8 +126,10 @@ export interface RpcMethods {
   "Catalog.ListNodes": { readonly args: NodesArgs; readonly reply: Queried<readonly CatalogNode[]> };
   "Catalog.ListServices": { readonly args: NodesArgs; readonly reply: Queried<ReadonlyMap<string, readonly string[]>> };
   "Catalog.NodeServices": { readonly args: NodeArgs; readonly reply: Queried<NodeWithServices | null> };
+  "Catalog.NodeServiceList": { readonly args: NodeArgs; readonly reply: Queried<NodeWithServices | null> };
   "Health.NodeChecks": { readonly args: NodeArgs; readonly reply: Queried<readonly HealthCheck[]> };
   "Health.ChecksInState": { readonly args: StateArgs; readonly reply: Queried<readonly HealthCheck[]> };
+  "Coordinate.Update": { readonly args: CoordinateArgs; readonly reply: null };
   "Operator.RaftGetConfiguration": { readonly args: ReadArgs; readonly reply: { readonly servers: readonly RaftServerInfo[]; readonly index: number } };
   "Operator.RaftRemovePeerByID": { readonly args: { readonly datacenter: string; readonly id: string }; readonly reply: null };
   "Operator.RaftRemovePeerByAddress": { readonly args: { readonly datacenter: string; readonly address: string }; readonly reply: null };

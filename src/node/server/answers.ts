@@ -229,7 +229,7 @@ export class Answers {
 }
 
 /** Procedures that take `?filter=`. */
-const FILTERED: ReadonlySet<RpcMethod> = new Set<RpcMethod>(["Catalog.ListNodes", "Catalog.NodeServices", "Health.NodeChecks", "Health.ChecksInState"]);
+const FILTERED: ReadonlySet<RpcMethod> = new Set<RpcMethod>(["Catalog.ListNodes", "Catalog.NodeServices", "Catalog.NodeServiceList", "Health.NodeChecks", "Health.ChecksInState"]);
 
 function contactText(status: RaftStatus, isLeader: boolean): string {
   if (isLeader) return "0";

@@ -4,7 +4,7 @@ import type { RpcMethod } from "../../api/rpc/types.ts";
 
 export type MethodClass = "local" | "read" | "leader";
 
-const LOCAL: ReadonlySet<RpcMethod> = new Set<RpcMethod>(["Status.Ping", "Status.Leader", "Status.Peers", "Status.RaftStats", "Catalog.ListDatacenters"]);
+const LOCAL: ReadonlySet<RpcMethod> = new Set<RpcMethod>(["Status.Ping", "Status.Leader", "Status.Peers", "Status.RaftStats", "Catalog.ListDatacenters", "Coordinate.Update"]);
 
 export function methodClass(method: RpcMethod): MethodClass {
   if (LOCAL.has(method)) return "local";
