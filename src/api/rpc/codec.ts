@@ -24,6 +24,11 @@ type Fields = Readonly<Record<string, Write>>;
 const text = (value: string): Write => (w) => void w.text(value);
 const bool = (value: boolean): Write => (w) => void w.bool(value);
 const int = (value: number): Write => (w) => void w.int(Math.round(value));
+/** Unsigned indexes and signed durations of 64 bits: a client may ask for what a double holds only nearly, and the largest one must not wrap to 0. */
+const UINT64_MAX = 18_446_744_073_709_549_568;
+const INT64_MAX = 9_223_372_036_854_774_784;
+const uint64 = (value: number): Write => int(Math.min(UINT64_MAX, value));
+const duration = (ms: number): Write => int(Math.max(-INT64_MAX, Math.min(INT64_MAX, ms * NS_PER_MS)));
 const nil: Write = (w) => void w.nil();
 const texts = (value: readonly string[]): Write => (w) => writeTexts(w, value);
 const NS_PER_MS = 1e6;
@@ -67,19 +72,19 @@ function readList<T>(read: (r: Reader) => T): (r: Reader) => T[] {
 
 const readText: Read = (r) => r.text();
 const readBool: Read = (r) => r.bool();
-const readInt: Read = (r) => r.int();
+const readInteger: Read = (r) => r.integer();
 const readUint: Read = (r) => r.uint(Number.MAX_SAFE_INTEGER);
 
 function optionFields(options: QueryOptions): Fields {
   return {
-    AllowStale: bool(options.allowStale), Filter: text(options.filter), MaxAge: int(0), MaxQueryTime: int(options.maxQueryTimeMs * NS_PER_MS),
-    MaxStaleDuration: int(options.maxStaleMs * NS_PER_MS), MinQueryIndex: int(options.minQueryIndex), MustRevalidate: bool(false),
+    AllowStale: bool(options.allowStale), Filter: text(options.filter), MaxAge: int(0), MaxQueryTime: duration(options.maxQueryTimeMs),
+    MaxStaleDuration: duration(options.maxStaleMs), MinQueryIndex: uint64(options.minQueryIndex), MustRevalidate: bool(false),
     RequireConsistent: bool(options.requireConsistent), StaleIfError: int(0), Token: text(""), UseCache: bool(false),
   };
 }
 
 const OPTION_READS: Readonly<Record<string, Read>> = {
-  AllowStale: readBool, Filter: readText, MaxQueryTime: readInt, MaxStaleDuration: readInt, MinQueryIndex: readUint, RequireConsistent: readBool, Datacenter: readText,
+  AllowStale: readBool, Filter: readText, MaxQueryTime: readInteger, MaxStaleDuration: readInteger, MinQueryIndex: readInteger, RequireConsistent: readBool, Datacenter: readText,
 };
 
 function optionsOf(found: Record<string, unknown>): QueryOptions {
@@ -107,10 +112,10 @@ const SOURCE: Write = (w) => struct(w, { Datacenter: text(""), Ip: text(""), Nod
 const NO_OPTIONS: QueryOptions = { allowStale: false, filter: "", maxQueryTimeMs: 0, maxStaleMs: 0, minQueryIndex: 0, requireConsistent: false };
 
 function metaFields(meta: QueryMeta): Fields {
-  return { ConsistencyLevel: text(""), Index: int(meta.index), KnownLeader: bool(meta.knownLeader), LastContact: int(meta.lastContactMs * NS_PER_MS) };
+  return { ConsistencyLevel: text(""), Index: int(meta.index), KnownLeader: bool(meta.knownLeader), LastContact: duration(meta.lastContactMs) };
 }
 
-const META_READS: Readonly<Record<string, Read>> = { Index: readUint, KnownLeader: readBool, LastContact: readInt };
+const META_READS: Readonly<Record<string, Read>> = { Index: readUint, KnownLeader: readBool, LastContact: readInteger };
 
 function metaOf(found: Record<string, unknown>, options: QueryOptions): QueryMeta {
   return {
@@ -259,6 +264,8 @@ const CODECS: { readonly [M in RpcMethod]: Codec<M> } = {
   "Status.Peers": { ...datacenterArgs, writeReply: (w, peers) => texts(peers)(w), readReply: (r) => readTexts(r) ?? [] },
   "Status.RaftStats": {
     ...datacenterArgs,
+    // The original asks with an empty struct.
+    writeArgs: (w) => struct(w, {}),
     writeReply: (w, stats) => struct(w, { LastContact: text(stats.lastContact), LastIndex: int(stats.lastIndex), LastTerm: int(stats.lastTerm) }),
     readReply: (r) => {
       const found = readStruct(r, { LastContact: readText, LastIndex: readUint, LastTerm: readUint });
