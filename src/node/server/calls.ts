@@ -50,7 +50,9 @@ export class Calls {
   }
 
   call(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number, out: ServerEffect[]): void {
-    if (args.datacenter !== this.#host.datacenter) {
+    // Servers ask each other for what only the one asked can know, some of it without naming a datacenter (`Status.RaftStats`).
+    const named = args.datacenter !== "" || methodClass(method) !== "local";
+    if (named && args.datacenter !== this.#host.datacenter) {
       out.push({ kind: "reply", call, outcome: { ok: false, error: "No path to datacenter" } });
       return;
     }
