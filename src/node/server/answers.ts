@@ -37,6 +37,8 @@ export interface AnswerHost {
 
 export class Answers {
   readonly #host: AnswerHost;
+  /** Calls that wait for a quorum's word. */
+  readonly #asking = new Set<CallId>();
 
   constructor(host: AnswerHost) {
     this.#host = host;
@@ -59,10 +61,21 @@ export class Answers {
       this.#runOrBlock(call, read, args, nowMs);
       return;
     }
+    this.#askQuorum(call, method, args, nowMs, (thenMs) => this.#runOrBlock(call, read, args, thenMs));
+  }
+
+  #askQuorum(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number, then: (thenMs: number) => void): void {
+    this.#asking.add(call);
     this.#host.readIndex((reply, thenMs) => {
-      if (reply.ok) this.#runOrBlock(call, read, args, thenMs);
+      // Whoever went away meanwhile must not be blocked for minutes.
+      if (!this.#asking.delete(call)) return;
+      if (reply.ok) then(thenMs);
       else this.#host.again(call, method, args, nowMs);
     });
+  }
+
+  cancel(call: CallId): void {
+    this.#asking.delete(call);
   }
 
   #runOrBlock(call: CallId, read: AnyRead, args: RpcArgs & { readonly options: QueryOptions }, nowMs: number): void {
@@ -169,6 +182,12 @@ export class Answers {
       this.#fail(call, error);
       return;
     }
+    // A new leader that has not applied everything yet would call living sessions lost.
+    if (this.#host.canReadLocally(nowMs)) this.#renewHere(call, args, nowMs);
+    else this.#askQuorum(call, "Session.Renew", args, nowMs, (thenMs) => this.#renewHere(call, args, thenMs));
+  }
+
+  #renewHere(call: CallId, args: RpcMethods["Session.Renew"]["args"], nowMs: number): void {
     const { index, value: session } = this.#host.state.session(args.sessionId);
     if (session !== null) this.#host.sessionTouched(session, nowMs);
     const value = session === null ? [] : [session];

@@ -132,6 +132,7 @@ export class Server {
         break;
       case "cancel":
         this.blocked.cancel(input.call);
+        this.#answers.cancel(input.call);
         this.#calls.cancel(input.call, this.#out);
         break;
       case "forwarded":
