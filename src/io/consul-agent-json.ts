@@ -7,16 +7,12 @@ import { CONSUL_VERSION, type ConsulAgentOptions } from "./consul-agent-options.
 
 const STATUS: Readonly<Record<MemberStatus, number>> = { none: 0, alive: 1, leaving: 2, left: 3, failed: 4 };
 
-function sorted(map: ReadonlyMap<string, string>): Json {
-  return Object.fromEntries([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
 export function memberJson(member: Member): Json {
   return {
     Name: member.name,
     Addr: member.ip,
     Port: member.port,
-    Tags: sorted(member.tags),
+    Tags: member.tags,
     Status: STATUS[member.status],
     ProtocolMin: member.protocolMin,
     ProtocolMax: member.protocolMax,
@@ -50,7 +46,7 @@ export function agentSelf(agent: ConsulAgent): Json {
         : { Vec: [...coordinate.vec], Error: coordinate.error, Adjustment: coordinate.adjustment, Height: coordinate.height },
     Member: memberJson(agent.lan.self()),
     Stats: stats(agent),
-    Meta: sorted(new Map([["consul-network-segment", ""], ...options.nodeMeta])),
+    Meta: new Map([["consul-network-segment", ""], ...options.nodeMeta]),
   };
 }
 
@@ -70,7 +66,7 @@ function debugConfig(options: ConsulAgentOptions): Json {
     HTTPPort: options.ports.http,
     KVMaxValueSize: options.limits.kvMaxValueBytes,
     NodeID: options.nodeId,
-    NodeMeta: sorted(options.nodeMeta),
+    NodeMeta: options.nodeMeta,
     NodeName: options.nodeName,
     RPCMaxConnsPerClient: options.limits.rpcConnectionsPerClient,
     RejoinAfterLeave: options.rejoinAfterLeave,
@@ -98,8 +94,8 @@ function stats(agent: ConsulAgent): Json {
   };
   if (server !== null) sections["raft"] = raftStats(agent);
   for (const [name, section] of agent.lan.stats()) {
-    if (name === "serf") sections["serf_lan"] = sorted(section);
-    if (name === "runtime") sections["runtime"] = sorted(section);
+    if (name === "serf") sections["serf_lan"] = section;
+    if (name === "runtime") sections["runtime"] = section;
   }
   return sections;
 }

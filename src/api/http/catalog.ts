@@ -21,7 +21,7 @@ export function handleNodes(parsed: Parsed): HttpPlan {
 export function handleServices(parsed: Parsed): HttpPlan {
   return read(parsed, (options) =>
     callServer("Catalog.ListServices", { datacenter: datacenterOf(parsed), nodeMeta: nodeMetaOf(parsed), options }, (outcome) =>
-      answer(parsed, outcome, (services) => Object.fromEntries([...services]))));
+      answer(parsed, outcome, (services) => services)));
 }
 
 export function handleNode(parsed: Parsed): HttpPlan {
@@ -30,7 +30,7 @@ export function handleNode(parsed: Parsed): HttpPlan {
     return callServer("Catalog.NodeServices", { datacenter: datacenterOf(parsed), node: parsed.rest, options }, (outcome) =>
       answer(parsed, outcome, (found) => {
         if (found === null) return null;
-        return { Node: nodeShape(found.node), Services: Object.fromEntries(found.services.map((service) => [service.id, serviceShape(service)])) };
+        return { Node: nodeShape(found.node), Services: new Map(found.services.map((service) => [service.id, serviceShape(service)] as const)) };
       }));
   });
 }

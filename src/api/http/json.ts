@@ -1,7 +1,11 @@
 /** JSON as Go's encoding/json writes it: field order as given, `<`, `>`, `&` escaped, indented by four blanks when asked. */
+import { orderKey } from "../../catalog/order-key.ts";
 
-/** An object's fields keep their order; undefined fields are left out (`omitempty` is the caller's). `RawJson` is written as it stands. */
-export type Json = null | boolean | number | bigint | string | RawJson | readonly Json[] | { readonly [name: string]: Json | undefined };
+/**
+ * An object's fields keep their order; undefined fields are left out (`omitempty` is the caller's). What users name belongs into a `Map`, whose keys are sorted
+ * bytewise as Go does: an object moves names that look like numbers to its front. `RawJson` is written as it stands.
+ */
+export type Json = null | boolean | number | bigint | string | RawJson | readonly Json[] | ReadonlyMap<string, Json> | { readonly [name: string]: Json | undefined };
 
 /** Text that is JSON already. */
 export class RawJson {
@@ -51,13 +55,25 @@ function write(value: Json, indent: string): string {
   }
   const colon = indent === "" ? ":" : ": ";
   const fields: string[] = [];
-  for (const name in value) {
-    const field = value[name];
-    if (field !== undefined) fields.push(`${jsonString(name)}${colon}${write(field, inner)}`);
+  if (isMap(value)) {
+    for (const [name, field] of [...value].sort(bytewise)) fields.push(`${jsonString(name)}${colon}${write(field, inner)}`);
+  } else {
+    for (const name in value) {
+      const field = value[name];
+      if (field !== undefined) fields.push(`${jsonString(name)}${colon}${write(field, inner)}`);
+    }
   }
   return fields.length === 0 ? "{}" : `{${inner}${fields.join(`,${inner}`)}${indent}}`;
 }
 
 function isArray(value: Json): value is readonly Json[] {
   return Array.isArray(value);
+}
+
+function bytewise([a]: readonly [string, Json], [b]: readonly [string, Json]): number {
+  return orderKey(a) < orderKey(b) ? -1 : 1;
+}
+
+function isMap(value: Json): value is ReadonlyMap<string, Json> {
+  return value instanceof Map;
 }

@@ -4,16 +4,12 @@ import type { MsgpackValue } from "../../wire/msgpack.ts";
 import { formatDuration } from "../../wire/go-duration.ts";
 import type { Json } from "./json.ts";
 
-/** Go prints maps with their keys sorted bytewise. */
-function sortedMap<T>(map: ReadonlyMap<string, T> | null, shape: (value: T) => Json): Json {
-  if (map === null) return null;
-  const out: Record<string, Json> = Object.create(null) as Record<string, Json>;
-  for (const key of [...map.keys()].sort()) out[key] = shape(map.get(key) as T);
-  return out;
+function mapped<T>(map: ReadonlyMap<string, T> | null, shape: (value: T) => Json): Json {
+  return map === null ? null : new Map([...map].map(([key, value]) => [key, shape(value)] as const));
 }
 
 export function textMap(map: TextMap | null): Json {
-  return sortedMap(map, (value) => value);
+  return map;
 }
 
 export function sessionShape(session: Session): Json {
@@ -54,7 +50,7 @@ export function serviceShape(service: NodeService): Json {
     TaggedAddresses:
       service.taggedAddresses === null || service.taggedAddresses.size === 0
         ? undefined
-        : sortedMap(service.taggedAddresses, ({ address, port }) => ({ Address: address, Port: port })),
+        : mapped(service.taggedAddresses, ({ address, port }) => ({ Address: address, Port: port })),
     Meta: textMap(service.meta),
     Port: service.port,
     Weights: service.weights === null ? null : { Passing: service.weights.passing, Warning: service.weights.warning },
