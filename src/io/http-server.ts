@@ -37,7 +37,7 @@ export interface HttpServer {
 
 /** Above this delay of the event loop new requests get 429. */
 const OVERLOADED_MS = 50;
-/** More than any body that a handler accepts: what is larger is refused while it still arrives. */
+/** More than any body that a handler accepts, unless the configuration allows more: what is larger is refused while it still arrives. */
 const BODY_BYTES_MAX = 2 * 1024 * 1024;
 /** A client has this long to send its headers. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -104,8 +104,9 @@ function serve(request: IncomingMessage, response: ServerResponse, backend: Http
     carryOut(request, response, NO_BODY, backend);
     return;
   }
-  readBody(request, (body) => {
-    if (body === null) send(request, response, { status: 413, headers: [], body: `Request body too large, max size: ${BODY_BYTES_MAX} bytes.`, close: true });
+  const bytesMax = Math.max(BODY_BYTES_MAX, backend.context.kvMaxValueBytes, backend.context.txnMaxBytes);
+  readBody(request, bytesMax, (body) => {
+    if (body === null) send(request, response, { status: 413, headers: [], body: `Request body too large, max size: ${bytesMax} bytes.`, close: true });
     else carryOut(request, response, body, backend);
   });
 }
@@ -113,12 +114,17 @@ function serve(request: IncomingMessage, response: ServerResponse, backend: Http
 const NO_BODY = new Uint8Array();
 
 /** `done` with null when the body is larger than anything we take; the rest is not read. Never called when the client goes away. */
-function readBody(request: IncomingMessage, done: (body: Uint8Array | null) => void): void {
+function readBody(request: IncomingMessage, bytesMax: number, done: (body: Uint8Array | null) => void): void {
+  if (Number(request.headers["content-length"] ?? 0) > bytesMax) {
+    request.resume();
+    done(null);
+    return;
+  }
   const pieces: Buffer[] = [];
   let length = 0;
   request.on("data", (piece: Buffer) => {
     length += piece.length;
-    if (length > BODY_BYTES_MAX) {
+    if (length > bytesMax) {
       request.removeAllListeners("data");
       request.removeAllListeners("end");
       request.resume();
@@ -131,7 +137,7 @@ function readBody(request: IncomingMessage, done: (body: Uint8Array | null) => v
 }
 
 function carryOut(request: IncomingMessage, response: ServerResponse, body: Uint8Array, backend: HttpBackend): void {
-  const url = request.url ?? "/";
+  const url = originForm(request.url ?? "/");
   const mark = url.indexOf("?");
   const asked: HttpRequest = {
     method: request.method ?? "GET",
@@ -170,6 +176,14 @@ function carryOut(request: IncomingMessage, response: ServerResponse, body: Uint
       if (!answered) call.cancel();
     });
   }
+}
+
+/** What a client that takes us for a proxy sends: "http://host/path" (RFC 7230 §5.3.2). */
+function originForm(url: string): string {
+  const absolute = /^https?:\/\/[^/?]*/i.exec(url);
+  if (absolute === null) return url;
+  const rest = url.slice(absolute[0].length);
+  return rest.startsWith("/") ? rest : `/${rest}`;
 }
 
 function send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): void {
