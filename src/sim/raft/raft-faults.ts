@@ -156,7 +156,7 @@ export class RaftFaults {
         weather.delaySpreadUs = 1 + this.#random.below(20_000);
         return this.#turmoil();
       case 20:
-        return this.#figureEight.play(this.#leader());
+        return this.#figureEight.play(this.#leader(), this.#untilUs);
     }
   }
 
