@@ -1,0 +1,220 @@
+/** The HTTP port over real sockets: what it refuses, what it bounds, and what happens to the call of a client that is gone. */
+import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
+import { test, type TestContext } from "node:test";
+import type { RpcArgs, RpcMethod, RpcMethods, RpcOutcome } from "../../src/api/rpc/types.ts";
+import { startHttpServer, type HttpBackend } from "../../src/io/http-server.ts";
+import { nextLoopbackIp } from "../support/loopback.ts";
+
+const DEADLINE_MS = 20_000;
+
+interface Call {
+  readonly method: RpcMethod;
+  readonly args: RpcArgs;
+  readonly done: (outcome: RpcOutcome) => void;
+  cancelled: boolean;
+}
+
+interface World {
+  readonly calls: Call[];
+  readonly counts: Map<string, number>;
+  lateMs: number;
+  open(): Promise<Client>;
+}
+
+interface Client {
+  readonly socket: Socket;
+  readonly closed: () => boolean;
+  readonly text: () => string;
+}
+
+async function world(t: TestContext, limits: { readonly connections?: number; readonly kvMaxValueBytes?: number } = {}): Promise<World> {
+  const ip = nextLoopbackIp();
+  const calls: Call[] = [];
+  const counts = new Map<string, number>();
+  const state = { lateMs: 0 };
+  const backend: HttpBackend = {
+    context: {
+      datacenter: "dc1", nodeName: "n", pretty: false, kvMaxValueBytes: limits.kvMaxValueBytes ?? 1000, txnMaxBytes: 1000,
+      toBase64: (bytes) => Buffer.from(bytes).toString("base64"),
+    },
+    call: (method, args, done) => {
+      const call: Call = { method, args, done, cancelled: false };
+      calls.push(call);
+      return { cancel: () => void (call.cancelled = true) };
+    },
+    agent: () => Promise.resolve({ ok: false, error: "not here" }),
+    loopDelayMs: () => state.lateMs,
+    count: (name, delta) => void counts.set(name, (counts.get(name) ?? 0) + delta),
+    log: () => undefined,
+  };
+  const server = await startHttpServer({ listen: { ip, port: 0 }, connectionsPerClientMax: limits.connections ?? 100 }, backend);
+  t.after(() => server.close());
+  return {
+    calls,
+    counts,
+    get lateMs() {
+      return state.lateMs;
+    },
+    set lateMs(ms) {
+      state.lateMs = ms;
+    },
+    open: async () => {
+      const socket = connect(server.address.port, ip);
+      t.after(() => socket.destroy());
+      let text = "";
+      let closed = false;
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
+      socket.on("error", () => undefined);
+      socket.on("close", () => (closed = true));
+      await new Promise((resolve) => socket.once("connect", resolve));
+      return { socket, text: () => text, closed: () => closed };
+    },
+  };
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  const end = performance.now() + DEADLINE_MS;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`not in time: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+function head(method: string, path: string, ...headers: readonly string[]): string {
+  return [`${method} ${path} HTTP/1.1`, "Host: test", ...headers, "", ""].join("\r\n");
+}
+
+async function statusOf(client: Client): Promise<number> {
+  await until("an answer", () => client.text().includes("\r\n\r\n"));
+  return Number(client.text().slice(9, 12));
+}
+
+async function asked(w: World, request: string): Promise<{ readonly client: Client; readonly status: number }> {
+  const client = await w.open();
+  client.socket.write(request, "latin1");
+  return { client, status: await statusOf(client) };
+}
+
+test("a body that is announced as too large is refused before it arrives, one in chunks when it has", async (t) => {
+  const w = await world(t);
+  const announced = await asked(w, head("PUT", "/v1/kv/k", "Content-Length: 99999999"));
+  assert.equal(announced.status, 413);
+  const value = await asked(w, `${head("PUT", "/v1/kv/k", "Content-Length: 1001")}${"x".repeat(1001)}`);
+  assert.equal(value.status, 413);
+  assert.match(value.client.text(), /Request body\(1001 bytes\) too large, max size: 1000 bytes/);
+  const client = await w.open();
+  client.socket.write(head("PUT", "/v1/kv/k", "Transfer-Encoding: chunked"));
+  const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
+  for (let i = 0; i < 33; i += 1) client.socket.write(chunk);
+  assert.equal(await statusOf(client), 413);
+  client.socket.end("0\r\n\r\n");
+  await until("the end", () => client.closed());
+  assert.equal(w.calls.length, 0);
+});
+
+test("a larger value is taken when the configuration allows it", async (t) => {
+  const size = 3 << 20;
+  const w = await world(t, { kvMaxValueBytes: size });
+  const client = await w.open();
+  client.socket.write(head("PUT", "/v1/kv/k", `Content-Length: ${size}`));
+  client.socket.write(Buffer.alloc(size, 0x61));
+  await until("the call", () => w.calls.length === 1);
+  assert.equal((w.calls[0]?.args as RpcMethods["KVS.Apply"]["args"]).entry.value?.length, size);
+  w.calls[0]?.done({ ok: true, value: false });
+  assert.equal(await statusOf(client), 200);
+});
+
+test("while the event loop is late new requests are turned away, those under way are answered", async (t) => {
+  const w = await world(t);
+  const before = await w.open();
+  before.socket.write(head("GET", "/v1/kv/k"));
+  await until("the call", () => w.calls.length === 1);
+  w.lateMs = 51;
+  assert.equal((await asked(w, head("GET", "/v1/kv/k"))).status, 429);
+  assert.equal((await asked(w, `${head("PUT", "/v1/kv/k", "Content-Length: 1")}x`)).status, 429);
+  assert.equal(w.counts.get("rpc.http.overloaded"), 2);
+  w.calls[0]?.done({ ok: true, value: { meta: { index: 3, knownLeader: true, lastContactMs: 0, consistency: "leader" }, value: [] } });
+  assert.equal(await statusOf(before), 404);
+  w.lateMs = 50;
+  before.socket.write(head("GET", "/v1/status/leader"));
+  await until("another call", () => w.calls.length === 2);
+});
+
+test("one client has so many connections and no more, until it closes one", async (t) => {
+  const w = await world(t, { connections: 2 });
+  const first = await w.open();
+  const second = await w.open();
+  const third = await w.open();
+  await until("the refusal", () => third.closed());
+  assert.equal(w.counts.get("rpc.http.refused"), 1);
+  first.socket.destroy();
+  // The server hears of it in its own time.
+  let taken: Client | null = null;
+  for (let attempt = 0; taken === null && attempt < 1000; attempt += 1) {
+    const next = await w.open();
+    next.socket.write(head("GET", "/v1/kv/k"));
+    await until("a call or the end", () => w.calls.length === 1 || next.closed());
+    if (w.calls.length === 1) taken = next;
+  }
+  assert.ok(taken !== null);
+  assert.equal(second.closed(), false);
+});
+
+test("the call of a client that goes away is cancelled, that of one that was answered is not", async (t) => {
+  const w = await world(t);
+  const client = await w.open();
+  client.socket.write(head("GET", "/v1/kv/k?index=7&wait=10m"));
+  await until("the call", () => w.calls.length === 1);
+  client.socket.destroy();
+  await until("the cancellation", () => w.calls[0]?.cancelled === true);
+  w.calls[0]?.done({ ok: false, error: "late" });
+  const other = await w.open();
+  other.socket.write(head("GET", "/v1/kv/k"));
+  await until("the call", () => w.calls.length === 2);
+  w.calls[1]?.done({ ok: false, error: "No cluster leader" });
+  assert.equal(await statusOf(other), 500);
+  await until("the text", () => other.text().endsWith("No cluster leader"));
+  other.socket.destroy();
+  await until("the end", () => other.closed());
+  assert.equal(w.calls[1]?.cancelled, false);
+});
+
+test("requests in a row on one connection are answered in order", async (t) => {
+  const w = await world(t);
+  const client = await w.open();
+  client.socket.write(head("GET", "/v1/kv/a") + head("GET", "/v1/kv/b"));
+  await until("both calls", () => w.calls.length === 2);
+  w.calls[1]?.done({ ok: false, error: "second" });
+  w.calls[0]?.done({ ok: false, error: "first" });
+  await until("both answers", () => client.text().includes("second"));
+  assert.ok(client.text().indexOf("first") < client.text().indexOf("second"));
+});
+
+test("what is no HTTP ends the connection; a request in absolute form is served", async (t) => {
+  const w = await world(t);
+  const { client, status } = await asked(w, "nonsense\r\n\r\n");
+  assert.equal(status, 400);
+  await until("the end", () => client.closed());
+  const escape = await asked(w, head("GET", "/v1/kv/%zz"));
+  assert.equal(escape.status, 400);
+  await until("the end", () => escape.client.closed());
+  const absolute = await w.open();
+  absolute.socket.write(head("GET", "http://test:8500/v1/kv/k?raw"));
+  await until("the call", () => w.calls.length === 1);
+  assert.equal((w.calls[0]?.args as RpcMethods["KVS.Get"]["args"]).key, "k");
+});
+
+test("gzip only for those who take it, and a length that fits what is sent", async (t) => {
+  const w = await world(t);
+  for (const [accept, zipped] of [["gzip", true], ["deflate, gzip;q=0.5", true], ["gzip;q=0", false], ["identity", false]] as const) {
+    const { client } = await asked(w, head("GET", "/nothing", `Accept-Encoding: ${accept}`));
+    assert.ok(!client.text().includes("Content-Encoding"), "an empty body has nothing to compress");
+    const before = w.calls.length;
+    client.socket.write(head("GET", "/v1/kv/k", `Accept-Encoding: ${accept}`));
+    await until("the call", () => w.calls.length > before);
+    w.calls.at(-1)?.done({ ok: false, error: "x".repeat(300) });
+    await until("the answer", () => client.text().includes(" 500 ") && client.text().split("\r\n\r\n").length > 2);
+    assert.equal(client.text().includes("Content-Encoding: gzip"), zipped, accept);
+  }
+});
