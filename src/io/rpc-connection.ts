@@ -276,6 +276,8 @@ export class RpcConnection {
     this.#hooks.count("rpc.request", 1);
     if (!isRpcMethod(method)) {
       this.#reply(stream, seq, method, { ok: false, error: unknownMethod(method) });
+      // As the original ends it. What the peer has sent behind it is not looked at: no answer can follow our end.
+      this.#endStream(stream);
       this.#session.finish(stream);
       return;
     }
