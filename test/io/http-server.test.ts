@@ -120,7 +120,7 @@ test("a larger value is taken when the configuration allows it", async (t) => {
   client.socket.write(head("PUT", "/v1/kv/k", `Content-Length: ${size}`));
   client.socket.write(Buffer.alloc(size, 0x61));
   await until("the call", () => w.calls.length === 1);
-  assert.equal((w.calls[0]?.args as RpcMethods["KVS.Apply"]["args"]).entry.value?.length, size);
+  assert.equal(((w.calls[0] as Call).args as RpcMethods["KVS.Apply"]["args"]).entry.value?.length, size);
   w.calls[0]?.done({ ok: true, value: false });
   assert.equal(await statusOf(client), 200);
 });
@@ -202,7 +202,7 @@ test("what is no HTTP ends the connection; a request in absolute form is served"
   const absolute = await w.open();
   absolute.socket.write(head("GET", "http://test:8500/v1/kv/k?raw"));
   await until("the call", () => w.calls.length === 1);
-  assert.equal((w.calls[0]?.args as RpcMethods["KVS.Get"]["args"]).key, "k");
+  assert.equal(((w.calls[0] as Call).args as RpcMethods["KVS.Get"]["args"]).key, "k");
 });
 
 test("gzip only for those who take it, and a length that fits what is sent", async (t) => {
