@@ -11,6 +11,16 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
+/** Asks any Consul agent. Status 0: no answer (refused, closed, or not within the deadline). */
+export async function consulHttp(ip: string, method: string, path: string, body?: string, deadlineMs = 10_000): Promise<HttpAnswer> {
+  try {
+    const response = await fetch(`http://${ip}:8500${path}`, { method, signal: AbortSignal.timeout(deadlineMs), ...(body === undefined ? {} : { body }) });
+    return { status: response.status, body: await response.text() };
+  } catch (error) {
+    return { status: 0, body: String(error) };
+  }
+}
+
 /** A server of ours as a process of its own, on one loopback address with the usual ports. */
 export class ConsulServerProcess {
   readonly ip: string;
@@ -25,14 +35,8 @@ export class ConsulServerProcess {
     this.child = new Child(`server ${ip}`, [process.execPath, projectPath("dist/src/main.js"), "consul", "agent", "-server", ...common, ...args]);
   }
 
-  /** Status 0: no answer (refused, closed, or not within the deadline). */
   async http(method: string, path: string, body?: string, deadlineMs = 10_000): Promise<HttpAnswer> {
-    try {
-      const response = await fetch(`http://${this.ip}:8500${path}`, { method, signal: AbortSignal.timeout(deadlineMs), ...(body === undefined ? {} : { body }) });
-      return { status: response.status, body: await response.text() };
-    } catch (error) {
-      return { status: 0, body: String(error) };
-    }
+    return consulHttp(this.ip, method, path, body, deadlineMs);
   }
 
   /** Until a value can be written. */
