@@ -60,7 +60,11 @@ test("the recording holds every other procedure", () => {
 });
 
 test("recorded arguments come out as the same bytes", () => {
-  for (const { name, method, args } of CALLS) assert.equal(toHex(encodeArgs(method, value(decodeArgs(method, args), name))), withoutSource(toHex(args)), name);
+  for (const { name, method, args } of CALLS) {
+    const again = toHex(encodeArgs(method, value(decodeArgs(method, args), name)));
+    // Coordinates are taken and not kept: `client-agent-calls.test.ts`.
+    if (method !== "Coordinate.Update") assert.equal(again, withoutSource(toHex(args)), name);
+  }
 });
 
 /** Where the asker is, for answers sorted by distance: read by no procedure of ours, and sent empty. */
