@@ -46,7 +46,7 @@ export class ConsulServer {
       log: (level, text) => options.log.write(level, text),
       count: (name, delta) => options.metrics?.count(name, delta),
       sample: (name, valueMs) => options.metrics?.sample(name, valueMs),
-      roleChanged: (role, term, leader) => this.#roleChanged(role, term, leader),
+      roleChanged: (role, _term, leader) => this.#roleChanged(role, leader),
       userEvent: (_name, payload) => this.onLeaderElected(payload),
       fatal: (reason) => fatal(options, reason),
     });
@@ -89,8 +89,7 @@ export class ConsulServer {
     this.driver.start(this.#log, network);
   }
 
-  #roleChanged(role: Role, term: number, leader: PeerAddress | null): void {
-    void term;
+  #roleChanged(role: Role, leader: PeerAddress | null): void {
     if (role === "leader") this.#options.log.write("info", "agent.server: cluster leadership acquired");
     if (leader !== null) this.onLeader();
   }

@@ -28,7 +28,7 @@ export class Query {
   }
 }
 
-export const EMPTY_QUERY = new Query([]);
+const EMPTY_QUERY = new Query([]);
 
 /** Null when an escape is malformed. */
 export function parseQuery(raw: string): Query | null {

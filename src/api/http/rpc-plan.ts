@@ -1,5 +1,6 @@
 /** Plans that call a procedure, with arguments and reply that belong together. */
 import { textAnswer } from "./answers.ts";
+import { OVERLOADED } from "../rpc/errors.ts";
 import type { Outcome, RpcMethod, RpcMethods, RpcOutcome } from "../rpc/types.ts";
 import type { HttpAnswer, HttpPlan } from "./types.ts";
 
@@ -26,6 +27,3 @@ export function failure(error: string): HttpAnswer {
   if (error.includes("Permission denied") || error.includes("ACL not found")) return textAnswer(403, error);
   return textAnswer(error.endsWith(OVERLOADED) ? 429 : 500, error);
 }
-
-/** Too much is waiting to be written: nothing was done, try again. */
-export const OVERLOADED = "Too many requests are waiting to be written";

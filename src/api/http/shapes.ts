@@ -8,7 +8,7 @@ function mapped<T>(map: ReadonlyMap<string, T> | null, shape: (value: T) => Json
   return map === null ? null : new Map([...map].map(([key, value]) => [key, shape(value)] as const));
 }
 
-export function textMap(map: TextMap | null): Json {
+function textMap(map: TextMap | null): Json {
   return map;
 }
 

@@ -1,4 +1,5 @@
 /** Calls that this server answers itself: reads from its state, writes through its log, and questions about Raft (reference: consul-agent §6.4). */
+import { OVERLOADED } from "../../api/rpc/errors.ts";
 import { readProcedure, type AnyRead } from "../../api/rpc/reads.ts";
 import { sessionIdError } from "../../api/rpc/session-id.ts";
 import type { QueryMeta, QueryOptions, RpcArgs, RpcMethod, RpcMethods, RpcOutcome, RpcReply } from "../../api/rpc/types.ts";
@@ -151,6 +152,7 @@ export class Answers {
   #notApplied(call: CallId, method: RpcMethod, args: RpcArgs, sinceMs: number, reply: RaftReply): void {
     if (reply.ok) this.#fail(call, "the state was replaced by a snapshot before the result of this write was known");
     else if (reply.error === "notLeader" || reply.error === "transferring") this.#host.again(call, method, args, sinceMs);
+    else if (reply.error === "overloaded") this.#fail(call, OVERLOADED);
     else this.#fail(call, reply.error === "leadershipLost" ? "leadership lost while committing log" : reply.text);
   }
 
