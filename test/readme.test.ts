@@ -28,3 +28,10 @@ test("the README's configuration table has every key and every flag, and marks w
   const missing = Object.keys(AGENT_FLAGS).filter((flag) => !flag.startsWith("config-") && !new RegExp(`\`-${flag}[\` ]`).test(flags));
   assert.deepEqual(missing, []);
 });
+
+test("what the README says of npm start is what it runs", () => {
+  const said = /^npm ci && npm start +# a Consul dev agent on 127\.0\.0\.1:8500/m;
+  assert.match(readFileSync(projectPath("README.md"), "utf8"), said);
+  const { scripts } = JSON.parse(readFileSync(projectPath("package.json"), "utf8")) as { scripts: { start: string } };
+  assert.match(scripts.start, / consul agent -dev$/);
+});
