@@ -17,6 +17,7 @@ import { NodeSync } from "./consul-node-sync.ts";
 import { ConsulServer } from "./consul-server.ts";
 import { startHttpServer, type HttpBackend, type HttpServer } from "./http-server.ts";
 import { LoopLag } from "./loop-lag.ts";
+import { isLoopback } from "./network.ts";
 import { SerfAgent } from "./serf-agent.ts";
 import { logText, SerfError, type LogSink } from "./serf-agent-api.ts";
 
@@ -110,6 +111,7 @@ export class ConsulAgent {
       const http = await startHttpServer({ listen: { ip, port: ports.http }, connectionsPerClientMax: limits.httpConnectionsPerClient }, this.#backend());
       this.#http.push(http);
       this.#log.write("info", `agent: Started HTTP server: address=${formatEndpoint(http.address)} network=tcp`);
+      if (!isLoopback(ip)) this.#log.write("warn", `agent: HTTP on ${formatEndpoint(http.address)} asks for no token: whoever reaches it controls this datacenter's data; keep client_addr on loopback`);
     }
   }
 

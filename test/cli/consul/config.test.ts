@@ -9,6 +9,7 @@ import { readConfigFiles, type SettingValue } from "../../../src/cli/consul/conf
 import { runConsul } from "../../../src/cli/consul/persona.ts";
 import { AGENT_FLAGS, NOT_OFFERED, SETTINGS, type Setting } from "../../../src/cli/consul/settings.ts";
 import { parseFlags } from "../../../src/cli/flags.ts";
+import { projectPath } from "../../support/project-root.ts";
 import { tempDir, type Cleanup } from "../../support/temp-dir.ts";
 
 function fileOf(t: Cleanup, content: unknown, name = "c.json"): string {
@@ -183,6 +184,14 @@ test("consul validate says what the original says", async (t) => {
   assert.deepEqual(await run(["validate", right, broken]), { code: 1, out: "", err: `Config validation failed: failed to parse ${broken}: unexpected end of JSON input\n` });
   const missing = join(dir, "nosuch.json");
   assert.deepEqual(await run(["validate", missing]), { code: 1, out: "", err: `Config validation failed: config: Open failed on ${missing}. open ${missing}: no such file or directory\n` });
+});
+
+test("the sample configuration is valid", async () => {
+  assert.deepEqual(await run(["validate", projectPath("deploy/consul/agent.json")]), {
+    code: 0,
+    out: "Configuration is valid!\n",
+    err: "bootstrap_expect > 0: expecting 3 servers\n",
+  });
 });
 
 test("help, version and words that are no command", async () => {
