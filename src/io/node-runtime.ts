@@ -11,6 +11,11 @@ import { MessageType } from "../wire/gossip-messages.ts";
 
 /** Longest stretch on the main thread before other work gets its turn; DESIGN.md §2. */
 export const SLICE_MS = 2;
+/**
+ * The same while the socket is full: it gives at most 32 packets a turn, and pings may be among those that it still holds. With turns of 2 ms that
+ * would be 15,000 packets a second at best, and the rest would be lost to its buffer; gossip that waits here meanwhile is bounded, counted and shed.
+ */
+export const CROWDED_SLICE_MS = 0.5;
 /** The clock is read once per so many messages (a message takes a few µs). */
 const MESSAGES_PER_CLOCK_READ = 16;
 /** Gossip messages waiting to be applied. Beyond it new ones are dropped: gossip repeats itself. */
@@ -80,6 +85,7 @@ export class NodeRuntime {
   #stopped = false;
   #stopError: Error | null = null;
   #continuing = false; // A further slice is scheduled.
+  #sliceMs = SLICE_MS;
   #timer: NodeJS.Timeout | null = null;
   #timerAtMs = Infinity;
 
@@ -90,6 +96,11 @@ export class NodeRuntime {
 
   attach(pool: PoolName, port: PoolPort): void {
     this.#ports.set(pool, port);
+  }
+
+  /** Whether the last turn found more packets in the socket than it could take. */
+  set crowded(crowded: boolean) {
+    this.#sliceMs = crowded ? CROWDED_SLICE_MS : SLICE_MS;
   }
 
   /** Runs `start` (which may append the effects of booting a pool) and everything that follows from it. */
@@ -167,7 +178,7 @@ export class NodeRuntime {
 
   #slice(): void {
     let nowMs = this.#hooks.now();
-    const untilMs = nowMs + SLICE_MS;
+    const untilMs = nowMs + this.#sliceMs;
     if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
     for (let count = 1; !this.#stopped; count += 1) {
       const work = this.#urgent.shift() ?? this.#gossip.shift();

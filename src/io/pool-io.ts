@@ -126,7 +126,9 @@ export class PoolIo implements PoolPort {
     try {
       this.#udp = await UdpSocket.bind({ ip: bind.ip, port }, allow, {
         packets: (batch) => {
-          if (this.#clippedBufferBytes > 0 && batch.length >= BURST_PACKETS) this.#warnOfClippedBuffer();
+          const burst = batch.length >= BURST_PACKETS;
+          if (this.#runtime !== null) this.#runtime.crowded = burst;
+          if (this.#clippedBufferBytes > 0 && burst) this.#warnOfClippedBuffer();
           const bytes = batch.reduce((sum, packet) => sum + packet.bytes.length, 0);
           metrics.count("memberlist.udp.received", bytes);
           this.#onWork(bytes);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GOSSIP_QUEUE_MAX, NodeRuntime, QUEUED_BYTES_MAX, SLICE_MS, type PlainMessage, type PoolPort } from "../../src/io/node-runtime.ts";
+import { CROWDED_SLICE_MS, GOSSIP_QUEUE_MAX, NodeRuntime, QUEUED_BYTES_MAX, SLICE_MS, type PlainMessage, type PoolPort } from "../../src/io/node-runtime.ts";
 import type { NodeEffect, NodeMachine, PoolName } from "../../src/node/types.ts";
 import type { PoolEffect, PoolInput } from "../../src/serf/types.ts";
 import { MessageType } from "../../src/wire/gossip-messages.ts";
@@ -125,6 +125,23 @@ test("a huge batch is done in slices; a command that comes between does not wait
   assert.equal(machine.inputs[firstSlice]?.kind, "streamOpened");
   for (let turn = 0; turn < count && machine.inputs.length <= count; turn += 1) await nextTurn();
   assert.equal(machine.inputs.length, count + 1);
+});
+
+test("while the socket is full, slices are short, so that it is emptied before the kernel drops what it holds", () => {
+  const stepMs = 1 / 64;
+  const firstSlice = (crowded: boolean): number => {
+    const { machine, runtime, clock } = setUp();
+    machine.onStep = () => {
+      clock.nowMs += stepMs;
+    };
+    runtime.crowded = true;
+    runtime.crowded = crowded;
+    runtime.deliver("lan", Array.from({ length: 1000 }, () => message(MessageType.user)));
+    runtime.stop(new Error("stopped"));
+    return machine.inputs.length;
+  };
+  assert.equal(firstSlice(true), CROWDED_SLICE_MS / stepMs);
+  assert.equal(firstSlice(false), SLICE_MS / stepMs);
 });
 
 test("gossip beyond the queue's bound is dropped and told; probes still get in", async () => {

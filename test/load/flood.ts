@@ -2,16 +2,20 @@
  * Gossip flood against a live agent with packet lanes (issue 4, B2): 20,000 packets/s of about 880 bytes for 30 s, 90 % repeats, while a
  * prober pings every 5 ms and three more agents probe it as members do. Prints a JSON report; exit 1 when a bar is missed.
  *
- *   node dist/test/load/flood.js [--seconds 30] [--rate 20000] [--lanes 1] [--network 127.0.23]
+ *   node dist/test/load/flood.js [--seconds 30] [--warm 5] [--rate 20000] [--lanes 1] [--network 127.0.23]
  */
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { connectTo, cpuMs, LOAD_KEY, machineLine, runLoadProgram, socketDrops, startCluster, stopCluster, watchMembers } from "./load-agents.ts";
+import { RECEIVE_BUFFER_BYTES } from "../../src/io/udp-socket.ts";
+import { connectTo, cpuMs, LOAD_KEY, machineLine, runLoadProgram, socketDrops, startCluster, startLoadProgram, stopCluster, threadsCpuMs, watchMembers } from "./load-agents.ts";
 import type { SendReport } from "./packet-sender.ts";
 import type { ProbeReport } from "./prober.ts";
 import type { SerfAgent } from "../support/serf-agent.ts";
 
 export interface FloodOptions {
   readonly seconds: number;
+  /** At a tenth of the rate before. 0: the flood meets an agent that has just been started. */
+  readonly warmSeconds: number;
   readonly rate: number;
   readonly lanes: number;
   /** First three bytes of loopback addresses that nobody else uses. */
@@ -25,25 +29,38 @@ export interface FloodReport {
   /** Of all packets opened, in percent. */
   readonly offloadedPercent: number;
   readonly socketDrops: number;
+  /** Of the agent's socket, as granted. */
+  readonly receiveBufferBytes: number;
   /** CPU of the agent per packet sent, all its threads, in µs. */
   readonly cpuUsPerPacket: number;
+  /** The same per thread, main first, in percent of a core; threads that did nothing are left out. */
+  readonly threadsPercent: readonly number[];
+  /** CPU of the other agents, which get all events from it, in percent of a core. */
+  readonly othersPercent: readonly number[];
   /** The agent's own section about its lanes. */
   readonly lanes: Readonly<Record<string, string>>;
   readonly notAlive: readonly string[];
 }
 
-export async function flood({ seconds, rate, lanes, network }: FloodOptions): Promise<FloodReport> {
+export async function flood({ seconds, warmSeconds, rate, lanes, network }: FloodOptions): Promise<FloodReport> {
   const agents = await startCluster(network, 4, [`-packet-workers=${lanes}`]);
   try {
     const target = agents[0] as SerfAgent;
     const members = watchMembers(agents);
-    const cpuBefore = cpuMs(target.child.pid);
-    const deadlineMs = 1000 * seconds + 30_000;
-    const [send, probe] = await Promise.all([
-      runLoadProgram<SendReport>("packet-sender", [target.ip, `${network}.20`, target.name, String(seconds), String(rate), LOAD_KEY], deadlineMs),
-      runLoadProgram<ProbeReport>("prober", [target.ip, `${network}.21`, target.name, String(seconds), LOAD_KEY], deadlineMs),
-    ]);
-    const cpu = cpuMs(target.child.pid) - cpuBefore;
+    const deadlineMs = 1000 * (seconds + warmSeconds) + 60_000;
+    const sender = startLoadProgram<SendReport>("packet-sender", [target.ip, `${network}.20`, target.name, String(seconds), String(rate), LOAD_KEY, String(warmSeconds)], deadlineMs);
+    await sender.printed("FLOOD");
+    const { pid } = target.child;
+    const cpuBefore = cpuMs(pid);
+    const threadsBefore = threadsCpuMs(pid);
+    const othersBefore = agents.map(({ child }) => cpuMs(child.pid));
+    const probing = runLoadProgram<ProbeReport>("prober", [target.ip, `${network}.21`, target.name, String(seconds), LOAD_KEY], deadlineMs);
+    const send = await sender.report;
+    const cpu = cpuMs(pid) - cpuBefore;
+    const percent = (ms: number): number => Math.round(ms / (10 * seconds));
+    const threadsPercent = threadsCpuMs(pid).map((ms, i) => percent(ms - (threadsBefore[i] ?? 0))).filter((share) => share > 0);
+    const othersPercent = agents.map(({ child }, i) => percent(cpuMs(child.pid) - (othersBefore[i] ?? 0))).slice(1);
+    const probe = await probing;
     const notAlive = await members.stop();
     const client = await connectTo(target);
     const section = (await client.stats()).get("packet_lanes") ?? new Map<string, string>();
@@ -57,6 +74,9 @@ export async function flood({ seconds, rate, lanes, network }: FloodOptions): Pr
       offloadedPercent: Math.round((10_000 * offloaded) / Math.max(1, offloaded + inline)) / 100,
       socketDrops: socketDrops(target.ip),
       cpuUsPerPacket: Math.round((10_000 * cpu) / send.sent) / 10,
+      threadsPercent,
+      othersPercent,
+      receiveBufferBytes: Math.min(RECEIVE_BUFFER_BYTES, Number(readFileSync("/proc/sys/net/core/rmem_max", "utf8"))),
       lanes: Object.fromEntries(section),
       notAlive,
     };
@@ -78,9 +98,10 @@ function missed({ offloadedPercent, lanes, probe, notAlive, socketDrops: drops }
   return bars.filter(([, held]) => !held).map(([bar]) => bar);
 }
 
-const { values } = parseArgs({ options: { seconds: { type: "string" }, rate: { type: "string" }, lanes: { type: "string" }, network: { type: "string" } } });
+const { values } = parseArgs({ options: { seconds: { type: "string" }, warm: { type: "string" }, rate: { type: "string" }, lanes: { type: "string" }, network: { type: "string" } } });
 const report = await flood({
   seconds: Number(values.seconds ?? 30),
+  warmSeconds: Number(values.warm ?? 5),
   rate: Number(values.rate ?? 20_000),
   lanes: Number(values.lanes ?? 1),
   network: values.network ?? "127.0.23",

@@ -1,5 +1,5 @@
 /** A small live cluster for load programs, and what an outside observer can see of its first agent. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { SerfClient } from "../../src/client/serf-client.ts";
 import { Child } from "../support/child.ts";
@@ -49,18 +49,36 @@ export function socketDrops(ip: string): number {
 
 /** CPU time of a process so far, user and system, in ms. */
 export function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
+  return cpuMsIn(`/proc/${pid}/stat`);
+}
+
+/** CPU time of each thread of a process so far in ms, main first, the others by age. */
+export function threadsCpuMs(pid: number): readonly number[] {
+  const tasks = readdirSync(`/proc/${pid}/task`).map(Number).toSorted((a, b) => a - b);
+  return tasks.map((task) => cpuMsIn(`/proc/${pid}/task/${task}/stat`));
+}
+
+function cpuMsIn(path: string): number {
+  const fields = readFileSync(path, "utf8").replace(/^.*\) /, "").split(" ");
   return 10 * (Number(fields[11]) + Number(fields[12]));
 }
 
-/** Runs one of the programs beside this file; what it prints is JSON. */
-export async function runLoadProgram<Report>(name: string, args: readonly string[], deadlineMs: number): Promise<Report> {
+/** Runs one of the programs beside this file; the last line it prints is JSON. */
+export function runLoadProgram<Report>(name: string, args: readonly string[], deadlineMs: number): Promise<Report> {
+  return startLoadProgram<Report>(name, args, deadlineMs).report;
+}
+
+/** As `runLoadProgram`, and `printed` resolves once the program has printed a text. */
+export function startLoadProgram<Report>(name: string, args: readonly string[], deadlineMs: number): { printed(text: string): Promise<void>; readonly report: Promise<Report> } {
   const child = new Child(name, [process.execPath, projectPath(`dist/test/load/${name}.js`), ...args]);
-  const deadline = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
-  const { code } = await child.exited;
-  clearTimeout(deadline);
-  if (code !== 0) throw new Error(`${name} ended with ${code}: ${child.output}`);
-  return JSON.parse(child.output) as Report;
+  const end = async (): Promise<Report> => {
+    const deadline = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
+    const { code } = await child.exited;
+    clearTimeout(deadline);
+    if (code !== 0) throw new Error(`${name} ended with ${code}: ${child.output}`);
+    return JSON.parse(child.output.trim().split("\n").at(-1) ?? "") as Report;
+  };
+  return { printed: (text) => child.waitFor(`it said ${text}`, (output) => output.includes(text), deadlineMs), report: end() };
 }
 
 export function machineLine(): string {

@@ -17,6 +17,8 @@ export interface ProbeReport {
   readonly p99Ms: number;
   readonly p999Ms: number;
   readonly maxMs: number;
+  /** The slowest answer to the pings of each second, null when none was answered. */
+  readonly slowestMsBySecond: readonly (number | null)[];
   /** The worst delay of the prober's own timer: beyond it the figures above say nothing about the agent. */
   readonly ownDelayMaxMs: number;
 }
@@ -31,6 +33,8 @@ const [agentIp = "", ownIp = "", agentName = "", seconds = "10", key = ""] = pro
 const sealer = new NodeSealer(key === "" ? [] : [Buffer.from(key, "base64")]);
 const sentAtMs = new Map<number, number>();
 const delaysMs: number[] = [];
+const slowestMsBySecond: (number | null)[] = [];
+const startedAtMs = performance.now();
 const socket = createSocket("udp4");
 let seq = 0;
 let lastTickMs = 0;
@@ -45,6 +49,8 @@ socket.on("message", (packet) => {
     if (atMs === undefined) continue;
     sentAtMs.delete(message.value.seq);
     delaysMs.push(nowMs - atMs);
+    const second = Math.floor((atMs - startedAtMs) / 1000);
+    slowestMsBySecond[second] = Math.max(slowestMsBySecond[second] ?? 0, Math.round(nowMs - atMs));
   }
 });
 
@@ -69,6 +75,7 @@ function report(): void {
     p99Ms: at(0.99),
     p999Ms: at(0.999),
     maxMs: at(1),
+    slowestMsBySecond: Array.from(slowestMsBySecond, (ms) => ms ?? null),
     ownDelayMaxMs: Math.round(ownDelayMaxMs),
   };
   process.stdout.write(`${JSON.stringify(answer)}\n`);

@@ -8,6 +8,7 @@ import { assert } from "../../base/assert.ts";
 import { NodeSealer } from "../node-sealer.ts";
 import { Batch } from "./batch.ts";
 import { BatchKind, decodeOpen, decodePack, encodeOpened, encodePacked, STARTED_VERSION, type LaneAnswer, type LaneControl, type LanePoolSetup, type LaneStart } from "./lane-protocol.ts";
+import { warmUp } from "./lane-warm-up.ts";
 import { openPackets, packJob } from "./packet-work.ts";
 
 interface LanePool {
@@ -24,6 +25,7 @@ class LaneWorker {
     this.#port = port;
     this.#filter = new RepeatFilter(hashKey, performance.now());
     for (const setup of pools) this.#setUp(setup);
+    warmUp(hashKey);
   }
 
   /** Resolves when main says stop or is gone. */
