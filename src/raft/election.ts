@@ -2,9 +2,9 @@
  * How a node that is not the leader becomes it (Raft, section 5.2; dissertation 9.6 for the pre-vote): the timer that waits for a leader,
  * the pre-vote that asks whether an election could be won before any term is raised, and the election.
  *
- * Beside the usual timer there is an eager mode: right after the start, and when the leader's process is known to be gone, pre-votes are
- * asked for at short intervals. They disturb nobody (a peer with a live leader refuses), and only real grants count in them, because a
- * peer without pre-vote could be disturbed by the election that follows.
+ * Beside the usual timer there is an eager mode: right after the start, when the leader's process is known to be gone, and when the leader
+ * has been silent for as long as voters stay with it, pre-votes are asked for at short intervals. They disturb nobody (a peer with a live
+ * leader refuses), and only real grants count in them, because a peer without pre-vote could be disturbed by the election that follows.
  */
 import { assert } from "../base/assert.ts";
 import type { RaftResponse, RaftServer } from "../wire/raft-messages.ts";
@@ -13,12 +13,14 @@ import type { Context } from "./context.ts";
 import { quorumSize } from "./quorum.ts";
 import type { AppendSeq, CallFailure, OutgoingCall } from "./types.ts";
 
-/** After the leader's process is gone its followers ask one after the other, so that votes do not split. */
+/** After the leader is gone, or silent for too long, its followers ask one after the other, so that votes do not split. */
 export const SUCCESSION_STEP_MS = 50;
 /** Eager attempts come after a random part of [T, 2T) of the heartbeat timeout divided by this, … */
 const EAGER_DIVISOR = 10;
 /** … and end after this many election timeouts without a leader. */
 const EAGER_TIMEOUTS = 4;
+/** Who looks at the clock later than planned by more than the heartbeat timeout divided by this was not running itself. */
+const STALL_DIVISOR = 10;
 
 /** What the election asks of the machine around it. */
 export interface ElectionHost {
@@ -44,6 +46,10 @@ export class Election {
   #deadlineMs = Infinity;
   #eagerAtMs = Infinity;
   #eagerUntilMs = -Infinity;
+  /** When the leader will have been silent for so long that others may vote for us. */
+  #silentAtMs = Infinity;
+  /** Our own stall was allowed for since the last look in time. */
+  #stalled = false;
   #round: Round | null = null;
   /** Our own vote counts once this write is durable. */
   #voteSeq: AppendSeq = Infinity;
@@ -56,7 +62,7 @@ export class Election {
   }
 
   get wakeAtMs(): number {
-    return this.#context.role === "leader" ? Infinity : Math.min(this.#deadlineMs, this.#eagerAtMs);
+    return this.#context.role === "leader" ? Infinity : Math.min(this.#deadlineMs, this.#eagerAtMs, this.#silentAtMs);
   }
 
   /** The process has just started, or the cluster was just founded: nobody can be disturbed, so do not wait for a whole timeout. */
@@ -71,6 +77,7 @@ export class Election {
   /** A leader is there, or a vote was given: everything starts over. */
   waitForLeader(): void {
     const { timing } = this.#context.config;
+    this.#silentAtMs = Infinity;
     this.#deadlineMs = this.#context.nowMs + this.#context.randomMs(timing.heartbeatTimeoutMs);
     if (this.#eagerAtMs < Infinity) this.#eagerAtMs = this.#context.nowMs + this.#context.randomMs(timing.electionTimeoutMs / 2);
   }
@@ -81,9 +88,10 @@ export class Election {
     // A peer that died while we asked looks like one without pre-vote: find out anew next time.
     this.#withoutPreVote.clear();
     this.waitForLeader();
+    this.#silentAtMs = this.#context.nowMs + this.#context.config.timing.heartbeatTimeoutMs;
   }
 
-  /** The leader's process is gone: its connections are closed and its port refuses. */
+  /** The leader's process is gone (its connections are closed and its port refuses), or it has been silent for too long. */
   leaderGone(leaderId: string): void {
     const others = voters(this.#context.configurations.latest.configuration).filter((server) => server.id !== leaderId);
     const rank = others.map((server) => server.id).sort().indexOf(this.#context.config.id);
@@ -93,6 +101,7 @@ export class Election {
   /** A leader stepped down because it cannot write: let somebody else come first. */
   standBack(): void {
     this.#eagerAtMs = Infinity;
+    this.#silentAtMs = Infinity;
     this.#deadlineMs = this.#context.nowMs + 2 * this.#context.randomMs(this.#context.config.timing.electionTimeoutMs);
   }
 
@@ -104,6 +113,11 @@ export class Election {
 
   wake(): void {
     const { nowMs } = this.#context;
+    if (this.#wasStalled()) return;
+    if (nowMs >= this.#silentAtMs) {
+      this.#silentAtMs = Infinity;
+      this.leaderGone(this.#context.leader?.id ?? "");
+    }
     const late = nowMs >= this.#deadlineMs;
     if (!late && nowMs < this.#eagerAtMs) return;
     const polling = this.#context.role === "candidate" && !late; // An election on its way is not cut short.
@@ -114,6 +128,20 @@ export class Election {
     const alone = voters(this.#context.configurations.latest.configuration).length === 1;
     if (alone || (late && !this.#context.config.preVote)) this.#host.becomeCandidate(false);
     else if (this.#context.config.preVote) this.#startPreVote(late);
+  }
+
+  /** We were not running when something was due: what the leader said meanwhile may still wait to be read, so everything is put off a little, once. */
+  #wasStalled(): boolean {
+    const { nowMs, config } = this.#context;
+    const lateMs = nowMs - this.wakeAtMs;
+    const stalled = !this.#stalled && lateMs > config.timing.heartbeatTimeoutMs / STALL_DIVISOR;
+    this.#stalled = stalled;
+    if (!stalled) return false;
+    const atMs = nowMs + this.#eagerPauseMs();
+    this.#deadlineMs = Math.max(this.#deadlineMs, atMs);
+    if (this.#eagerAtMs < Infinity) this.#eagerAtMs = Math.max(this.#eagerAtMs, atMs);
+    if (this.#silentAtMs < Infinity) this.#silentAtMs = Math.max(this.#silentAtMs, atMs);
+    return true;
   }
 
   /** The vote of this node's own election, right after the term was raised. */
@@ -147,8 +175,8 @@ export class Election {
     round.calls.delete(call);
     if (message.kind !== "requestVote" && message.kind !== "requestPreVote") return true;
     if (message.kind === "requestPreVote") this.#withoutPreVote.delete(peer);
-    // A peer answers a pre-vote with the term asked for, or with its own.
-    if (message.term > round.term) {
+    // A peer grants a pre-vote with the term asked for, and refuses one with its own.
+    if (message.term > round.term || (!message.granted && message.term > this.#context.term)) {
       this.#context.say("debug", `newer term discovered, fallback to follower: term=${message.term}`);
       this.#host.becomeFollower(message.term);
       return true;
@@ -171,6 +199,17 @@ export class Election {
     this.#withoutPreVote.add(peer);
     this.#count(peer, round.lenient);
     return true;
+  }
+
+  /** We granted a pre-vote: one election at a time, or votes split. Of two who ask each other, the one with the larger id leaves it to the other. */
+  granted(peer: string): void {
+    const { nowMs, role, config, term } = this.#context;
+    const asks = role === "preCandidate" && this.#round !== null;
+    if (asks && peer >= config.id) return;
+    if (asks) this.#host.becomeFollower(term);
+    const atMs = nowMs + this.#eagerPauseMs();
+    if (this.#eagerAtMs < Infinity) this.#eagerAtMs = Math.max(this.#eagerAtMs, atMs);
+    if (this.#silentAtMs < Infinity) this.#silentAtMs = Math.max(this.#silentAtMs, atMs);
   }
 
   /** A peer asked for a pre-vote: it knows them. */

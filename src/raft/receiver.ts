@@ -213,7 +213,11 @@ export class Receiver {
     const { header, term } = context;
     const { id, address } = message.header;
     this.#election.knowsPreVote(id);
-    const refused = this.#refusesCandidate({ id, address }, message, false) !== null || message.term < term || isBehind(message, context.lastEntry);
+    const { lastVoteTerm, lastVoteCandidate } = context.writes.hardState;
+    // What the vote itself would be: in its term it may be given already.
+    const voted = lastVoteTerm === message.term && lastVoteCandidate !== address;
+    const refused = this.#refusesCandidate({ id, address }, message, false) !== null || message.term < term || voted || isBehind(message, context.lastEntry);
+    if (!refused) this.#election.granted(id);
     this.answer(call, { kind: "requestPreVote", header, term: refused ? term : Math.max(term, message.term), granted: !refused });
   }
 

@@ -1,186 +1,122 @@
 /**
- * Loses leaders: three servers, 64 writers, kill -9 of the leader again and again. Prints the time to the first acknowledged write after each kill, and looks at the
- * end for every write that was acknowledged. `node dist/test/load/failover.js [--kills N] [--multiplier M] [--peer PROGRAM] [--ip 127.0.95.0]`.
+ * Loses leaders: three servers, 64 writers, and the leader is killed (kill -9) or cut off from the other two, again and again. Prints the time from there to the first
+ * write that was begun after it and acknowledged, and looks after each loss and at the end, at every server, for every write that was acknowledged.
+ * `node dist/test/load/failover.js [--event kill|cut] [--count N] [--multiplier M] [--beside PROGRAM --beside-count N] [--turns N] [--net 127.0.95]`
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { Agent, request } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { Clients, DeposedWatch, type Deposed } from "./failover-clients.ts";
+import { Cluster, pause, type Member } from "./failover-cluster.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
-const WRITERS = 64;
-/** A writer gives one write this long before it tries another server. */
-const WRITE_MS_MAX = 30_000;
-const READY_MS_MAX = 60_000;
-/** Between a recovery and the next kill, so that writes of a calm cluster are among those that are checked. */
+/** Between a recovery and the next loss, so that writes of a calm cluster are among those that are checked. */
 const CALM_MS = 500;
+const FIRST_WRITE_MS_MAX = 90_000;
+/** A server that was cut off stays so for this long after the others went on. */
+const CUT_AFTER_MS = 1000;
 
 const { values } = parseArgs({
   options: {
-    kills: { type: "string", default: "10" },
+    event: { type: "string", default: "kill" },
+    count: { type: "string", default: "10" },
     multiplier: { type: "string", default: "5" },
-    peer: { type: "string", default: "" },
+    beside: { type: "string", default: "" },
+    "beside-count": { type: "string", default: "5" },
+    turns: { type: "string", default: "1" },
     net: { type: "string", default: "127.0.95" },
   },
 });
+if (values.event !== "kill" && values.event !== "cut") throw new Error("--event takes kill or cut");
+const event: "kill" | "cut" = values.event;
+const multiplier = Number(values.multiplier);
 
-interface Member {
-  readonly ip: string;
-  readonly name: string;
-  child: ChildProcess | null;
+interface Losses {
+  readonly program: string;
+  readonly firstWriteMs: number[];
+  readonly deposed: Deposed[];
+  writes: number;
+  lost: number;
 }
 
-const work = mkdtempSync(join(tmpdir(), "muster-failover-"));
-const members: Member[] = [1, 2, 3].map((i) => ({ ip: `${values.net}.${i}`, name: `server-${i}`, child: null }));
-const connections = new Agent({ keepAlive: true, maxSockets: Infinity });
-/** Key to the number last acknowledged for it. */
-const acknowledged = new Map<string, number>();
-let lastAckMs = 0;
-let writes = 0;
-let stopping = false;
-
-function startMember(member: Member): void {
-  const config = join(work, `${member.name}.json`);
-  writeFileSync(config, JSON.stringify({
-    node_name: member.name, server: true, bootstrap_expect: 3, data_dir: join(work, member.name), bind_addr: member.ip, client_addr: member.ip,
-    retry_join: members.map(({ ip }) => ip), retry_interval: "1s", performance: { raft_multiplier: Number(values.multiplier) },
-    // A server that was killed comes back a moment later: it need not prove itself for ten seconds first.
-    autopilot: { cleanup_dead_servers: false }, limits: { http_max_conns_per_client: 1000 },
-    ports: values.peer === "" ? {} : { dns: -1, grpc: -1, serf_wan: -1 },
-  }));
-  const log = openSync(join(work, `${member.name}.log`), "a");
-  const [program, args] = values.peer === "" ? [process.execPath, [MAIN, "consul", "agent"]] : [values.peer, ["agent"]];
-  member.child = spawn(program, [...args, `-config-file=${config}`], { stdio: ["ignore", log, log] });
-}
-
-function ask(ip: string, method: string, path: string, body: string, timeoutMs: number): Promise<{ readonly status: number; readonly body: string }> {
-  return new Promise((resolve) => {
-    const failed = (): void => resolve({ status: 0, body: "" });
-    const asked = request({ host: ip, port: 8500, method, path, agent: connections, timeout: timeoutMs }, (response) => {
-      let text = "";
-      response.on("data", (piece: Buffer) => (text += piece.toString()));
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text.trim() }));
-      response.on("error", failed);
-    });
-    asked.on("timeout", () => asked.destroy());
-    asked.on("error", failed);
-    asked.end(body);
-  });
-}
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Writes its own keys one after the other, at a server that answers. */
-async function writer(id: number): Promise<void> {
-  let server = id % members.length;
-  for (let n = 1; !stopping; n += 1) {
-    const key = `w/${id}/${n % 50}`;
-    const { ip } = members[server] as Member;
-    const answer = await ask(ip, "PUT", `/v1/kv/${key}`, String(n), WRITE_MS_MAX);
-    if (answer.status === 200 && answer.body === "true") {
-      acknowledged.set(key, n);
-      lastAckMs = performance.now();
-      writes += 1;
-    } else {
-      server = (server + 1) % members.length;
-      await pause(10);
-    }
+async function lose(cluster: Cluster, clients: Clients, losses: Losses): Promise<void> {
+  let found: Member | null = null;
+  await cluster.until("a leader that all agree on", async () => (found = await cluster.leader()) !== null);
+  const victim = found as unknown as Member;
+  const others = cluster.members.filter((member) => member !== victim);
+  const sinceMs = performance.now();
+  if (event === "kill") {
+    await cluster.kill(victim);
+    losses.firstWriteMs.push(await clients.firstWriteMs(sinceMs, others, FIRST_WRITE_MS_MAX));
+    for (const member of others) losses.lost += await clients.lost(member);
+    cluster.start(victim);
+  } else {
+    cluster.cut(victim);
+    const watch = new DeposedWatch(cluster, victim, others[0] as Member);
+    losses.firstWriteMs.push(await clients.firstWriteMs(sinceMs, others, FIRST_WRITE_MS_MAX));
+    await pause(CUT_AFTER_MS);
+    for (const member of others) losses.lost += await clients.lost(member);
+    losses.deposed.push(watch.stop());
+    cluster.heal(victim);
+    await watch.ended();
   }
+  await cluster.until("three voters and a leader again", () => cluster.calm());
 }
 
-async function until(what: string, check: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + READY_MS_MAX;
-  while (!(await check())) {
-    if (performance.now() > deadline) throw new Error(`not within ${READY_MS_MAX / 1000} s: ${what}; logs in ${work}`);
-    await pause(50);
-  }
-}
-
-/** The leader that all three agree on. */
-async function leader(): Promise<Member | null> {
-  const said = await Promise.all(members.map(({ ip }) => ask(ip, "GET", "/v1/status/leader", "", 1000)));
-  if (said.some(({ status, body }) => status !== 200 || body !== said[0]?.body || body === '""')) return null;
-  return members.find(({ ip }) => said[0]?.body === `"${ip}:8300"`) ?? null;
-}
-
-/** All three are there, vote, and answer. */
-async function calm(): Promise<boolean> {
-  if ((await leader()) === null) return false;
-  const { body } = await ask((members[0] as Member).ip, "GET", "/v1/operator/raft/configuration", "", 1000);
+async function run(peer: string, count: number, losses: Losses): Promise<void> {
+  const cluster = new Cluster({ peer, multiplier, namespaces: event === "cut", net: values.net });
+  const clients = new Clients(cluster);
+  let done = false;
   try {
-    const { Servers } = JSON.parse(body) as { readonly Servers: readonly { readonly Voter: boolean }[] };
-    return Servers.length === members.length && Servers.every(({ Voter }) => Voter);
-  } catch {
-    return false;
-  }
-}
-
-async function kill(): Promise<number> {
-  let victim: Member | null = null;
-  await until("a leader that all agree on", async () => (victim = await leader()) !== null);
-  return killed(victim as unknown as Member);
-}
-
-async function killed(victim: Member): Promise<number> {
-  if (victim.child === null) throw new Error(`${victim.name} is not running`);
-  const ended = once(victim.child, "exit");
-  const killedMs = performance.now();
-  victim.child.kill("SIGKILL");
-  await ended;
-  // Acknowledgements that were on their way when it died are not new writes.
-  const deadMs = performance.now();
-  await until("a write after the kill", () => Promise.resolve(lastAckMs > deadMs));
-  const firstMs = lastAckMs - killedMs;
-  startMember(victim);
-  return firstMs;
-}
-
-async function lost(): Promise<number> {
-  const { ip } = members[0] as Member;
-  let missing = 0;
-  for (const [key, n] of acknowledged) {
-    const { body } = await ask(ip, "GET", `/v1/kv/${key}?raw&consistent`, "", WRITE_MS_MAX);
-    // A later write may have been done without being acknowledged; an earlier one may not be there instead.
-    if (!(Number(body) >= n)) missing += 1;
-  }
-  return missing;
-}
-
-function percentile(sorted: readonly number[], p: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? NaN;
-}
-
-for (const member of members) startMember(member);
-try {
-  await until("three voters and a leader", calm);
-  const writers = Array.from({ length: WRITERS }, (_, id) => writer(id));
-  const times: number[] = [];
-  for (let i = 0; i < Number(values.kills); i += 1) {
+    for (const member of cluster.members) cluster.start(member);
+    await cluster.until("three voters and a leader", () => cluster.calm());
+    clients.start();
+    for (let i = 1; i <= count; i += 1) {
+      await pause(CALM_MS);
+      await lose(cluster, clients, losses);
+      const deposed = losses.deposed.at(-1);
+      const { lost } = losses;
+      process.stderr.write(`${losses.program} ${event} ${i}: first write after ${Math.round(losses.firstWriteMs.at(-1) as number)} ms, ${clients.writes} writes, ${lost} lost`
+        + `${deposed === undefined ? "" : `, the old leader ${JSON.stringify(deposed)}`}\n`);
+    }
     await pause(CALM_MS);
-    times.push(await kill());
-    process.stderr.write(`kill ${i + 1}: first write after ${Math.round(times.at(-1) as number)} ms, ${writes} writes so far\n`);
-    await until("three voters and a leader again", calm);
+    await clients.stop();
+    for (const member of cluster.members) losses.lost += await clients.lost(member);
+    losses.writes += clients.writes;
+    done = losses.lost === 0;
+  } finally {
+    await cluster.close(!done || process.env["KEEP"] !== undefined);
   }
-  await pause(CALM_MS);
-  stopping = true;
-  await Promise.all(writers);
-  const missing = await lost();
-  const sorted = [...times].sort((a, b) => a - b);
-  process.stdout.write(`${JSON.stringify({
-    program: values.peer === "" ? "muster" : values.peer, multiplier: Number(values.multiplier), kills: times.length, writes, keys: acknowledged.size, lost: missing,
-    firstWriteMs: { min: Math.round(sorted[0] ?? NaN), p50: Math.round(percentile(sorted, 0.5)), p90: Math.round(percentile(sorted, 0.9)), max: Math.round(sorted.at(-1) ?? NaN) },
-  })}\n`);
-  process.exitCode = missing > 0 ? 1 : 0;
-} finally {
-  stopping = true;
-  for (const { child } of members) child?.kill("SIGKILL");
-  connections.destroy();
-  if (process.exitCode === 0 && process.env["KEEP"] === undefined) rmSync(work, { recursive: true, force: true });
 }
-process.exit();
+
+function summary({ program, firstWriteMs, deposed, writes, lost }: Losses): Record<string, unknown> {
+  const sorted = [...firstWriteMs].sort((a, b) => a - b);
+  const at = (p: number): number => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? NaN);
+  const most = (of: (one: Deposed) => number): number => Math.round(Math.max(...deposed.map(of)));
+  return {
+    program, event, multiplier, count: sorted.length, writes, lost,
+    firstWriteMs: { min: at(0), p50: at(0.5), p90: at(0.9), max: at(1), mean: Math.round(sorted.reduce((sum, ms) => sum + ms, 0) / sorted.length) },
+    ...(deposed.length === 0 ? {} : {
+      oldLeader: {
+        acknowledged: deposed.reduce((sum, one) => sum + one.acknowledged, 0),
+        firstErrorMsMax: most(({ firstErrorMs }) => firstErrorMs ?? NaN),
+        lastReadMsMax: most(({ lastReadMs }) => lastReadMs),
+        staleMsMax: most(({ staleMsMax }) => staleMsMax),
+      },
+    }),
+  };
+}
+
+interface Part {
+  /** "": ours. */
+  readonly peer: string;
+  readonly count: number;
+  readonly losses: Losses;
+}
+
+function part(peer: string, count: number): Part {
+  return { peer, count, losses: { program: peer === "" ? "muster" : peer, firstWriteMs: [], deposed: [], writes: 0, lost: 0 } };
+}
+
+const turns = Number(values.turns);
+const parts = [part("", Number(values.count)), part(values.beside, Number(values["beside-count"]))].filter(({ peer, count }, i) => count > 0 && (i === 0 || peer !== ""));
+for (let turn = 0; turn < turns; turn += 1) for (const { peer, count, losses } of parts) await run(peer, Math.ceil(count / turns), losses);
+for (const { losses } of parts) process.stdout.write(`${JSON.stringify(summary(losses))}\n`);
+process.exit(parts.every(({ losses: { lost, deposed } }) => lost === 0 && deposed.every(({ acknowledged }) => acknowledged === 0)) ? 0 : 1);

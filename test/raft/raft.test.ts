@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_BYTES } from "../../src/base/bytes.ts";
 import { ENTRY_TYPE, type AppendEntriesRequest, type LogEntry } from "../../src/wire/raft-messages.ts";
+import { SUCCESSION_STEP_MS } from "../../src/raft/election.ts";
 import { Bench, addressOf, answerOf, headerOf, ofKind, votersOf } from "./support.ts";
 
 function entry(index: number, term: number): LogEntry {
@@ -134,6 +135,92 @@ test("the leader's process is gone when its connections are closed and its port 
   bench.settle({ kind: "dialed", call: dial?.call ?? 0, outcome: "refused" });
   assert.deepEqual(ofKind(bench.wake(), "send").map((send) => send.channel), ["preVote", "preVote"]);
   assert.ok(bench.nowMs - since <= 100);
+});
+
+test("a leader that has been silent for a heartbeat timeout is replaced: the followers ask one after the other, and only real grants count", () => {
+  const bench = follower();
+  bench.request(append("b", 2, [0, 0], null));
+  const since = bench.nowMs;
+  const asked = ofKind(bench.wake(), "send");
+  assert.equal(bench.nowMs - since, 1000);
+  assert.deepEqual(asked.map((send) => send.channel), ["preVote", "preVote"]);
+  for (const { call } of asked) bench.settle({ kind: "failed", call, failure: "closed", error: "" });
+  assert.equal(bench.raft.status(0).role, "follower");
+
+  const next = new Bench("c");
+  next.settle({ kind: "wake" });
+  next.settle({ kind: "bootstrap", request: 1, configuration: votersOf("a", "b", "c") });
+  next.request(append("b", 2, [0, 0], null));
+  const nextSince = next.nowMs;
+  assert.deepEqual(ofKind(next.wake(), "send"), []);
+  assert.deepEqual(ofKind(next.wake(), "send").map((send) => send.channel), ["preVote", "preVote"]);
+  assert.equal(next.nowMs - nextSince, 1000 + SUCCESSION_STEP_MS);
+});
+
+test("a server that was not running itself first hears what its leader said meanwhile", () => {
+  const bench = follower();
+  bench.request(append("b", 2, [0, 0], null));
+  bench.nowMs += 5000;
+  assert.deepEqual(ofKind(bench.settle({ kind: "wake" }), "send"), []);
+  assert.equal(bench.raft.status(bench.nowMs).leader?.id, "b");
+  bench.request(append("b", 2, [0, 0], null));
+  const heard = bench.nowMs;
+  assert.deepEqual(ofKind(bench.wake(), "send").map((send) => send.channel), ["preVote", "preVote"]);
+  assert.equal(bench.nowMs - heard, 1000);
+
+  bench.request(append("b", 2, [0, 0], null));
+  bench.nowMs += 5000;
+  const woken = bench.nowMs;
+  bench.settle({ kind: "wake" });
+  assert.deepEqual(ofKind(bench.wake(), "send").map((send) => send.channel), ["preVote", "preVote"], "it is allowed for once");
+  assert.ok(bench.nowMs - woken <= 200);
+});
+
+test("one election at a time: who grants a pre-vote puts its own off, and of two that ask each other the one with the larger id leaves it", () => {
+  const ask = (from: string) => ({ kind: "requestPreVote", header: headerOf(from), term: 3, lastLogIndex: 1, lastLogTerm: 1 }) as const;
+  const isGranted = (effects: ReturnType<Bench["request"]>): boolean => {
+    const answer = answerOf(effects);
+    return answer?.kind === "requestPreVote" && answer.granted;
+  };
+  const bench = follower();
+  bench.request(append("b", 2, [0, 0], null));
+  bench.nowMs += 999;
+  bench.request(append("c", 1, [0, 0], null)); // Of an old term: no sign of the leader.
+  bench.nowMs += 1;
+  assert.equal(isGranted(bench.request(ask("c"))), true);
+  const grantedMs = bench.nowMs;
+  assert.deepEqual(ofKind(bench.settle({ kind: "wake" }), "send"), []);
+  assert.deepEqual(ofKind(bench.wake(), "send").map((send) => send.channel), ["preVote", "preVote"]);
+  assert.ok(bench.nowMs - grantedMs >= 100);
+
+  assert.equal(bench.raft.status(0).role, "preCandidate");
+  assert.equal(isGranted(bench.request(ask("c"))), true);
+  assert.equal(bench.raft.status(0).role, "preCandidate", "c leaves it to us");
+  bench.request({ ...ask("A"), header: { ...headerOf("b"), id: "A" } });
+  assert.equal(bench.raft.status(0).role, "preCandidate", "A is not a voter");
+
+  const other = new Bench("c");
+  other.settle({ kind: "wake" });
+  other.settle({ kind: "bootstrap", request: 1, configuration: votersOf("a", "b", "c") });
+  other.wake();
+  assert.equal(other.raft.status(0).role, "preCandidate");
+  assert.equal(isGranted(other.request({ ...ask("b"), term: 2 })), true);
+  assert.equal(other.raft.status(0).role, "follower");
+});
+
+test("a pre-vote is refused where the vote is given already, and who asked learns the term", () => {
+  const bench = follower();
+  bench.request({ kind: "requestVote", header: headerOf("b"), term: 2, candidate: addressOf("b"), lastLogIndex: 1, lastLogTerm: 1, leadershipTransfer: false });
+  const ask = (from: string) => answerOf(bench.request({ kind: "requestPreVote", header: headerOf(from), term: 2, lastLogIndex: 1, lastLogTerm: 1 }));
+  const refused = ask("c");
+  assert.ok(refused?.kind === "requestPreVote" && !refused.granted && refused.term === 2);
+  const granted = ask("b");
+  assert.ok(granted?.kind === "requestPreVote" && granted.granted);
+
+  const asking = follower();
+  const [first] = ofKind(asking.wake(), "send");
+  asking.settle({ kind: "response", call: first?.call ?? 0, message: refused });
+  assert.deepEqual([asking.raft.status(0).term, asking.raft.status(0).role], [2, "follower"], "or it would ask for term 2 for ever");
 });
 
 test("a dial that was refused after we took over ourselves means nothing", () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DirEntry } from "../../../src/wire/fsm-commands.ts";
+import { LATE_ANSWER_MS } from "../../../src/node/server/calls.ts";
 import type { Queried } from "../../../src/api/rpc/types.ts";
 import { addressOf, Bench, errorOf, getArgs, HOLD_MS, putArgs, READ, valueOf } from "./bench.ts";
 
@@ -106,6 +107,7 @@ test("the rules of repetition, one by one", () => {
   for (const [method, error, repeated] of [
     ["KVS.Get", "EOF", true], ["KVS.Get", "dial tcp 127.0.0.1:8300: connection refused", true], ["KVS.Get", "rpc error making call: No cluster leader", true],
     ["KVS.Get", "Permission denied", false], ["KVS.Apply", "EOF", false], ["KVS.Apply", "No cluster leader", true], ["KVS.Apply", "read: connection reset by peer", false],
+    ["KVS.Apply", "failed to get conn: dial tcp 127.0.0.1:8300: connection refused", true],
   ] as const) {
     const { bench, leader, followers } = Bench.three();
     const [follower] = followers;
@@ -132,6 +134,29 @@ test("a leader cut off from the others commits nothing, and says so", () => {
   bench.cut.delete(leader.name);
   bench.advance(5000);
   assert.deepEqual(entriesOf(valueOf(bench.call(next, "KVS.Get", getArgs("b")))), []);
+});
+
+test("calls at a leader that was cut off wait for it no longer than until the next one leads: reads are asked again, writes reported lost", () => {
+  const { bench, leader, followers } = Bench.three();
+  const [follower] = followers;
+  bench.lost.add(leader.name);
+  const read = bench.call(follower, "KVS.Get", getArgs("k"));
+  const write = bench.call(follower, "KVS.Apply", putArgs("k", "v"));
+  const cancelled = bench.call(follower, "KVS.Apply", putArgs("l", "v"));
+  bench.cut.add(leader.name); // No connection breaks.
+  while (bench.nowMs < 60_000 && ![...bench.nodes.values()].some((node) => node !== leader && node.server.isLeader)) bench.advance(10);
+  const electedMs = bench.nowMs;
+  bench.advance(100);
+  assert.deepEqual(entriesOf(valueOf(read)), []);
+  assert.deepEqual(write.replies, []);
+  bench.cancel(cancelled);
+  bench.advance(LATE_ANSWER_MS);
+  assert.equal(errorOf(write), "rpc error making call: leadership lost while committing log");
+  assert.ok(write.answeredMs <= electedMs + LATE_ANSWER_MS + 10, `${write.answeredMs - electedMs} ms after the election`);
+  bench.give(follower, { kind: "forwarded", call: write.id, outcome: { ok: true, value: true } });
+  bench.advance(60_000);
+  assert.equal(write.replies.length, 1);
+  assert.deepEqual(cancelled.replies, []);
 });
 
 test("a cancelled forward is forgotten, and its late answer drops", () => {
