@@ -1,6 +1,7 @@
 /** Reads of the tables, live or of a point in time, with the index rules of the agent reference §1.2. */
 import { encodeUtf8 } from "../base/utf8.ts";
-import type { CatalogNode, DirEntry, HealthCheck, NodeService, Session, TxnOp } from "../wire/fsm-commands.ts";
+import { coordinateOfRow, type NodeCoordinate } from "../wire/coordinate-command.ts";
+import { FSM_TYPE, type CatalogNode, type DirEntry, type HealthCheck, type NodeService, type Session, type TxnOp } from "../wire/fsm-commands.ts";
 import type { MsgpackValue } from "../wire/msgpack.ts";
 import { LAST_EXTINCTION, serviceIndexName } from "./catalog-writer.ts";
 import { listEntries, listKeys } from "./kv-lists.ts";
@@ -10,7 +11,7 @@ import { modifyIndexOf, readEntry } from "./record-slabs.ts";
 import { opaquePrefix } from "./snapshot-order.ts";
 import type { TablesView } from "./tables.ts";
 import { readTransaction } from "./txn.ts";
-import type { CatalogReads, Indexed, ServiceInstance, TxnOutcome } from "./types.ts";
+import type { CatalogReads, CheckedInstance, Indexed, ServiceInstance, TxnOutcome } from "./types.ts";
 import { uuidKey } from "./uuid.ts";
 
 export class Reads implements CatalogReads {
@@ -141,6 +142,46 @@ export class Reads implements CatalogReads {
       }
     }
     return { index: this.tableIndex("checks"), value: checks };
+  }
+
+  checkedInstances(service: string): Indexed<readonly CheckedInstance[]> {
+    const { index, value } = this.serviceInstances(service);
+    // Instances of one node stand together: its checks are looked through once.
+    let node = "";
+    let checks = new Map<string, HealthCheck[]>();
+    const instances = value.map((instance) => {
+      if (instance.node.node !== node) {
+        node = instance.node.node;
+        checks = this.#checksByService(node);
+      }
+      return { ...instance, checks: [...(checks.get("") ?? []), ...(checks.get(nameKey(instance.service.id)) ?? [])] };
+    });
+    return { index, value: instances };
+  }
+
+  /** By the key form of the service's id; "" for those of the node itself. */
+  #checksByService(node: string): Map<string, HealthCheck[]> {
+    const byService = new Map<string, HealthCheck[]>();
+    for (const check of this.tables.maps.checks.values(`${nameKey(node)}\0`)) {
+      const key = nameKey(check.serviceId);
+      const known = byService.get(key);
+      if (known === undefined) byService.set(key, [check]);
+      else known.push(check);
+    }
+    return byService;
+  }
+
+  coordinates(): Indexed<readonly NodeCoordinate[]> {
+    return this.#coordinates("");
+  }
+
+  nodeCoordinates(node: string): Indexed<readonly NodeCoordinate[]> {
+    return this.#coordinates(`${nameKey(node)}\0`);
+  }
+
+  #coordinates(below: string): Indexed<readonly NodeCoordinate[]> {
+    const rows = opaqueRows(this.tables.maps.opaque.values(`${opaquePrefix(FSM_TYPE.coordinateBatchUpdate)}${below}`));
+    return { index: this.tableIndex("coordinates"), value: [...rows].map(coordinateOfRow).filter((row) => row !== null) };
   }
 
   services(): Indexed<ReadonlyMap<string, readonly string[]>> {

@@ -8,6 +8,7 @@
  *  3. A watch set in the same turn as the read it belongs to misses no change.
  */
 import type { CatalogNode, DirEntry, HealthCheck, NodeService, Session, TxnOp } from "../wire/fsm-commands.ts";
+import type { NodeCoordinate } from "../wire/coordinate-command.ts";
 import type { MsgpackValue } from "../wire/msgpack.ts";
 
 /** A read's answer with its index: what `X-Consul-Index` shows (which is at least 1) and what a blocking query compares. 0 when nothing was ever written. */
@@ -19,6 +20,11 @@ export interface Indexed<T> {
 export interface ServiceInstance {
   readonly node: CatalogNode;
   readonly service: NodeService;
+}
+
+/** With the checks that decide whether it is healthy: its node's and its own. */
+export interface CheckedInstance extends ServiceInstance {
+  readonly checks: readonly HealthCheck[];
 }
 
 /** The reads that the live state and a snapshot offer alike. Node names, service names and check ids match in any case. */
@@ -50,6 +56,11 @@ export interface CatalogReads {
   checksInState(state: string): Indexed<readonly HealthCheck[]>;
   serviceInstances(service: string): Indexed<readonly ServiceInstance[]>;
   serviceChecks(service: string): Indexed<readonly HealthCheck[]>;
+  /** Instances with their checks: those of the node first. */
+  checkedInstances(service: string): Indexed<readonly CheckedInstance[]>;
+  /** Of all nodes that told one, by node and segment. */
+  coordinates(): Indexed<readonly NodeCoordinate[]>;
+  nodeCoordinates(node: string): Indexed<readonly NodeCoordinate[]>;
   /** Names of all services with the union of their tags, sorted. */
   services(): Indexed<ReadonlyMap<string, readonly string[]>>;
 

@@ -13,6 +13,8 @@ import type { SerfEvent } from "../serf/types.ts";
 import { agentSelf, membersJson } from "./consul-agent-json.ts";
 import type { ConsulAgentOptions } from "./consul-agent-options.ts";
 import { lanTags, serverMember } from "./consul-members.ts";
+import { CoordinateSender } from "./consul-coordinates.ts";
+import { keyring } from "./consul-keyring.ts";
 import { NodeSync } from "./consul-node-sync.ts";
 import { ConsulServer } from "./consul-server.ts";
 import { startHttpServer, type HttpBackend, type HttpServer } from "./http-server.ts";
@@ -37,6 +39,7 @@ export class ConsulAgent {
   readonly stopped: Promise<void>;
   readonly #log: LogSink;
   readonly #sync: NodeSync | null;
+  readonly #coordinates: CoordinateSender;
   readonly #lag = new LoopLag();
   #http: HttpServer[] = [];
   #settleStopped: () => void = () => undefined;
@@ -53,6 +56,7 @@ export class ConsulAgent {
     this.#log = options.log;
     this.stopped = new Promise((resolve) => (this.#settleStopped = resolve));
     this.#sync = server === null ? null : new NodeSync(options, server);
+    this.#coordinates = new CoordinateSender(options, lan, (method, args, done) => this.#call(method, args, done));
   }
 
   /** Opens the log, joins pool and server together, then listens for HTTP. Rejects with a text for the operator; nothing stays open then. */
@@ -81,6 +85,7 @@ export class ConsulAgent {
     this.lan.subscribe((event) => this.#lanEvent(event));
     for (const member of this.lan.members()) this.#offer(member);
     this.#sync?.start();
+    this.#coordinates.start();
   }
 
   #lanEvent(event: SerfEvent): void {
@@ -166,6 +171,8 @@ export class ConsulAgent {
         return { ok: true, value: undefined };
       case "forceLeave":
         return this.#forceLeave(call.node, call.prune);
+      case "keyring":
+        return keyring(this, call);
       case "reload": {
         const error = await this.onReload();
         return error === "" ? { ok: true, value: undefined } : { ok: false, error };
@@ -217,6 +224,7 @@ export class ConsulAgent {
   async #shutdown(): Promise<void> {
     this.#log.write("info", "agent: Requesting shutdown");
     this.#sync?.stop();
+    this.#coordinates.stop();
     this.#lag.stop();
     await Promise.all(this.#http.map((http) => http.close()));
     await this.lan.shutdown();

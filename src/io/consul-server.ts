@@ -7,11 +7,13 @@ import { Raft } from "../raft/raft.ts";
 import type { PeerAddress, RaftConfig, Role } from "../raft/types.ts";
 import { formatEndpoint } from "../base/endpoint.ts";
 import type { ConsulAgentOptions, ConsulServerOptions } from "./consul-agent-options.ts";
+import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
 import type { LogEvents, LogStore } from "./lanes/log-store.ts";
 import { MemoryLogStore } from "./lanes/memory-log-store.ts";
 import { openWorkerLog } from "./lanes/worker-log-store.ts";
 import { listenErrorText } from "./go-errors.ts";
+import { compileExpression } from "./matcher.ts";
 import { ServerDriver } from "./server-driver.ts";
 import { TcpServerNetwork } from "./server-network.ts";
 
@@ -20,6 +22,8 @@ const HEARTBEAT_MS = 1000;
 const LEASE_MS = 500;
 const DEV_TIMING = { heartbeatTimeoutMs: 35, electionTimeoutMs: 52, leaderLeaseTimeoutMs: 20 } as const;
 const COMMIT_TIMEOUT_MS = 50;
+const COORDINATE_PERIOD_MS = 5000;
+const DEV_COORDINATE_PERIOD_MS = 100;
 const MAX_APPEND_ENTRIES = 64;
 const MAX_APPEND_BYTES = 1024 * 1024;
 const MAX_IN_FLIGHT = 128;
@@ -151,6 +155,9 @@ function serverConfig(options: ConsulAgentOptions, settings: ConsulServerOptions
     rpcHoldTimeoutMs: settings.rpcHoldTimeoutMs,
     autopilot: settings.autopilot,
     logLevel: options.logLevel,
+    coordinatePeriodMs: options.dev ? DEV_COORDINATE_PERIOD_MS : COORDINATE_PERIOD_MS,
+    epochOffsetMs: Date.now() - monotonicMs(),
+    compileExpression,
   };
 }
 

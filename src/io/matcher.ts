@@ -3,6 +3,7 @@
  */
 import { createRequire } from "node:module";
 import type * as Re2 from "re2js";
+import { fail, ok, type Result } from "../base/result.ts";
 import { EXPRESSION_SIZE_MAX, expressionSize } from "./expression-size.ts";
 import type { Matcher } from "../serf/types.ts";
 
@@ -36,6 +37,14 @@ export class Re2Matcher implements Matcher {
   get size(): number {
     return this.#compiled.size;
   }
+}
+
+const shared = new Re2Matcher();
+
+/** An expression as a test, or Go's words for what is wrong with it. */
+export function compileExpression(expr: string): Result<Test> {
+  const test = shared.compile(expr);
+  return test === null ? fail(syntaxError(expr)) : ok(test);
 }
 
 /** Why an expression was refused, in the words of Go's regexp package. */

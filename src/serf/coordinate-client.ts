@@ -2,7 +2,8 @@
 import { fail, ok, type Result } from "../base/result.ts";
 import type { Random } from "../base/random.ts";
 import { formatDuration } from "./go-duration.ts";
-import { distance, gravityStep, isValidCoordinate, originCoordinate, rawDistance, vivaldiStep, type Coordinate } from "./vivaldi.ts";
+import { distance, gravityStep, isValidCoordinate, originCoordinate, vivaldiStep, type Coordinate } from "./vivaldi.ts";
+import { rawDistance } from "../wire/coordinate-distance.ts";
 
 const ADJUSTMENT_WINDOW = 20;
 const LATENCY_FILTER_SIZE = 3;

@@ -5,7 +5,7 @@ import type { QuerySink } from "./query-tracker.ts";
 import type { Reporter } from "./reporter.ts";
 import type { KeyResult, PoolEffect } from "./types.ts";
 
-export const EMPTY_KEY_RESULT: KeyResult = { nodes: 0, responses: 0, failures: 0, messages: new Map(), keys: new Map() };
+export const EMPTY_KEY_RESULT: KeyResult = { nodes: 0, responses: 0, failures: 0, messages: new Map(), keys: new Map(), keysOf: new Map() };
 
 export class KeyCollector implements QuerySink {
   readonly #nodes: number;
@@ -16,6 +16,7 @@ export class KeyCollector implements QuerySink {
   #failures = 0;
   readonly #messages = new Map<string, string>();
   readonly #keys = new Map<string, number>();
+  readonly #keysOf = new Map<string, readonly string[]>();
 
   /** `nodes`: how many are expected to answer. `finish` is called once, when all have or the query is over. */
   constructor(nodes: number, report: Reporter, finish: (result: KeyResult, errors: readonly string[], out: PoolEffect[]) => void) {
@@ -51,6 +52,7 @@ export class KeyCollector implements QuerySink {
       this.#messages.set(from, message);
       this.#report.log("warn", `serf: ${message}`, out);
     }
+    if (result) this.#keysOf.set(from, keys ?? []);
     for (const key of keys ?? []) this.#keys.set(key, (this.#keys.get(key) ?? 0) + 1);
   }
 
@@ -66,6 +68,6 @@ export class KeyCollector implements QuerySink {
     const errors: string[] = [];
     if (this.#failures !== 0) errors.push(`${this.#failures}/${nodes} nodes reported failure`);
     else if (this.#responses !== nodes) errors.push(`${this.#responses}/${nodes} nodes reported success`);
-    this.#finish({ nodes, responses: this.#responses, failures: this.#failures, messages: this.#messages, keys: this.#keys }, errors, out);
+    this.#finish({ nodes, responses: this.#responses, failures: this.#failures, messages: this.#messages, keys: this.#keys, keysOf: this.#keysOf }, errors, out);
   }
 }

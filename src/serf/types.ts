@@ -169,4 +169,6 @@ export interface KeyResult {
   readonly messages: ReadonlyMap<string, string>;
   /** Base64 key to the number of nodes that have it. */
   readonly keys: ReadonlyMap<string, number>;
+  /** What each node that agreed listed, its primary key first. */
+  readonly keysOf: ReadonlyMap<string, readonly string[]>;
 }

@@ -6,6 +6,7 @@
  * Frozen: every node of a cluster must compute alike, so the order of the float operations is part of the algorithm.
  */
 import type { Random } from "../base/random.ts";
+import { adjustedDistance, difference, magnitude } from "../wire/coordinate-distance.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 
 export type Coordinate = WireCoordinate;
@@ -26,28 +27,6 @@ export function originCoordinate(): Coordinate {
 export function isValidCoordinate(coordinate: Coordinate): boolean {
   const { vec, error, adjustment, height } = coordinate;
   return vec.every(Number.isFinite) && Number.isFinite(error) && Number.isFinite(adjustment) && Number.isFinite(height);
-}
-
-function magnitude(vec: readonly number[]): number {
-  let sum = 0;
-  for (const x of vec) sum += x * x;
-  return Math.sqrt(sum);
-}
-
-function difference(a: readonly number[], b: readonly number[]): number[] {
-  return a.map((x, i) => x - (b[i] as number));
-}
-
-/** Distance without the adjustment terms. Both have the same number of dimensions. */
-export function rawDistance(a: Coordinate, b: Coordinate): number {
-  return magnitude(difference(a.vec, b.vec)) + a.height + b.height;
-}
-
-/** Estimated round trip in seconds, before rounding. */
-function adjustedDistance(a: Coordinate, b: Coordinate): number {
-  const raw = rawDistance(a, b);
-  const adjusted = raw + a.adjustment + b.adjustment;
-  return adjusted > 0 ? adjusted : raw;
 }
 
 /** Estimated round trip in whole nanoseconds. Numbers beyond 2^53 ns (104 days) lose their last digits. */

@@ -10,45 +10,27 @@ const key = { adjustment: encodeKey("Adjustment"), error: encodeKey("Error"), he
 const reader = new Reader();
 const writer = new Writer("gossip");
 
-/** The payload of a probe's ack. */
-export function encodeCoordinate({ vec, error, adjustment, height }: WireCoordinate): Uint8Array {
-  writer.byte(COORDINATE_VERSION).mapHead(4);
-  writer.raw(key.adjustment).float(adjustment);
-  writer.raw(key.error).float(error);
-  writer.raw(key.height).float(height);
-  writer.raw(key.vec).arrayHead(vec.length);
-  for (const component of vec) writer.float(component);
-  return writer.finish();
+export function writeCoordinate(w: Writer, { vec, error, adjustment, height }: WireCoordinate): void {
+  w.mapHead(4).raw(key.adjustment).float(adjustment).raw(key.error).float(error).raw(key.height).float(height).raw(key.vec).arrayHead(vec.length);
+  for (const component of vec) w.float(component);
 }
 
-export function decodeCoordinate(payload: Uint8Array): Result<WireCoordinate> {
-  if (payload[0] !== COORDINATE_VERSION) return fail("unknown coordinate version");
-  const r = reader;
-  r.reset(payload, 1);
+/** The reader says whether it was one. */
+export function readCoordinate(r: Reader): WireCoordinate {
   let vec: readonly number[] = [];
   let error = 0;
   let adjustment = 0;
   let height = 0;
   const head = r.structHead();
   for (let i = 0; i < structLength(head) && !r.failed; i += 1) {
-    switch (r.field(coordinateSchema, head, i)) {
-      case 0:
-        vec = readVec(r);
-        break;
-      case 1:
-        error = r.float();
-        break;
-      case 2:
-        adjustment = r.float();
-        break;
-      case 3:
-        height = r.float();
-        break;
-      default:
-        r.skip();
-    }
+    const field = r.field(coordinateSchema, head, i);
+    if (field === 0) vec = readVec(r);
+    else if (field === 1) error = r.float();
+    else if (field === 2) adjustment = r.float();
+    else if (field === 3) height = r.float();
+    else r.skip();
   }
-  return r.failed ? fail(r.short ? "message ends too early" : "malformed message") : ok({ vec, error, adjustment, height });
+  return { vec, error, adjustment, height };
 }
 
 function readVec(r: Reader): number[] {
@@ -56,4 +38,19 @@ function readVec(r: Reader): number[] {
   const vec: number[] = [];
   for (let i = 0; i < count && !r.failed; i += 1) vec.push(r.float());
   return vec;
+}
+
+/** The payload of a probe's ack. */
+export function encodeCoordinate(coordinate: WireCoordinate): Uint8Array {
+  writer.byte(COORDINATE_VERSION);
+  writeCoordinate(writer, coordinate);
+  return writer.finish();
+}
+
+export function decodeCoordinate(payload: Uint8Array): Result<WireCoordinate> {
+  if (payload[0] !== COORDINATE_VERSION) return fail("unknown coordinate version");
+  const r = reader;
+  r.reset(payload, 1);
+  const coordinate = readCoordinate(r);
+  return r.failed ? fail(r.short ? "message ends too early" : "malformed message") : ok(coordinate);
 }

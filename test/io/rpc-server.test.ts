@@ -50,7 +50,7 @@ test("every command reaches the agent and its answer the client", async (t) => {
   assert.equal((await client.stats()).get("agent")?.get("name"), "a");
   assert.equal((await client.coordinate("a"))?.error, 1.5);
   assert.equal(await client.coordinate("nobody"), null);
-  agent.keyResult = { nodes: 2, responses: 2, failures: 0, messages: new Map(), keys: new Map([["k", 2]]) };
+  agent.keyResult = { nodes: 2, responses: 2, failures: 0, messages: new Map(), keys: new Map([["k", 2]]), keysOf: new Map() };
   assert.deepEqual((await client.listKeys()).keys, new Map([["k", 2]]));
   for (const command of ["installKey", "useKey", "removeKey"] as const) assert.deepEqual((await client[command]("k")).keys, new Map());
   logs.write("warn", "test: kept line");

@@ -19,7 +19,8 @@ test("keys are changed on every node before it says so, and listed with their co
   for (const host of hosts) host.keys = [KEY];
   const install = net.command(first, { kind: "keys", operation: "install", key: KEY });
   net.until(() => first.reply(install) !== undefined, 5000);
-  assert.deepEqual(keysReply(first, install), { result: { nodes: 3, responses: 3, failures: 0, messages: new Map(), keys: new Map() }, errors: [] });
+  const { result: installed, errors: none } = keysReply(first, install);
+  assert.deepEqual([installed.nodes, installed.responses, installed.failures, installed.messages.size, installed.keys.size, installed.keysOf.size, none.length], [3, 3, 0, 0, 0, 3, 0]);
   for (const host of hosts) {
     const change = host.effects.find((effect) => effect.kind === "keyring");
     assert.ok(change?.kind === "keyring" && change.operation === "install");
@@ -30,6 +31,7 @@ test("keys are changed on every node before it says so, and listed with their co
   const list = net.command(first, { kind: "keys", operation: "list", key: "" });
   net.until(() => first.reply(list) !== undefined, 5000);
   assert.deepEqual(keysReply(first, list).result.keys, new Map([[KEY, 3]]));
+  assert.deepEqual([...keysReply(first, list).result.keysOf.values()], [[KEY], [KEY], [KEY]]);
 });
 
 test("without encryption every node reports a failure", () => {

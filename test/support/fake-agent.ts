@@ -22,7 +22,7 @@ export function fakeMember(name: string, options: { readonly ip?: string; readon
   };
 }
 
-const NO_KEYS: KeyResult = { nodes: 0, responses: 0, failures: 0, messages: new Map(), keys: new Map() };
+const NO_KEYS: KeyResult = { nodes: 0, responses: 0, failures: 0, messages: new Map(), keys: new Map(), keysOf: new Map() };
 
 /** An agent without a cluster, for tests of what stands in front of one: its state is set by the test, what it was asked to do is in `calls`. */
 export class FakeAgent implements SerfAgentApi {

@@ -7,7 +7,10 @@ export type AgentCall =
   | { readonly kind: "join"; readonly address: string; readonly wan: boolean }
   | { readonly kind: "leave" }
   | { readonly kind: "forceLeave"; readonly node: string; readonly prune: boolean }
-  | { readonly kind: "reload" };
+  | { readonly kind: "reload" }
+  | { readonly kind: "keyring"; readonly operation: KeyringOperation; readonly key: string; readonly localOnly: boolean };
+
+export type KeyringOperation = "list" | "install" | "use" | "remove";
 
 /** `value` is what the body shows; undefined: an empty body. */
 export type AgentOutcome = { readonly ok: true; readonly value: Json | undefined } | { readonly ok: false; readonly error: string };

@@ -5,7 +5,7 @@ import type { Parsed } from "./parsed.ts";
 import type { HttpAnswer, HttpPlan } from "./types.ts";
 
 export function handleAgentSelf(parsed: Parsed): HttpPlan {
-  return ask(parsed, { kind: "self" });
+  return askAgent(parsed, { kind: "self" });
 }
 
 export function handleAgentMembers(parsed: Parsed): HttpPlan {
@@ -14,29 +14,29 @@ export function handleAgentMembers(parsed: Parsed): HttpPlan {
   const segment = query.get("segment");
   if (wan && segment !== "" && segment !== ALL_SEGMENTS) return refuse(400, "Cannot provide a segment with wan=true");
   if (segment !== "" && segment !== ALL_SEGMENTS) return refuse(500, "Network segments are not supported in this version of Consul");
-  return ask(parsed, { kind: "members", wan });
+  return askAgent(parsed, { kind: "members", wan });
 }
 
 /** What the `members` command sends to see everybody. */
 const ALL_SEGMENTS = "_all";
 
 export function handleAgentJoin(parsed: Parsed): HttpPlan {
-  return ask(parsed, { kind: "join", address: parsed.rest, wan: parsed.query.get("wan") === "1" });
+  return askAgent(parsed, { kind: "join", address: parsed.rest, wan: parsed.query.get("wan") === "1" });
 }
 
 export function handleAgentLeave(parsed: Parsed): HttpPlan {
-  return ask(parsed, { kind: "leave" });
+  return askAgent(parsed, { kind: "leave" });
 }
 
 export function handleForceLeave(parsed: Parsed): HttpPlan {
-  return ask(parsed, { kind: "forceLeave", node: parsed.rest, prune: parsed.query.has("prune") });
+  return askAgent(parsed, { kind: "forceLeave", node: parsed.rest, prune: parsed.query.has("prune") });
 }
 
 export function handleAgentReload(parsed: Parsed): HttpPlan {
-  return ask(parsed, { kind: "reload" });
+  return askAgent(parsed, { kind: "reload" });
 }
 
-function ask(parsed: Parsed, call: AgentCall): HttpPlan {
+export function askAgent(parsed: Parsed, call: AgentCall): HttpPlan {
   return { kind: "agent", call, answer: (outcome) => agentAnswer(parsed, outcome) };
 }
 

@@ -3,7 +3,7 @@ import { jsonAnswer, refuse, textAnswer } from "./answers.ts";
 import { catalogHeaders, FAILED_META, readOptions, type ReadOptions } from "./read-options.ts";
 import { callOrFail, callServer } from "./rpc-plan.ts";
 import { checkShape, nodeShape, serviceShape } from "./shapes.ts";
-import { datacenterOf, type Parsed } from "./parsed.ts";
+import { datacenterOf, nodesArgsOf, type Parsed } from "./parsed.ts";
 import type { Json } from "./json.ts";
 import type { Outcome, Queried } from "../rpc/types.ts";
 import type { HttpAnswer, HttpPlan } from "./types.ts";
@@ -14,13 +14,13 @@ export function handleDatacenters(parsed: Parsed): HttpPlan {
 
 export function handleNodes(parsed: Parsed): HttpPlan {
   return read(parsed, (options) =>
-    callServer("Catalog.ListNodes", { datacenter: datacenterOf(parsed), nodeMeta: nodeMetaOf(parsed), options }, (outcome) =>
+    callServer("Catalog.ListNodes", nodesArgsOf(parsed, options), (outcome) =>
       answer(parsed, outcome, (nodes) => nodes.map(nodeShape))));
 }
 
 export function handleServices(parsed: Parsed): HttpPlan {
   return read(parsed, (options) =>
-    callServer("Catalog.ListServices", { datacenter: datacenterOf(parsed), nodeMeta: nodeMetaOf(parsed), options }, (outcome) =>
+    callServer("Catalog.ListServices", nodesArgsOf(parsed, options), (outcome) =>
       answer(parsed, outcome, (services) => services)));
 }
 
@@ -46,7 +46,7 @@ export function handleNodeChecks(parsed: Parsed): HttpPlan {
 export function handleChecksInState(parsed: Parsed): HttpPlan {
   return read(parsed, (options) => {
     if (parsed.rest === "") return refuse(400, "Missing check state");
-    const args = { datacenter: datacenterOf(parsed), nodeMeta: nodeMetaOf(parsed), state: parsed.rest, options };
+    const args = { ...nodesArgsOf(parsed, options), state: parsed.rest };
     return callServer("Health.ChecksInState", args, (outcome) => answer(parsed, outcome, (checks) => checks.map(checkShape)));
   });
 }
@@ -60,13 +60,4 @@ function read(parsed: Parsed, plan: (options: (ReadOptions & { ok: true })["opti
 function answer<T>(parsed: Parsed, outcome: Outcome<Queried<T>>, shape: (value: T) => Json): HttpAnswer {
   if (!outcome.ok) return textAnswer(500, outcome.error, catalogHeaders(FAILED_META).slice(1));
   return jsonAnswer(shape(outcome.value.value), parsed.pretty, catalogHeaders(outcome.value.meta));
-}
-
-/** `node-meta=key:value`, all of which must hold; a key alone means an empty value. */
-function nodeMetaOf(parsed: Parsed): ReadonlyMap<string, string> {
-  const pairs = parsed.query.all("node-meta").map((pair) => {
-    const colon = pair.indexOf(":");
-    return colon < 0 ? ([pair, ""] as const) : ([pair.slice(0, colon), pair.slice(colon + 1)] as const);
-  });
-  return new Map(pairs);
 }

@@ -2,7 +2,9 @@
 import { handleAclDisabled, handleAgentJoin, handleAgentLeave, handleAgentMembers, handleAgentReload, handleAgentSelf, handleForceLeave, handleLater } from "./agent.ts";
 import { answered, refuse, VARY } from "./answers.ts";
 import { handleChecksInState, handleDatacenters, handleNode, handleNodeChecks, handleNodes, handleServices } from "./catalog.ts";
+import { handleCoordinateDatacenters, handleCoordinateNode, handleCoordinateNodes, handleCoordinateUpdate } from "./coordinate.ts";
 import { handleKv } from "./kv.ts";
+import { handleAutopilotConfiguration, handleAutopilotHealth, handleKeyring } from "./operator.ts";
 import type { Parsed } from "./parsed.ts";
 import { cleanPath, isPrintable } from "./path.ts";
 import { escapePath, parseQuery, unescape } from "./query.ts";
@@ -39,6 +41,13 @@ const HANDLERS: Readonly<Record<RouteName, Handler>> = {
   "catalog/datacenters": handleDatacenters,
   "health/node": handleNodeChecks,
   "health/state": handleChecksInState,
+  "operator/autopilot/configuration": handleAutopilotConfiguration,
+  "operator/autopilot/health": handleAutopilotHealth,
+  "operator/keyring": handleKeyring,
+  "coordinate/datacenters": handleCoordinateDatacenters,
+  "coordinate/nodes": handleCoordinateNodes,
+  "coordinate/node": handleCoordinateNode,
+  "coordinate/update": handleCoordinateUpdate,
   acl: handleAclDisabled,
   later: handleLater,
 };

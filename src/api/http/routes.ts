@@ -10,6 +10,8 @@ export type RouteName =
   | "agent/self" | "agent/members" | "agent/join" | "agent/leave" | "agent/force-leave" | "agent/reload"
   | "catalog/nodes" | "catalog/node" | "catalog/services" | "catalog/datacenters"
   | "health/node" | "health/state"
+  | "operator/autopilot/configuration" | "operator/autopilot/health" | "operator/keyring"
+  | "coordinate/datacenters" | "coordinate/nodes" | "coordinate/node" | "coordinate/update"
   | "acl" | "later";
 
 export interface Route {
@@ -35,9 +37,9 @@ export const ROUTES: readonly Route[] = [
   route("/v1/status/peers", "GET", "status/peers"),
   route("/v1/operator/raft/configuration", "GET", "operator/raft/configuration"),
   route("/v1/operator/raft/peer", "DELETE", "operator/raft/peer"),
-  route("/v1/operator/autopilot/configuration", "GET PUT", "later"),
-  route("/v1/operator/autopilot/health", "GET", "later"),
-  route("/v1/operator/keyring", "GET POST PUT DELETE", "later"),
+  route("/v1/operator/autopilot/configuration", "GET PUT", "operator/autopilot/configuration"),
+  route("/v1/operator/autopilot/health", "GET", "operator/autopilot/health"),
+  route("/v1/operator/keyring", "GET POST PUT DELETE", "operator/keyring"),
   route("/v1/agent/self", "GET", "agent/self"),
   route("/v1/agent/members", "GET", "agent/members"),
   route("/v1/agent/join/", "PUT", "agent/join"),
@@ -50,10 +52,10 @@ export const ROUTES: readonly Route[] = [
   route("/v1/catalog/datacenters", "GET", "catalog/datacenters"),
   route("/v1/health/node/", "GET", "health/node"),
   route("/v1/health/state/", "GET", "health/state"),
-  route("/v1/coordinate/datacenters", "GET", "later"),
-  route("/v1/coordinate/nodes", "GET", "later"),
-  route("/v1/coordinate/node/", "GET", "later"),
-  route("/v1/coordinate/update", "PUT", "later"),
+  route("/v1/coordinate/datacenters", "GET", "coordinate/datacenters"),
+  route("/v1/coordinate/nodes", "GET", "coordinate/nodes"),
+  route("/v1/coordinate/node/", "GET", "coordinate/node"),
+  route("/v1/coordinate/update", "PUT", "coordinate/update"),
 
   route("/v1/acl/bootstrap", "PUT", "acl"),
   route("/v1/acl/create", "PUT", "acl"),

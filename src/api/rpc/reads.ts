@@ -1,26 +1,17 @@
 /** Procedures that only read: what they answer from a state, and what of it must change before a blocked caller is answered again (reference: consul-agent §1.2, §6.4). */
 import type { CatalogReads, Indexed, Interest } from "../../catalog/types.ts";
 import type { CatalogNode } from "../../wire/fsm-commands.ts";
+import { CHECK_SHAPE, NODE_SHAPE, SERVICE_SHAPE } from "../filter/shapes.ts";
+import { rowsOf, type AnyRead, type ReadProcedure, type ReplyValue } from "./read-procedure.ts";
+import { hasMeta, nearestFirst, nodeHasMeta } from "./rows.ts";
+import { SERVICE_READS, type ServiceReadMethod } from "./service-reads.ts";
 import { sessionIdError } from "./session-id.ts";
-import type { NodeArgs, NodeWithServices, QueryOptions, RpcMethods } from "./types.ts";
-
-type ReplyValue<M extends ReadMethod> = RpcMethods[M]["reply"] extends { readonly value: infer V } ? V : never;
+import type { NodeArgs, NodeWithServices } from "./types.ts";
 
 export type ReadMethod =
   | "KVS.Get" | "KVS.List" | "KVS.ListKeys" | "Session.Get" | "Session.List" | "Session.NodeSessions" | "Txn.Read"
-  | "Catalog.ListNodes" | "Catalog.ListServices" | "Catalog.NodeServices" | "Catalog.NodeServiceList" | "Health.NodeChecks" | "Health.ChecksInState";
-
-export interface ReadProcedure<M extends ReadMethod> {
-  /** A text is the error of a malformed request. Lists are complete arrays: the state may change right after. */
-  readonly run: (reads: CatalogReads, args: RpcMethods[M]["args"]) => Indexed<ReplyValue<M>> | string;
-  readonly interests: (args: RpcMethods[M]["args"]) => readonly Interest[];
-}
-
-/** The same with the types erased, for the table of procedures. */
-export interface AnyRead {
-  readonly run: (reads: CatalogReads, args: { readonly options: QueryOptions }) => Indexed<unknown> | string;
-  readonly interests: (args: { readonly options: QueryOptions }) => readonly Interest[];
-}
+  | "Catalog.ListNodes" | "Catalog.ListServices" | "Catalog.NodeServices" | "Catalog.NodeServiceList" | "Health.NodeChecks" | "Health.ChecksInState"
+  | ServiceReadMethod | "Coordinate.ListNodes" | "Coordinate.Node";
 
 /** The same under two names, for HTTP and for agents; they differ in form only. */
 const NODE_SERVICES = {
@@ -30,6 +21,10 @@ const NODE_SERVICES = {
     return known === null ? { index: found.index, value: null } : nodeServices(reads, known);
   },
   interests: ({ node }: NodeArgs): readonly Interest[] => [{ kind: "node", node }],
+  filter: {
+    shape: SERVICE_SHAPE,
+    keep: (found: NodeWithServices | null, test: (row: unknown) => boolean) => (found === null ? null : { node: found.node, services: found.services.filter(test) }),
+  },
 };
 
 const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
@@ -76,11 +71,13 @@ const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
     interests: () => [],
   },
   "Catalog.ListNodes": {
-    run: (reads, { nodeMeta }) => {
+    run: (reads, { nodeMeta, near }) => {
       const { index, value } = reads.nodes();
-      return { index, value: nodeMeta.size === 0 ? value : value.filter((node) => hasMeta(node, nodeMeta)) };
+      const wanted = nodeMeta.size === 0 ? value : value.filter((node) => hasMeta(node, nodeMeta));
+      return { index, value: nearestFirst(reads, near, wanted, ({ node }) => node) };
     },
     interests: () => [{ kind: "table", table: "nodes" }],
+    filter: rowsOf(NODE_SHAPE),
   },
   "Catalog.ListServices": {
     run: (reads, { nodeMeta }) => (nodeMeta.size === 0 ? reads.services() : servicesWithMeta(reads, nodeMeta)),
@@ -91,14 +88,25 @@ const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
   "Health.NodeChecks": {
     run: (reads, { node }) => reads.nodeChecks(node),
     interests: () => [{ kind: "table", table: "checks" }],
+    filter: rowsOf(CHECK_SHAPE),
   },
   "Health.ChecksInState": {
-    run: (reads, { state, nodeMeta }) => {
+    run: (reads, { state, nodeMeta, near }) => {
       const { index, value } = reads.checksInState(state);
-      if (nodeMeta.size === 0) return { index, value };
-      return { index, value: value.filter(({ node }) => nodeHasMeta(reads, node, nodeMeta)) };
+      const wanted = nodeMeta.size === 0 ? value : value.filter(({ node }) => nodeHasMeta(reads, node, nodeMeta));
+      return { index, value: nearestFirst(reads, near, wanted, ({ node }) => node) };
     },
     interests: () => [{ kind: "table", table: "checks" }],
+    filter: rowsOf(CHECK_SHAPE),
+  },
+  ...SERVICE_READS,
+  "Coordinate.ListNodes": {
+    run: (reads) => reads.coordinates(),
+    interests: () => [{ kind: "table", table: "coordinates" }],
+  },
+  "Coordinate.Node": {
+    run: (reads, { node }) => reads.nodeCoordinates(node),
+    interests: () => [{ kind: "table", table: "coordinates" }],
   },
 };
 
@@ -111,15 +119,6 @@ export function readProcedure(method: string): AnyRead | null {
 function nodeServices(reads: CatalogReads, node: CatalogNode): Indexed<ReplyValue<"Catalog.NodeServices">> {
   const services = reads.nodeServices(node.node);
   return { index: Math.max(services.index, node.modifyIndex), value: { node, services: services.value } };
-}
-
-function hasMeta(node: CatalogNode, wanted: ReadonlyMap<string, string>): boolean {
-  return [...wanted].every(([key, value]) => node.meta?.get(key) === value);
-}
-
-function nodeHasMeta(reads: CatalogReads, name: string, wanted: ReadonlyMap<string, string>): boolean {
-  const node = reads.node(name).value;
-  return node !== null && hasMeta(node, wanted);
 }
 
 /** Names and tags of the services on nodes with this meta data. */

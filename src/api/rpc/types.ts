@@ -2,10 +2,13 @@
  * The remote procedures of a Consul server (reference: consul-agent §6.4): what HTTP handlers, peers and client agents call. Names, arguments and replies are
  * Consul's; only units differ (ms instead of ns), and the codec (`wire/rpc-codec.ts`) converts them.
  */
-import type { TxnOutcome } from "../../catalog/types.ts";
+import type { CheckedInstance, ServiceInstance, TxnOutcome } from "../../catalog/types.ts";
+import type { AutopilotRequest, AutopilotSettings } from "../../wire/autopilot-command.ts";
+import type { NodeCoordinate } from "../../wire/coordinate-command.ts";
 import type {
   CatalogNode, DeregisterRequest, DirEntry, HealthCheck, KvRequest, NodeService, RegisterRequest, Session, SessionRequest, TxnOp, TxnRequest,
 } from "../../wire/fsm-commands.ts";
+import type { WireCoordinate } from "../../wire/serf-messages.ts";
 
 /** How a read is to be answered. */
 export interface QueryOptions {
@@ -59,15 +62,28 @@ export interface NodeArgs extends ReadArgs {
   readonly node: string;
 }
 
-/** What a client agent tells of its network coordinate: no server of ours keeps coordinates, so only whose it is gets read. */
+/** An agent tells where it is. */
 export interface CoordinateArgs {
   readonly datacenter: string;
   readonly node: string;
+  readonly segment: string;
+  /** Null when none was given, which is an error. */
+  readonly coord: WireCoordinate | null;
 }
 
 export interface NodesArgs extends ReadArgs {
   /** Meta data that a node must have, all of them. */
   readonly nodeMeta: ReadonlyMap<string, string>;
+  /** Sort by the round trip from this node, nearest first; "" leaves the order. */
+  readonly near: string;
+}
+
+export interface ServiceArgs extends NodesArgs {
+  readonly service: string;
+  /** All of these, in any case; empty: whatever tags. */
+  readonly tags: readonly string[];
+  /** Only instances with this address, the service's own or its node's; "" for any. */
+  readonly address: string;
 }
 
 export interface StateArgs extends NodesArgs {
@@ -103,6 +119,41 @@ export interface NodeWithServices {
   readonly services: readonly NodeService[];
 }
 
+/** All that is known of a node. */
+export interface NodeInfo extends NodeWithServices {
+  readonly checks: readonly HealthCheck[];
+}
+
+export interface DatacenterCoordinates {
+  readonly datacenter: string;
+  readonly areaId: string;
+  readonly coordinates: readonly NodeCoordinate[];
+}
+
+export interface ServerHealth {
+  readonly id: string;
+  readonly name: string;
+  readonly address: string;
+  readonly status: "none" | "alive" | "leaving" | "left" | "failed";
+  readonly version: string;
+  readonly leader: boolean;
+  /** null: never heard of. */
+  readonly lastContactMs: number | null;
+  readonly lastTerm: number;
+  readonly lastIndex: number;
+  readonly healthy: boolean;
+  readonly voter: boolean;
+  /** Since when it has been as healthy as it is, in ns since 1970. */
+  readonly stableSinceNs: bigint;
+}
+
+export interface ClusterHealth {
+  readonly healthy: boolean;
+  /** Voters that may fail without loss of the quorum. */
+  readonly failureTolerance: number;
+  readonly servers: readonly ServerHealth[];
+}
+
 /** Arguments and reply of each procedure. */
 export interface RpcMethods {
   "Status.Ping": { readonly args: DatacenterArgs; readonly reply: null };
@@ -129,6 +180,18 @@ export interface RpcMethods {
   "Catalog.NodeServiceList": { readonly args: NodeArgs; readonly reply: Queried<NodeWithServices | null> };
   "Health.NodeChecks": { readonly args: NodeArgs; readonly reply: Queried<readonly HealthCheck[]> };
   "Health.ChecksInState": { readonly args: StateArgs; readonly reply: Queried<readonly HealthCheck[]> };
+  "Catalog.ServiceNodes": { readonly args: ServiceArgs; readonly reply: Queried<readonly ServiceInstance[]> };
+  "Health.ServiceNodes": { readonly args: ServiceArgs; readonly reply: Queried<readonly CheckedInstance[]> };
+  "Health.ServiceChecks": { readonly args: ServiceArgs; readonly reply: Queried<readonly HealthCheck[]> };
+  "Internal.NodeInfo": { readonly args: NodeArgs; readonly reply: Queried<readonly NodeInfo[]> };
+  "Internal.NodeDump": { readonly args: NodesArgs; readonly reply: Queried<readonly NodeInfo[]> };
+  "Internal.ServiceDump": { readonly args: NodesArgs; readonly reply: Queried<readonly CheckedInstance[]> };
+  "Coordinate.ListDatacenters": { readonly args: DatacenterArgs; readonly reply: readonly DatacenterCoordinates[] };
+  "Coordinate.ListNodes": { readonly args: NodesArgs; readonly reply: Queried<readonly NodeCoordinate[]> };
+  "Coordinate.Node": { readonly args: NodeArgs; readonly reply: Queried<readonly NodeCoordinate[]> };
+  "Operator.AutopilotGetConfiguration": { readonly args: ReadArgs; readonly reply: AutopilotSettings };
+  "Operator.AutopilotSetConfiguration": { readonly args: AutopilotRequest; readonly reply: boolean };
+  "Operator.ServerHealth": { readonly args: ReadArgs; readonly reply: ClusterHealth };
   "Coordinate.Update": { readonly args: CoordinateArgs; readonly reply: null };
   "Operator.RaftGetConfiguration": { readonly args: ReadArgs; readonly reply: { readonly servers: readonly RaftServerInfo[]; readonly index: number } };
   "Operator.RaftRemovePeerByID": { readonly args: { readonly datacenter: string; readonly id: string }; readonly reply: null };

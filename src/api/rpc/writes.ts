@@ -28,7 +28,8 @@ function kvError(op: string, key: string): string | null {
   return key === "" && op !== "delete-tree" ? "Must provide key" : null;
 }
 
-export function kvOutcome(result: ApplyResult): Outcome<boolean> {
+/** Of commands that say whether they did anything. */
+export function boolOutcome(result: ApplyResult): Outcome<boolean> {
   if (result.kind === "error") return { ok: false, error: result.text };
   return { ok: true, value: result.kind === "bool" && result.value };
 }

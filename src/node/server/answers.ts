@@ -1,13 +1,17 @@
 /** Calls that this server answers itself: reads from its state, writes through its log, and questions about Raft (reference: consul-agent §6.4). */
 import { OVERLOADED } from "../../api/rpc/errors.ts";
-import { readProcedure, type AnyRead } from "../../api/rpc/reads.ts";
+import { compileFilter } from "../../api/filter/evaluate.ts";
+import type { AnyRead } from "../../api/rpc/read-procedure.ts";
+import { readProcedure } from "../../api/rpc/reads.ts";
 import { sessionIdError } from "../../api/rpc/session-id.ts";
-import type { QueryMeta, QueryOptions, RpcArgs, RpcMethod, RpcMethods, RpcOutcome, RpcReply } from "../../api/rpc/types.ts";
-import { kvOutcome, nilOutcome, prepareKv, prepareRegister, prepareSession, prepareTxn, sessionOutcome, txnOutcome, type Prepared } from "../../api/rpc/writes.ts";
+import type { ClusterHealth, CoordinateArgs, DatacenterCoordinates, QueryMeta, QueryOptions, RpcArgs, RpcMethod, RpcMethods, RpcOutcome, RpcReply } from "../../api/rpc/types.ts";
+import { boolOutcome, nilOutcome, prepareKv, prepareRegister, prepareSession, prepareTxn, sessionOutcome, txnOutcome, type Prepared } from "../../api/rpc/writes.ts";
 import type { ApplyResult, StateMachine } from "../../catalog/types.ts";
 import type { RaftReply, RaftStatus } from "../../raft/types.ts";
+import { encodeAutopilotRequest, type AutopilotSettings } from "../../wire/autopilot-command.ts";
 import type { Session } from "../../wire/fsm-commands.ts";
 import { encodeDeregisterRequest, encodeKvRequest, encodeRegisterRequest, encodeSessionRequest, encodeTxnRequest } from "../../wire/fsm-codec.ts";
+import { ORIGIN } from "./coordinates.ts";
 import { formatDuration } from "../../wire/go-duration.ts";
 import type { BlockedReads } from "./blocked-reads.ts";
 import type { Proposals } from "./proposals.ts";
@@ -31,6 +35,10 @@ export interface AnswerHost {
   /** Asks a quorum whether we lead; `done` gets the reply, in order with what is applied. */
   readIndex(done: (reply: RaftReply, nowMs: number) => void): void;
   removeServer(id: string, done: (reply: RaftReply) => void): void;
+  autopilotSettings(): AutopilotSettings;
+  clusterHealth(nowMs: number): ClusterHealth;
+  /** Null, or why it is refused. */
+  coordinateTold(told: CoordinateArgs, nowMs: number): string | null;
   /** Nothing was done with this call: it looks for the leader again. */
   again(call: CallId, method: RpcMethod, args: RpcArgs, sinceMs: number): void;
   reply(call: CallId, outcome: RpcOutcome): void;
@@ -53,16 +61,32 @@ export class Answers {
 
   #read(call: CallId, method: RpcMethod, read: AnyRead, args: RpcArgs & { readonly options: QueryOptions }, nowMs: number): void {
     const { options } = args;
-    if (options.filter !== "" && FILTERED.has(method)) {
-      this.#fail(call, "Filter expressions are not offered by this version of muster");
+    const filtered = this.#filtered(read, options.filter);
+    if (typeof filtered === "string") {
+      this.#fail(call, filtered);
       return;
     }
     const here = options.allowStale || (!options.requireConsistent && this.#host.canReadLocally(nowMs));
     if (here) {
-      this.#runOrBlock(call, read, args, nowMs);
+      this.#runOrBlock(call, filtered, args, nowMs);
       return;
     }
-    this.#askQuorum(call, method, args, nowMs, (thenMs) => this.#runOrBlock(call, read, args, thenMs));
+    this.#askQuorum(call, method, args, nowMs, (thenMs) => this.#runOrBlock(call, filtered, args, thenMs));
+  }
+
+  /** The read with its filter, which is understood once however often a blocked read runs; a text is what is wrong with it. */
+  #filtered(read: AnyRead, filter: string): AnyRead | string {
+    const rows = read.filter;
+    if (filter === "" || rows === undefined) return read;
+    const test = compileFilter<unknown>(filter, rows.shape, this.#host.config.compileExpression);
+    if (!test.ok) return test.error;
+    return {
+      ...read,
+      run: (reads, args) => {
+        const found = read.run(reads, args);
+        return typeof found === "string" ? found : { index: found.index, value: rows.keep(found.value, test.value) };
+      },
+    };
   }
 
   #askQuorum(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number, then: (thenMs: number) => void): void {
@@ -105,7 +129,7 @@ export class Answers {
     switch (method) {
       case "KVS.Apply": {
         const prepared = prepareKv(args as RpcMethods["KVS.Apply"]["args"], state, nowMs);
-        this.#write(call, method, args, nowMs, prepared, encodeKvRequest, kvOutcome);
+        this.#write(call, method, args, nowMs, prepared, encodeKvRequest, boolOutcome);
         return;
       }
       case "Session.Apply":
@@ -117,6 +141,16 @@ export class Answers {
       case "Txn.Apply": {
         const prepared = prepareTxn(args as RpcMethods["Txn.Apply"]["args"], state, nowMs);
         this.#write(call, method, args, nowMs, prepared, encodeTxnRequest, txnOutcome);
+        return;
+      }
+      case "Operator.AutopilotSetConfiguration": {
+        const command = args as RpcMethods["Operator.AutopilotSetConfiguration"]["args"];
+        this.#write(call, method, args, nowMs, { kind: "append", command }, encodeAutopilotRequest, boolOutcome);
+        return;
+      }
+      case "Coordinate.Update": {
+        const error = this.#host.coordinateTold(args as RpcMethods["Coordinate.Update"]["args"], nowMs);
+        this.#host.reply(call, error === null ? { ok: true, value: null } : { ok: false, error });
         return;
       }
       case "Catalog.Register": {
@@ -214,6 +248,15 @@ export class Answers {
       case "Operator.RaftGetConfiguration":
         this.#host.reply(call, { ok: true, value: this.#configuration(status) });
         return;
+      case "Coordinate.ListDatacenters":
+        this.#host.reply(call, { ok: true, value: [this.#datacenterCoordinates()] });
+        return;
+      case "Operator.AutopilotGetConfiguration":
+        this.#host.reply(call, { ok: true, value: this.#host.autopilotSettings() });
+        return;
+      case "Operator.ServerHealth":
+        this.#host.reply(call, { ok: true, value: this.#host.clusterHealth(nowMs) });
+        return;
       case "Operator.RaftRemovePeerByID":
       case "Operator.RaftRemovePeerByAddress":
         this.#removePeer(call, args as { readonly id?: string; readonly address?: string }, status);
@@ -221,6 +264,14 @@ export class Answers {
       default:
         this.#host.reply(call, { ok: true, value: null });
     }
+  }
+
+  /** Servers are what other datacenters see of this one; a server that has told no coordinate yet stands at the origin. */
+  #datacenterCoordinates(): DatacenterCoordinates {
+    const { config, members, state } = this.#host;
+    const servers = [...members.values()].filter(({ server, status }) => server !== null && status === "alive").sort((a, b) => (a.name < b.name ? -1 : 1));
+    const coordinates = servers.map(({ name }) => state.nodeCoordinates(name).value.find(({ segment }) => segment === "") ?? { node: name, segment: "", coord: ORIGIN });
+    return { datacenter: config.datacenter, areaId: "wan", coordinates };
   }
 
   #configuration(status: RaftStatus): RpcMethods["Operator.RaftGetConfiguration"]["reply"] {
@@ -248,9 +299,6 @@ export class Answers {
     this.#host.reply(call, { ok: false, error });
   }
 }
-
-/** Procedures that take `?filter=`. */
-const FILTERED: ReadonlySet<RpcMethod> = new Set<RpcMethod>(["Catalog.ListNodes", "Catalog.NodeServices", "Catalog.NodeServiceList", "Health.NodeChecks", "Health.ChecksInState"]);
 
 function contactText(status: RaftStatus, isLeader: boolean): string {
   if (isLeader) return "0";

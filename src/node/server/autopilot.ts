@@ -6,13 +6,8 @@ import type { ConfigurationCommand, RaftStatus } from "../../raft/types.ts";
 import type { AutopilotConfig, ServerMember } from "./types.ts";
 
 export class Autopilot {
-  readonly #config: AutopilotConfig;
   /** Since when a server has looked healthy without a break. */
   readonly #healthySince = new Map<string, number>();
-
-  constructor(config: AutopilotConfig) {
-    this.#config = config;
-  }
 
   /** A new leader knows nothing of earlier health. */
   reset(): void {
@@ -20,9 +15,9 @@ export class Autopilot {
   }
 
   /** The next change of the configuration, or null. `selfId` is never removed. */
-  nextChange(members: readonly ServerMember[], status: RaftStatus, selfId: string, nowMs: number): ConfigurationCommand | null {
+  nextChange(members: readonly ServerMember[], status: RaftStatus, selfId: string, config: AutopilotConfig, nowMs: number): ConfigurationCommand | null {
     const servers = members.filter((member) => member.server !== null);
-    return this.#add(servers, status) ?? this.#promote(servers, status, nowMs) ?? this.#remove(servers, status, selfId);
+    return this.#add(servers, status) ?? this.#promote(servers, status, config, nowMs) ?? this.#remove(servers, status, selfId, config);
   }
 
   #add(servers: readonly ServerMember[], status: RaftStatus): ConfigurationCommand | null {
@@ -38,7 +33,7 @@ export class Autopilot {
     return null;
   }
 
-  #promote(servers: readonly ServerMember[], status: RaftStatus, nowMs: number): ConfigurationCommand | null {
+  #promote(servers: readonly ServerMember[], status: RaftStatus, config: AutopilotConfig, nowMs: number): ConfigurationCommand | null {
     for (const peer of status.peers) {
       const { id, address, suffrage } = peer.server;
       if (suffrage === "voter") continue;
@@ -47,32 +42,32 @@ export class Autopilot {
         member?.status === "alive" &&
         member.server?.nonVoter === false &&
         peer.lastContactMs !== null &&
-        peer.lastContactMs <= this.#config.lastContactThresholdMs &&
-        status.lastIndex - peer.matchIndex <= this.#config.maxTrailingLogs;
+        peer.lastContactMs <= config.lastContactThresholdMs &&
+        status.lastIndex - peer.matchIndex <= config.maxTrailingLogs;
       if (!healthy) {
         this.#healthySince.delete(id);
         continue;
       }
       const since = this.#healthySince.get(id) ?? nowMs;
       this.#healthySince.set(id, since);
-      if (nowMs - since >= this.#config.serverStabilizationMs) return { kind: "addVoter", id, address };
+      if (nowMs - since >= config.serverStabilizationMs) return { kind: "addVoter", id, address };
     }
     return null;
   }
 
   /** Left servers go at once; failed ones only while those that stay are a majority and at least `minQuorum`. */
-  #remove(servers: readonly ServerMember[], status: RaftStatus, selfId: string): ConfigurationCommand | null {
+  #remove(servers: readonly ServerMember[], status: RaftStatus, selfId: string, config: AutopilotConfig): ConfigurationCommand | null {
     const configured = status.configuration.servers;
     const gone = configured.filter(({ id }) => id !== selfId && servers.some((member) => member.id === id && member.status !== "alive"));
     const left = gone.find(({ id }) => servers.some((member) => member.id === id && member.status === "left"));
     if (left !== undefined) return { kind: "removeServer", id: left.id };
-    if (!this.#config.cleanupDeadServers) return null;
+    if (!config.cleanupDeadServers) return null;
     const voters = configured.filter(({ suffrage }) => suffrage === "voter");
     const failed = gone.filter(({ suffrage }) => suffrage === "voter");
     const dead = gone.find(({ suffrage }) => suffrage !== "voter");
     if (dead !== undefined) return { kind: "removeServer", id: dead.id };
     const first = failed[0];
     if (first === undefined || failed.length > Math.trunc((voters.length - 1) / 2)) return null;
-    return voters.length - failed.length >= Math.max(2, this.#config.minQuorum) ? { kind: "removeServer", id: first.id } : null;
+    return voters.length - failed.length >= Math.max(2, config.minQuorum) ? { kind: "removeServer", id: first.id } : null;
   }
 }

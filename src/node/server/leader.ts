@@ -4,13 +4,18 @@
  */
 import type { StateMachine } from "../../catalog/types.ts";
 import type { ConfigurationCommand, RaftStatus } from "../../raft/types.ts";
-import type { Session } from "../../wire/fsm-commands.ts";
+import { FSM_TYPE, type Session } from "../../wire/fsm-commands.ts";
+import type { ClusterHealth, CoordinateArgs } from "../../api/rpc/types.ts";
+import { autopilotOfRow, encodeAutopilotRequest, type AutopilotSettings } from "../../wire/autopilot-command.ts";
+import { encodeCoordinateBatch } from "../../wire/coordinate-command.ts";
 import { Autopilot } from "./autopilot.ts";
+import { CoordinateBatches } from "./coordinates.ts";
 import { encodeDeregisterRequest, encodeRegisterRequest, encodeSessionRequest, encodeTombstoneRequest } from "../../wire/fsm-codec.ts";
 import type { Proposals } from "./proposals.ts";
 import { changeFor, SERF_HEALTH } from "./reconcile.ts";
+import { HealthWatch } from "./server-health.ts";
 import { SessionTimers } from "./session-timers.ts";
-import type { ServerConfig, ServerMember } from "./types.ts";
+import type { AutopilotConfig, ServerConfig, ServerMember } from "./types.ts";
 
 /** Everything is compared again this often. */
 const RECONCILE_MS = 60_000;
@@ -30,7 +35,9 @@ export interface LeaderHost {
 
 export class LeaderDuties {
   readonly #host: LeaderHost;
-  readonly #autopilot: Autopilot;
+  readonly #autopilot = new Autopilot();
+  readonly #health = new HealthWatch();
+  readonly #coordinates: CoordinateBatches;
   #sessions = new SessionTimers();
   #active = false;
   #reconcileAtMs = Infinity;
@@ -42,7 +49,7 @@ export class LeaderDuties {
 
   constructor(host: LeaderHost) {
     this.#host = host;
-    this.#autopilot = new Autopilot(host.config.autopilot);
+    this.#coordinates = new CoordinateBatches(host.config.coordinatePeriodMs);
   }
 
   get active(): boolean {
@@ -50,7 +57,7 @@ export class LeaderDuties {
   }
 
   get wakeAtMs(): number {
-    return Math.min(this.#sessions.wakeAtMs, this.#reconcileAtMs, this.#autopilotAtMs, this.#tombstoneAtMs);
+    return Math.min(this.#sessions.wakeAtMs, this.#reconcileAtMs, this.#autopilotAtMs, this.#tombstoneAtMs, this.#coordinates.wakeAtMs);
   }
 
   /** Our first entry of the term is applied: what is read now is what was committed before us. */
@@ -58,7 +65,10 @@ export class LeaderDuties {
     this.#active = true;
     this.#sessions = new SessionTimers();
     this.#autopilot.reset();
+    this.#health.reset();
+    this.#coordinates.clear();
     this.#changing.clear();
+    this.#writeAutopilotSettings();
     for (const session of this.#host.state.sessions().value) this.#sessions.reset(session, nowMs);
     this.#tombstones = [];
     this.#tombstoneAtMs = nowMs + TOMBSTONE_GRANULARITY_MS;
@@ -69,6 +79,7 @@ export class LeaderDuties {
   end(): void {
     this.#active = false;
     this.#sessions = new SessionTimers();
+    this.#coordinates.clear();
     this.#reconcileAtMs = this.#autopilotAtMs = this.#tombstoneAtMs = Infinity;
   }
 
@@ -93,6 +104,30 @@ export class LeaderDuties {
     if (nowMs >= this.#reconcileAtMs) this.#reconcile(nowMs);
     if (nowMs >= this.#autopilotAtMs) this.#runAutopilot(nowMs);
     if (nowMs >= this.#tombstoneAtMs) this.#reapTombstones(nowMs);
+    for (const batch of this.#coordinates.due(nowMs)) this.#host.proposals.propose(encodeCoordinateBatch(batch), () => undefined);
+  }
+
+  /** Null, or why it is refused. */
+  coordinateTold(told: CoordinateArgs, nowMs: number): string | null {
+    return this.#coordinates.told(told, nowMs);
+  }
+
+  /** The settings in force. */
+  autopilotSettings(): AutopilotSettings {
+    const row = this.#host.state.rows(FSM_TYPE.autopilot)[0];
+    return row === undefined ? firstSettings(this.#host.config.autopilot) : autopilotOfRow(row);
+  }
+
+  clusterHealth(nowMs: number): ClusterHealth {
+    const { config, members } = this.#host;
+    return this.#health.look([...members.values()], this.#host.status(nowMs), this.autopilotSettings(), nowMs, config.epochOffsetMs);
+  }
+
+  /** Once for a datacenter: from then on they are changed by operators. */
+  #writeAutopilotSettings(): void {
+    const { config, proposals, state } = this.#host;
+    if (state.rows(FSM_TYPE.autopilot).length > 0) return;
+    proposals.propose(encodeAutopilotRequest({ datacenter: "", config: firstSettings(config.autopilot), cas: false, token: "" }), () => undefined);
   }
 
   #expireSessions(nowMs: number): void {
@@ -142,8 +177,9 @@ export class LeaderDuties {
   #runAutopilot(nowMs: number): void {
     this.#autopilotAtMs = nowMs + AUTOPILOT_MS;
     const status = this.#host.status(nowMs);
+    this.clusterHealth(nowMs);
     if (status.configurationIndex !== status.committedConfigurationIndex) return;
-    const change = this.#autopilot.nextChange([...this.#host.members.values()], status, this.#host.config.nodeId, nowMs);
+    const change = this.#autopilot.nextChange([...this.#host.members.values()], status, this.#host.config.nodeId, this.autopilotSettings(), nowMs);
     if (change !== null) this.#host.changeConfiguration(change);
   }
 
@@ -156,4 +192,8 @@ export class LeaderDuties {
     if (reapIndex === 0) return;
     this.#host.proposals.propose(encodeTombstoneRequest({ datacenter: this.#host.config.datacenter, reapIndex, token: "" }), () => undefined);
   }
+}
+
+function firstSettings(config: AutopilotConfig): AutopilotSettings {
+  return { ...config, redundancyZoneTag: "", disableUpgradeMigration: false, upgradeVersionTag: "", createIndex: 0, modifyIndex: 0 };
 }

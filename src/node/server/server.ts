@@ -5,7 +5,8 @@
  * Order within a step: the input first, then whatever Raft hands back (entries to apply before the replies that belong to them), then readers that were woken.
  */
 import type { Random } from "../../base/random.ts";
-import type { RpcArgs, RpcMethod, RpcOutcome } from "../../api/rpc/types.ts";
+import type { ClusterHealth, CoordinateArgs, RpcArgs, RpcMethod, RpcOutcome } from "../../api/rpc/types.ts";
+import type { AutopilotSettings } from "../../wire/autopilot-command.ts";
 import type { Restorer, StateMachine } from "../../catalog/types.ts";
 import type { ConfigurationCommand, PeerAddress, RaftEffect, RaftInput, RaftMachine, RaftReply, RaftStatus, Role } from "../../raft/types.ts";
 import { ENTRY_TYPE, type LogEntry } from "../../wire/raft-messages.ts";
@@ -332,5 +333,17 @@ export class Server {
 
   sessionTouched(session: Session, nowMs: number): void {
     this.#duties.sessionTouched(session, nowMs);
+  }
+
+  autopilotSettings(): AutopilotSettings {
+    return this.#duties.autopilotSettings();
+  }
+
+  clusterHealth(nowMs: number): ClusterHealth {
+    return this.#duties.clusterHealth(nowMs);
+  }
+
+  coordinateTold(told: CoordinateArgs, nowMs: number): string | null {
+    return this.#duties.coordinateTold(told, nowMs);
   }
 }

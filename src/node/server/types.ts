@@ -2,6 +2,7 @@
  * The contract of a Consul server (`server.ts`): Raft core, replicated catalog, procedures, blocking queries and the leader's duties as one machine without I/O.
  * `step(input, nowMs, out)` applies one input; `flush` sends what the turn gathered to the log; `wakeAtMs` names the next deadline.
  */
+import type { CompileExpression } from "../../api/filter/evaluate.ts";
 import type { RpcArgs, RpcMethod, RpcOutcome } from "../../api/rpc/types.ts";
 import type { CatalogSnapshot } from "../../catalog/types.ts";
 import type { LogLevel, PeerAddress, RaftEffect, RaftInput, Role, SnapshotMeta } from "../../raft/types.ts";
@@ -18,8 +19,14 @@ export interface ServerConfig {
   readonly bootstrapExpect: number;
   /** How long a call waits for a leader. */
   readonly rpcHoldTimeoutMs: number;
+  /** What the first leader of a datacenter writes; from then on the replicated settings count. */
   readonly autopilot: AutopilotConfig;
   readonly logLevel: LogLevel;
+  /** Coordinates that agents told are written this often. */
+  readonly coordinatePeriodMs: number;
+  /** Added to the clock of `step` gives ms since 1970: for times that are shown. */
+  readonly epochOffsetMs: number;
+  readonly compileExpression: CompileExpression;
 }
 
 export interface AutopilotConfig {

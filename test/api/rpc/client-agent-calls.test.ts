@@ -1,7 +1,7 @@
 /** The calls that only client agents make, against bytes of an original client and an original server. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decodeArgs, decodeReply, encodeReply } from "../../../src/api/rpc/codec.ts";
+import { decodeArgs, decodeReply, encodeArgs, encodeReply } from "../../../src/api/rpc/codec.ts";
 import type { NodeArgs, NodeWithServices, Queried } from "../../../src/api/rpc/types.ts";
 
 const LIST_ARGS =
@@ -48,6 +48,9 @@ test("the list of a node nobody knows has no node", () => {
 });
 
 test("a coordinate is taken and answered with nothing", () => {
-  assert.deepEqual(decodeArgs("Coordinate.Update", bytes(UPDATE_ARGS)), { ok: true, value: { datacenter: "wire", node: "x9" } });
+  const told = decodeArgs("Coordinate.Update", bytes(UPDATE_ARGS));
+  assert.ok(told.ok && "coord" in told.value && told.value.coord !== null);
+  assert.deepEqual([told.value.datacenter, told.value.node, told.value.segment, told.value.coord.vec.length, told.value.coord.height], ["wire", "x9", "", 8, 0.00001]);
+  assert.equal(Buffer.from(encodeArgs("Coordinate.Update", told.value)).toString("hex"), UPDATE_ARGS);
   assert.equal(Buffer.from(encodeReply("Coordinate.Update", null)).toString("hex"), UPDATE_REPLY);
 });

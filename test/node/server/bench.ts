@@ -1,5 +1,6 @@
 /** Servers with their real cores on one clock that only the test moves: instant disks, and a network whose every connection the test can cut. */
 import assert from "node:assert/strict";
+import { compileExpression } from "../../../src/io/matcher.ts";
 import { SeededRandom } from "../../../src/base/random.ts";
 import type { QueryOptions, RpcMethod, RpcMethods, RpcOutcome } from "../../../src/api/rpc/types.ts";
 import { createStateMachine } from "../../../src/catalog/state-machine.ts";
@@ -58,6 +59,9 @@ export interface Call {
   answeredMs: number;
 }
 
+export const COORDINATE_PERIOD_MS = 5000;
+export const EPOCH_OFFSET_MS = 1_700_000_000_000;
+
 interface Options {
   readonly expect?: number;
   readonly autopilot?: Partial<AutopilotConfig>;
@@ -97,7 +101,7 @@ export class Bench {
   add(name: string, { expect = 0, autopilot = {}, holdMs = HOLD_MS }: Options = {}): Node {
     const config: ServerConfig = {
       nodeName: name, nodeId: idOf(name), datacenter: "dc1", address: addressOf(name), bootstrapExpect: expect, rpcHoldTimeoutMs: holdMs,
-      autopilot: { ...AUTOPILOT, ...autopilot }, logLevel: "trace",
+      autopilot: { ...AUTOPILOT, ...autopilot }, logLevel: "trace", coordinatePeriodMs: COORDINATE_PERIOD_MS, epochOffsetMs: EPOCH_OFFSET_MS, compileExpression,
     };
     const node = new Node(name, config, name.charCodeAt(0));
     this.nodes.set(name, node);

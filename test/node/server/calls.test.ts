@@ -170,10 +170,15 @@ test("a cancelled forward is forgotten, and its late answer drops", () => {
   assert.deepEqual(call.replies, []);
 });
 
-test("filter expressions are refused where the original takes them", () => {
+test("a filter lets through what it holds for, and is told when it is none, or ignored where the original ignores it", () => {
   const { bench, node } = Bench.alone();
-  const options = { ...READ, filter: "Node == a" };
-  assert.match(errorOf(bench.call(node, "Catalog.ListNodes", { datacenter: "dc1", nodeMeta: new Map(), options })), /not offered/);
+  const list = (filter: string): { readonly datacenter: string; readonly nodeMeta: ReadonlyMap<string, string>; readonly near: string; readonly options: typeof READ } => ({
+    datacenter: "dc1", nodeMeta: new Map(), near: "", options: { ...READ, filter },
+  });
+  const rows = (filter: string): number => (valueOf(bench.call(node, "Catalog.ListNodes", list(filter))) as Queried<readonly unknown[]>).value.length;
+  assert.deepEqual([rows("Node == a"), rows("Node != a")], [1, 0]);
+  assert.equal(errorOf(bench.call(node, "Catalog.ListNodes", list("Nope == a"))), 'Failed to create boolean expression evaluator: Selector "Nope" is not valid');
+  assert.ok(bench.call(node, "Catalog.ListServices", list("x y")).replies[0]?.ok);
 });
 
 test("a command that cannot be applied stops the server", () => {
