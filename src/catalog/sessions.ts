@@ -60,9 +60,21 @@ export class SessionWriter {
     const { sessions, sessionsByNode, sessionChecks } = this.#tables.maps;
     const id = uuidKey(session.id);
     const node = nameKey(session.node);
+    // The leader takes a fresh id each time. Were one repeated, nothing of the old session may be left beside the tables: no snapshot would hold it.
+    this.#remove(id);
     sessions.set(id, session);
     sessionsByNode.set(`${node}\0${id}`, session);
     for (const check of checkIdsOf(session)) sessionChecks.set(`${node}\0${nameKey(check)}\0${id}`, session.id);
+  }
+
+  #remove(key: string): void {
+    const { sessions, sessionsByNode, sessionChecks } = this.#tables.maps;
+    const session = sessions.get(key);
+    if (session === undefined) return;
+    sessions.delete(key);
+    const node = nameKey(session.node);
+    sessionsByNode.delete(`${node}\0${key}`);
+    for (const check of checkIdsOf(session)) sessionChecks.delete(`${node}\0${nameKey(check)}\0${key}`);
   }
 
   #changed(id: string, index: number): void {
@@ -75,15 +87,12 @@ export class SessionWriter {
   destroy(id: string, index: number, nowMs: number): string | null {
     const malformed = uuidProblem(id);
     if (malformed !== null) return `failed session lookup: ${malformed}`;
-    const { sessions, sessionsByNode, sessionChecks, locksBySession } = this.#tables.maps;
+    const { sessions, locksBySession } = this.#tables.maps;
     const key = uuidKey(id);
     const session = sessions.get(key);
     if (session === undefined) return null;
     if (session.behavior !== "release" && session.behavior !== "delete") return `unknown session behavior ${goQuote(session.behavior)}`;
-    sessions.delete(key);
-    const node = nameKey(session.node);
-    sessionsByNode.delete(`${node}\0${key}`);
-    for (const check of checkIdsOf(session)) sessionChecks.delete(`${node}\0${nameKey(check)}\0${key}`);
+    this.#remove(key);
     this.#changed(id, index);
     const delay = lockDelayMs(session.lockDelay);
     for (const lock of [...locksBySession.values(`${key}\0`)]) {

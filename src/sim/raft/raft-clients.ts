@@ -1,6 +1,7 @@
 /** Clients of the Raft simulation: they write, read in both ways and in bulk, follow the leader, and note what they saw. */
 import { chance, type SeededRandom } from "../../base/random.ts";
 import type { RaftReply } from "../../raft/types.ts";
+import { catalogCommand } from "./catalog-commands.ts";
 import { KEYS, putCommand } from "./kv.ts";
 import { RaftHistory } from "./raft-history.ts";
 import { demand, nodeOf } from "./raft-safety.ts";
@@ -106,7 +107,11 @@ export class RaftClients {
   /** Many proposals at once, which nobody reads individually: they fill batches, memory and the log. */
   #bulk(node: number): void {
     const count = 1 + this.#random.below(BULK_MAX);
-    const commands = Array.from({ length: count }, () => putCommand(KEYS - 1, this.#nextValue(), this.#random.below(PADDING_MAX)));
+    const { committedIndex } = this.#sim.safety;
+    const commands = Array.from({ length: count }, () => {
+      const value = this.#nextValue();
+      return chance(this.#random, 1, 2) ? putCommand(KEYS - 1, value, this.#random.below(PADDING_MAX)) : catalogCommand(this.#random, committedIndex, value);
+    });
     this.#sim.propose(node, commands, (reply, server) => {
       if (this.#took(reply, server)) this.#noteAck(reply.index);
     });

@@ -6,7 +6,7 @@
 import { decodeConfiguration } from "../../wire/raft-configuration.ts";
 import { ENTRY_TYPE, type LogEntry, type RaftConfiguration } from "../../wire/raft-messages.ts";
 import { quorumSize } from "../../raft/quorum.ts";
-import { entryHash, type KvState, type SimKv } from "./kv.ts";
+import { contentOf, encodeState, entryHash, type KvState, type SimKv } from "./kv.ts";
 import type { RaftServer } from "./raft-server.ts";
 import type { AppendEffect, RaftDisk } from "./raft-disk.ts";
 
@@ -25,6 +25,8 @@ interface Known {
 /** Entries of older indexes are forgotten in steps of this many: a run of hours must not grow. */
 const KEPT = 8000;
 const CONFIGURATIONS_KEPT = 16;
+/** At every index that this divides the whole states of the servers are compared. */
+const COMPARED_EVERY = 64;
 /** Keys of (term, index) pairs. */
 const INDEX_MAX = 2 ** 32;
 
@@ -47,6 +49,8 @@ export class RaftSafety {
   readonly #committed = new Map<number, { readonly term: number; readonly hash: number }>();
   /** Digest of the state after each applied index. */
   readonly #digests = new Map<number, number>();
+  /** The whole state, hashed, at indexes at which somebody took a snapshot or states are compared. */
+  readonly #contents = new Map<number, string>();
   /** In the order of their indexes. */
   readonly #configurations: { readonly index: number; readonly voters: readonly string[] }[] = [];
   #committedIndex = 0;
@@ -202,7 +206,16 @@ export class RaftSafety {
   applied(node: number, kv: SimKv): void {
     const known = this.#digests.get(kv.index);
     if (known === undefined) this.#digests.set(kv.index, kv.digest);
-    else demand(known === kv.digest, () => `state machine safety: node ${node} has another state at ${kv.index}`);
+    else demand(known === kv.digest, () => `state machine safety: node ${node} has applied something else up to ${kv.index}`);
+    if (kv.index % COMPARED_EVERY === 0) this.#compare(node, encodeState(kv.hold()), "state machine safety");
+  }
+
+  #compare(node: number, state: KvState, rule: string): void {
+    if (state.index <= this.#forgotten) return;
+    const content = contentOf(state);
+    const known = this.#contents.get(state.index);
+    if (known === undefined) this.#contents.set(state.index, content);
+    else demand(known === content, () => `${rule}: node ${node} has another state at ${state.index}`);
   }
 
   /** A snapshot was written, or is about to be used. */
@@ -210,6 +223,12 @@ export class RaftSafety {
     const known = this.#digests.get(index);
     demand(state.index === index, () => `snapshots: node ${node} has a snapshot of ${index} that holds the state of ${state.index}`);
     demand(known === undefined || known === state.digest, () => `snapshots: node ${node} has a snapshot of ${index} with another state`);
+    this.#compare(node, state, "snapshots");
+  }
+
+  /** A state was made from a snapshot: a snapshot of it is the same again. */
+  restored(node: number, from: KvState, kv: SimKv): void {
+    demand(contentOf(from) === contentOf(encodeState(kv.hold())), () => `snapshots: node ${node} restored another state than the snapshot of ${from.index} holds`);
   }
 
   /** An acknowledged write must be among the committed entries. */
@@ -221,6 +240,7 @@ export class RaftSafety {
     for (let index = this.#forgotten + 1; index <= upTo; index += 1) {
       this.#committed.delete(index);
       this.#digests.delete(index);
+      this.#contents.delete(index);
     }
     this.#forgotten = upTo;
     for (const key of this.#entries.keys()) if (key % INDEX_MAX <= upTo) this.#entries.delete(key);

@@ -8,7 +8,7 @@ import type { AfterDurable, CallFailure, RaftEffect, RaftInput, RaftReply, RaftT
 import type { RaftConfiguration } from "../../wire/raft-messages.ts";
 import { EventQueue } from "../event-queue.ts";
 import { TraceHash } from "../trace-hash.ts";
-import { SimKv, type KvState } from "./kv.ts";
+import { SimKv, encodeState, type KvState } from "./kv.ts";
 import { RaftNetwork, type Call } from "./raft-network.ts";
 import { RaftSafety, demand, nodeOf } from "./raft-safety.ts";
 import { RaftServer, simTiming, type CreateRaft } from "./raft-server.ts";
@@ -96,6 +96,7 @@ export class RaftSimulation {
     if (server.raft !== null) return;
     server.start();
     this.safety.restarted(node);
+    if (server.disk.newestSnapshot !== null) this.safety.restored(node, server.disk.newestSnapshot.state, server.kv);
     this.#say(`start ${server.id}`);
     this.#input(server, { kind: "wake" });
   }
@@ -287,6 +288,7 @@ export class RaftSimulation {
         assert(stored !== null, "a snapshot that is to be restored is in the store");
         this.safety.snapshot(server.node, stored.state, effect.meta.index);
         server.kv = new SimKv(stored.state);
+        this.safety.restored(server.node, stored.state, server.kv);
         return this.#later(server, this.random.below(TASK_SPREAD_US), { kind: "restored", index: effect.meta.index });
       }
       case "reply": {
@@ -412,7 +414,7 @@ export class RaftSimulation {
     this.at(this.nowUs + this.random.below(STREAM_SPREAD_US), () => {
       if (server.life !== life || server.raft === null) return;
       if (chance(this.random, 1, 50)) return this.#input(server, { kind: "snapshotFailed", error: "injected" });
-      const state: KvState = this.#mistake === "movingSnapshot" ? { ...moving.hold(), index } : held;
+      const state: KvState = encodeState(this.#mistake === "movingSnapshot" ? { ...moving.hold(), index } : held);
       this.safety.snapshot(server.node, state, index);
       this.#snapshots += 1;
       const meta: SnapshotMeta = { id: `${term}-${index}-${this.#snapshots}`, index, term, configuration, configurationIndex, size: 64 };
