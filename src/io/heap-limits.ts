@@ -12,3 +12,12 @@ export function limitHeapGrowth(): void {
   // Collected when it has doubled since the last time.
   setFlagsFromString("--heap-growing-percent=100");
 }
+
+/**
+ * To be called at the start of an agent that serves requests by the ten thousand. What survives a collection of the young generation is then little, the requests
+ * under way, and V8's default of one helper thread per MiB makes more of handing it around than of copying it: with the helpers a PUT costs a tenth more
+ * processor time.
+ */
+export function collectYoungAlone(): void {
+  setFlagsFromString("--no-parallel-scavenge");
+}

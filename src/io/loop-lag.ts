@@ -11,19 +11,21 @@ export class LoopLag {
   readonly #timer: NodeJS.Timeout;
   #dueMs = monotonicMs() + LOOK_MS;
   readonly #late: number[] = Array.from({ length: LOOKS }, () => 0);
+  #lateMs = 0;
 
   constructor() {
     this.#timer = setInterval(() => {
       const nowMs = monotonicMs();
       this.#late.shift();
       this.#late.push(Math.max(0, nowMs - this.#dueMs));
+      this.#lateMs = Math.min(...this.#late);
       this.#dueMs = nowMs + LOOK_MS;
     }, LOOK_MS).unref();
   }
 
   /** The least of the last looks, in ms. */
   get lateMs(): number {
-    return Math.min(...this.#late);
+    return this.#lateMs;
   }
 
   stop(): void {

@@ -6,6 +6,7 @@ import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
 import type { AfterDurable, AppendSeq, LogLevel, PeerAddress, RaftInput, RaftStatus, Role, SnapshotMeta } from "../raft/types.ts";
 import type { Server } from "../node/server/server.ts";
 import type { CallId, PassedEffect, ServerEffect, ServerInput, ServerMember } from "../node/server/types.ts";
+import { Slots } from "../base/slots.ts";
 import { monotonicMs } from "./clock.ts";
 import type { LogEvents, LogStore } from "./lanes/log-store.ts";
 
@@ -40,14 +41,13 @@ export class ServerDriver {
   #log: LogStore | null = null;
   #network: ServerNetwork | null = null;
   readonly #out: ServerEffect[] = [];
-  readonly #inputs: ServerInput[] = [];
+  #inputs: ServerInput[] = [];
   #running = false;
   #timer: NodeJS.Timeout | null = null;
   #timerAtMs = Infinity;
   #flushArmed = false;
   #closed = false;
-  #nextCall = 1;
-  readonly #callers = new Map<CallId, (outcome: RpcOutcome) => void>();
+  readonly #callers = new Slots<(outcome: RpcOutcome) => void>();
   /** Writes on their way to the disk, oldest first, with what waits for them. */
   #pending: { readonly seq: AppendSeq; readonly afterDurable: readonly AfterDurable[] }[] = [];
   readonly #left: (() => void)[] = [];
@@ -102,13 +102,11 @@ export class ServerDriver {
   }
 
   call(method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): { cancel(): void } {
-    const call = this.#nextCall;
-    this.#nextCall += 1;
-    this.#callers.set(call, done);
+    const call = this.#callers.add(done);
     this.#give({ kind: "call", call, method, args });
     return {
       cancel: () => {
-        if (this.#callers.delete(call)) this.#give({ kind: "cancel", call });
+        if (this.#callers.take(call) !== undefined) this.#give({ kind: "cancel", call });
       },
     };
   }
@@ -127,8 +125,7 @@ export class ServerDriver {
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#network?.close();
     await this.#log?.close();
-    for (const done of this.#callers.values()) done({ ok: false, error: "agent is shutting down" });
-    this.#callers.clear();
+    for (const done of this.#callers.takeAll()) done({ ok: false, error: "agent is shutting down" });
   }
 
   /** Inputs that effects bring in at once wait until the present one is dealt with. */
@@ -140,15 +137,18 @@ export class ServerDriver {
 
   #run(): void {
     this.#running = true;
-    for (;;) {
-      const input = this.#inputs.shift();
-      if (input === undefined) break;
-      this.#server.step(input, monotonicMs(), this.#out);
-      this.#carryOut();
+    while (this.#inputs.length > 0) {
+      const inputs = this.#inputs;
+      this.#inputs = [];
+      for (const input of inputs) {
+        this.#server.step(input, monotonicMs(), this.#out);
+        this.#carryOut();
+      }
     }
     this.#running = false;
     this.#armFlush();
-    this.#armTimer();
+    // The flush looks at the timer itself, once for all calls of the turn.
+    if (!this.#flushArmed) this.#armTimer();
   }
 
   #armFlush(): void {
@@ -178,8 +178,9 @@ export class ServerDriver {
   }
 
   #carryOut(): void {
-    const effects = this.#out.splice(0);
-    for (const effect of effects) this.#effect(effect);
+    // No effect makes a step before all are carried out: what it brings in waits in `#inputs`.
+    for (const effect of this.#out) this.#effect(effect);
+    this.#out.length = 0;
   }
 
   #effect(effect: ServerEffect): void {
@@ -202,9 +203,7 @@ export class ServerDriver {
         this.#network?.raft(effect);
         return;
       case "reply": {
-        const done = this.#callers.get(effect.call);
-        this.#callers.delete(effect.call);
-        done?.(effect.outcome);
+        this.#callers.take(effect.call)?.(effect.outcome);
         return;
       }
       case "forward":

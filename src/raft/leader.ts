@@ -181,10 +181,13 @@ export class Leader {
   /** Entries went to the state machine. */
   handed(): void {
     const { out, term, nowMs } = this.#context;
+    let sinceMs = Infinity;
     for (;;) {
       const waiting = this.#proposals.takeUpTo(this.#applier.handedIndex);
       if (waiting === undefined) break;
-      out.push({ kind: "sample", name: "raft.commitTime", valueMs: nowMs - waiting.sinceMs });
+      // One sample for those that came together: a turn's proposals are one write.
+      if (waiting.sinceMs !== sinceMs) out.push({ kind: "sample", name: "raft.commitTime", valueMs: nowMs - waiting.sinceMs });
+      sinceMs = waiting.sinceMs;
       out.push({ kind: "reply", request: waiting.request, result: { ok: true, index: waiting.index, term } });
     }
     this.#answerReads();

@@ -173,7 +173,7 @@ export class RaftLog {
     this.#tail[this.#evicted] = EVICTED; // The slot stays for a while and must not keep the data alive.
     this.#evicted += 1;
     if (this.#evicted < EVICTED_MAX) return;
-    this.#tail = this.#tail.slice(this.#evicted);
+    this.#tail.splice(0, this.#evicted); // In place: a copy of a long tail is garbage of the expensive kind.
     this.#evicted = 0;
   }
 }

@@ -1,6 +1,6 @@
 /** From a request to its plan: path cleaning, routing, methods, and the one handler (reference: consul-agent §0.1, §1.1). */
 import { handleAclDisabled, handleAgentJoin, handleAgentLeave, handleAgentMembers, handleAgentReload, handleAgentSelf, handleForceLeave, handleLater } from "./agent.ts";
-import { answered, refuse, VARY } from "./answers.ts";
+import { answered, refuse, VARY, type Header } from "./answers.ts";
 import { handleChecksInState, handleDatacenters, handleNode, handleNodeChecks, handleNodes, handleServices } from "./catalog.ts";
 import { handleCoordinateDatacenters, handleCoordinateNode, handleCoordinateNodes, handleCoordinateUpdate } from "./coordinate.ts";
 import { handleKv } from "./kv.ts";
@@ -70,13 +70,16 @@ export function planRequest(request: HttpRequest, context: HttpContext): HttpPla
 }
 
 function routed(route: Route, path: string, request: HttpRequest, context: HttpContext): HttpPlan {
-  const allow = ["Allow", ["OPTIONS", ...route.methods].join(",")] as const;
-  if (request.method === "OPTIONS") return answered({ status: 200, headers: [allow, VARY], body: "" });
-  if (!route.methods.includes(request.method)) return refuse(405, `method ${request.method} not allowed`, [allow]);
+  if (request.method === "OPTIONS") return answered({ status: 200, headers: [allowed(route), VARY], body: "" });
+  if (!route.methods.includes(request.method)) return refuse(405, `method ${request.method} not allowed`, [allowed(route)]);
   const query = parseQuery(request.rawQuery);
   if (query === null) return refuse(500, "");
   const handler = HANDLERS[route.name];
   return handler({ request, context, rest: path.slice(route.path.length), query, pretty: context.pretty || query.has("pretty") });
+}
+
+function allowed(route: Route): Header {
+  return ["Allow", ["OPTIONS", ...route.methods].join(",")];
 }
 
 /** 301 as Go's mux sends it; only GET and HEAD get a body. */

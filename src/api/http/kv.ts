@@ -3,7 +3,8 @@ import type { DirEntry, KvOp, Wide } from "../../wire/fsm-commands.ts";
 import { badRequest, jsonAnswer, rawJsonAnswer, refuse, textAnswer, VARY, type Header } from "./answers.ts";
 import { jsonString } from "./json.ts";
 import { isUint64, metaHeaders, readOptions } from "./read-options.ts";
-import { callOrFail } from "./rpc-plan.ts";
+import { callOrFail, callServer, failure } from "./rpc-plan.ts";
+import type { Outcome } from "../rpc/types.ts";
 import { datacenterOf, type Parsed } from "./parsed.ts";
 import type { HttpAnswer, HttpPlan } from "./types.ts";
 
@@ -89,12 +90,18 @@ function listKeys(parsed: Parsed): HttpPlan {
 const EXCLUSIVE = ["cas", "acquire", "release"] as const;
 
 function conflicting(parsed: Parsed, names: readonly string[]): HttpPlan | null {
-  if (names.filter((name) => parsed.query.has(name)).length < 2) return null;
+  if (parsed.query.isEmpty || names.filter((name) => parsed.query.has(name)).length < 2) return null;
   return refuse(400, `Conflicting flags: ${parsed.query.encode()}`);
 }
 
 function put(parsed: Parsed): HttpPlan {
   if (parsed.rest === "") return refuse(400, "Missing key name");
+  const { query } = parsed;
+  if (!query.isEmpty) return putAsAsked(parsed);
+  return set(parsed, "set", 0, 0, "");
+}
+
+function putAsAsked(parsed: Parsed): HttpPlan {
   const conflict = conflicting(parsed, EXCLUSIVE);
   if (conflict !== null) return conflict;
   const { query } = parsed;
@@ -104,24 +111,21 @@ function put(parsed: Parsed): HttpPlan {
     if (typeof parsedFlags === "string") return refuse(500, parsedFlags);
     flags = parsedFlags;
   }
-  let op: KvOp = "set";
-  let modifyIndex = 0;
-  let session = "";
   if (query.has("cas")) {
     const index = parseUint(query.get("cas"));
     if (typeof index === "string") return refuse(500, index);
-    op = "cas";
-    modifyIndex = Number(index);
-  } else if (query.has("acquire")) {
-    op = "lock";
-    session = query.get("acquire");
-  } else if (query.has("release")) {
-    op = "unlock";
-    session = query.get("release");
+    return set(parsed, "cas", flags, Number(index), "");
   }
+  if (query.has("acquire")) return set(parsed, "lock", flags, 0, query.get("acquire"));
+  if (query.has("release")) return set(parsed, "unlock", flags, 0, query.get("release"));
+  return set(parsed, "set", flags, 0, "");
+}
+
+function set(parsed: Parsed, op: KvOp, flags: Wide, modifyIndex: number, session: string): HttpPlan {
+  const { body } = parsed.request;
   const limit = parsed.context.kvMaxValueBytes;
-  if (parsed.request.body.length > limit) return tooLarge(parsed.request.body.length, limit, "kv_max_value_size");
-  return apply(parsed, op, { key: parsed.rest, value: parsed.request.body, flags, session, lockIndex: 0, createIndex: 0, modifyIndex });
+  if (body.length > limit) return tooLarge(body.length, limit, "kv_max_value_size");
+  return apply(parsed, op, { key: parsed.rest, value: body, flags, session, lockIndex: 0, createIndex: 0, modifyIndex });
 }
 
 export function tooLarge(size: number, limit: number, option: string): HttpPlan {
@@ -146,10 +150,28 @@ function remove(parsed: Parsed): HttpPlan {
 }
 
 function apply(parsed: Parsed, op: KvOp, entry: DirEntry): HttpPlan {
-  return callOrFail("KVS.Apply", { datacenter: datacenterOf(parsed), op, entry, token: "" }, (done) =>
-    // The state machine says nothing about unconditional writes: they are done.
-    jsonAnswer(UNCONDITIONAL.has(op) || done, parsed.pretty));
+  const answers = parsed.pretty ? PRETTY : COMPACT;
+  const answer = UNCONDITIONAL.has(op) ? answers.done : answers.verdict;
+  return callServer("KVS.Apply", { datacenter: datacenterOf(parsed), op, entry, token: "" }, answer);
 }
+
+/** Made once: there are only so many answers to a write. */
+interface WriteAnswers {
+  /** The state machine says nothing about unconditional writes: they are done. */
+  readonly done: (outcome: Outcome<boolean>) => HttpAnswer;
+  readonly verdict: (outcome: Outcome<boolean>) => HttpAnswer;
+}
+
+function writeAnswers(pretty: boolean): WriteAnswers {
+  const [yes, no] = [jsonAnswer(true, pretty), jsonAnswer(false, pretty)];
+  return {
+    done: (outcome) => (outcome.ok ? yes : failure(outcome.error)),
+    verdict: (outcome) => (outcome.ok ? (outcome.value ? yes : no) : failure(outcome.error)),
+  };
+}
+
+const COMPACT = writeAnswers(false);
+const PRETTY = writeAnswers(true);
 
 /** `strconv.ParseUint(text, 10, 64)`, or its error. */
 export function parseUint(text: string): Wide | string {

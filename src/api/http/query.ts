@@ -8,13 +8,19 @@ export class Query {
     this.#pairs = pairs;
   }
 
+  get isEmpty(): boolean {
+    return this.#pairs.length === 0;
+  }
+
   has(name: string): boolean {
-    return this.#pairs.some(([key]) => key === name);
+    for (const [key] of this.#pairs) if (key === name) return true;
+    return false;
   }
 
   /** The first value, "" when there is none. */
   get(name: string): string {
-    return this.#pairs.find(([key]) => key === name)?.[1] ?? "";
+    for (const [key, value] of this.#pairs) if (key === name) return value;
+    return "";
   }
 
   all(name: string): readonly string[] {

@@ -11,6 +11,7 @@ export type ReadOptions = { readonly ok: true; readonly datacenter: string; read
 
 /** In the order in which the original looks, since the first mistake wins. */
 export function readOptions(request: HttpRequest, query: Query): ReadOptions {
+  if (query.isEmpty && request.headers["cache-control"] === undefined) return PLAIN;
   const stale = query.has("stale");
   const consistent = query.has("consistent");
   const maxStale = query.get("max_stale");
@@ -22,7 +23,8 @@ export function readOptions(request: HttpRequest, query: Query): ReadOptions {
   }
   if ((stale || maxStaleMs > 0) && consistent) return refused("Cannot specify ?stale with ?consistent, conflicting semantics.");
   if (query.has("cached") && consistent) return refused("Cannot specify ?cached with ?consistent, conflicting semantics.");
-  if (!validCacheControl(request.headers["cache-control"] ?? "")) return refused("Invalid Cache-Control header.");
+  const cacheControl = request.headers["cache-control"];
+  if (cacheControl !== undefined && !validCacheControl(cacheControl)) return refused("Invalid Cache-Control header.");
   const wait = query.get("wait");
   const waitTime = wait === "" ? NO_WAIT : parseDuration(wait);
   if (!waitTime.ok) return refused("Invalid wait time");
@@ -43,6 +45,11 @@ export function readOptions(request: HttpRequest, query: Query): ReadOptions {
 }
 
 const NO_WAIT = ok(0);
+const PLAIN: ReadOptions = {
+  ok: true,
+  datacenter: "",
+  options: { minQueryIndex: 0, maxQueryTimeMs: 0, allowStale: false, requireConsistent: false, maxStaleMs: 0, filter: "" },
+};
 
 function refused(error: string): ReadOptions {
   return { ok: false, error };

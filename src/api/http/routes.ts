@@ -144,15 +144,39 @@ export const ROUTES: readonly Route[] = [
   route("/v1/snapshot", "GET PUT", "later"),
 ];
 
+const VERSION = "/v1/";
 const EXACT: ReadonlyMap<string, Route> = new Map(ROUTES.map((entry) => [entry.path, entry]));
-const PREFIXES = ROUTES.filter(({ path }) => path.endsWith("/")).sort((a, b) => b.path.length - a.path.length);
+
+/** Routes that take whatever follows, longest first, by the segment behind "/v1/": few share one. */
+const PREFIXES = prefixesBySegment();
+const NONE: readonly Route[] = [];
+/** Their paths without the last "/". */
+const BARE: ReadonlySet<string> = new Set(ROUTES.filter(({ path }) => path.endsWith("/")).map(({ path }) => path.slice(0, -1)));
+
+function prefixesBySegment(): ReadonlyMap<string, readonly Route[]> {
+  const groups = new Map<string, Route[]>();
+  for (const entry of ROUTES.filter(({ path }) => path.endsWith("/")).sort((a, b) => b.path.length - a.path.length)) {
+    const segment = segmentOf(entry.path);
+    groups.set(segment, [...(groups.get(segment) ?? []), entry]);
+  }
+  return groups;
+}
+
+/** "kv" of "/v1/kv/key". */
+function segmentOf(path: string): string {
+  const end = path.indexOf("/", VERSION.length);
+  return end < 0 ? "" : path.slice(VERSION.length, end);
+}
 
 /** The route of a decoded path: the exact one, else the longest prefix; null when there is none. */
 export function findRoute(path: string): Route | null {
-  return EXACT.get(path) ?? PREFIXES.find((entry) => path.startsWith(entry.path)) ?? null;
+  const exact = EXACT.get(path);
+  if (exact !== undefined) return exact;
+  for (const entry of PREFIXES.get(segmentOf(path)) ?? NONE) if (path.startsWith(entry.path)) return entry;
+  return null;
 }
 
 /** Is this path only known with a "/" behind it? Go's router redirects it there. */
 export function needsSlash(path: string): boolean {
-  return !EXACT.has(path) && EXACT.has(`${path}/`);
+  return BARE.has(path) && !EXACT.has(path);
 }

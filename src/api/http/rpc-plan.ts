@@ -10,7 +10,7 @@ export function callServer<M extends RpcMethod>(
   answer: (outcome: Outcome<RpcMethods[M]["reply"]>) => HttpAnswer,
 ): HttpPlan {
   // The server answers a method with that method's reply; the union of all of them is what a plan can say.
-  return { kind: "rpc", method, args, answer: (outcome: RpcOutcome) => answer(outcome as Outcome<RpcMethods[M]["reply"]>) };
+  return { kind: "rpc", method, args, answer: answer as (outcome: RpcOutcome) => HttpAnswer };
 }
 
 /** The same when a failure is always the plain text of the error. */

@@ -1,5 +1,6 @@
 /** One run of `consul agent`: settings, banner, start, joins, signals, and the way out (reference: consul-agent §5.2). */
 import { rmSync, writeFileSync } from "node:fs";
+import { collectYoungAlone } from "../../io/heap-limits.ts";
 import { ConsulAgent } from "../../io/consul-agent.ts";
 import { CONSUL_VERSION, type ConsulAgentOptions } from "../../io/consul-agent-options.ts";
 import { ConsulLog } from "../../io/consul-log.ts";
@@ -87,6 +88,7 @@ class Run {
     for (const warning of this.#settings.warnings) this.#log.write("warn", `agent: ${warning}`);
     let agent: ConsulAgent;
     try {
+      collectYoungAlone();
       agent = await ConsulAgent.start(this.#options);
     } catch (error) {
       this.#log.write("err", `agent: Error starting agent: error=${JSON.stringify(error instanceof Error ? error.message : String(error))}`);

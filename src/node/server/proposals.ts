@@ -1,6 +1,7 @@
 /** Commands on their way through the log: gathered per turn, handed to Raft as one input, and told what the state machine made of them. */
 import type { ApplyResult } from "../../catalog/types.ts";
 import type { Proposal, RaftInput, RaftReply, RequestId } from "../../raft/types.ts";
+import { Slots } from "../../base/slots.ts";
 import { ENTRY_TYPE } from "../../wire/raft-messages.ts";
 
 const NO_EXTENSIONS = new Uint8Array();
@@ -9,18 +10,15 @@ const NO_EXTENSIONS = new Uint8Array();
 export type Applied = (result: ApplyResult | null, reply: RaftReply) => void;
 
 export class Proposals {
-  readonly #waiting = new Map<RequestId, Applied>();
+  readonly #waiting = new Slots<Applied>();
   #gathered: Proposal[] = [];
-  #next = 1;
-  /** Results of entries whose replies have not come yet: those of one `step` at most. */
-  readonly #results = new Map<number, ApplyResult>();
+  /** Results of entries whose replies have not come yet: those of one `step` at most, from index `#resultsFrom` on; null for entries that are no commands. */
+  #results: (ApplyResult | null)[] = [];
+  #resultsFrom = 0;
 
   /** A request of another kind (a read index, a configuration change) shares the numbers. */
   request(done: Applied): RequestId {
-    const request = this.#next;
-    this.#next += 1;
-    this.#waiting.set(request, done);
-    return request;
+    return this.#waiting.add(done);
   }
 
   propose(data: Uint8Array, done: Applied, type: Proposal["type"] = ENTRY_TYPE.command): void {
@@ -41,18 +39,18 @@ export class Proposals {
   }
 
   applied(index: number, result: ApplyResult): void {
-    if (this.#waiting.size > 0) this.#results.set(index, result);
+    if (this.#waiting.size === 0) return;
+    if (this.#results.length === 0) this.#resultsFrom = index;
+    while (this.#results.length < index - this.#resultsFrom) this.#results.push(null);
+    this.#results.push(result);
   }
 
   replied(request: RequestId, reply: RaftReply): void {
-    const done = this.#waiting.get(request);
-    if (done === undefined) return;
-    this.#waiting.delete(request);
-    done(reply.ok ? (this.#results.get(reply.index) ?? null) : null, reply);
+    this.#waiting.take(request)?.(reply.ok ? (this.#results[reply.index - this.#resultsFrom] ?? null) : null, reply);
   }
 
   /** Replies follow their `apply` within one step: what is left belongs to nobody here. */
   endOfStep(): void {
-    if (this.#results.size > 0) this.#results.clear();
+    if (this.#results.length > 0) this.#results = [];
   }
 }
