@@ -19,6 +19,11 @@ export function decodeUtf8(bytes: Uint8Array, start = 0, end = bytes.length): st
         i += 8;
         continue;
       }
+      if (i + 4 <= end && isAscii4(bytes, i)) {
+        text += String.fromCharCode(first, bytes[i + 1] as number, bytes[i + 2] as number, bytes[i + 3] as number);
+        i += 4;
+        continue;
+      }
       text += String.fromCharCode(first);
       i += 1;
       continue;
@@ -40,6 +45,10 @@ function isAscii8(bytes: Uint8Array, at: number): boolean {
   let all = 0;
   for (let i = at; i < at + 8; i += 1) all |= bytes[i] as number;
   return all < 0x80;
+}
+
+function isAscii4(bytes: Uint8Array, at: number): boolean {
+  return ((bytes[at] as number) | (bytes[at + 1] as number) | (bytes[at + 2] as number) | (bytes[at + 3] as number)) < 0x80;
 }
 
 /** The code point of a well-formed sequence at `at`, or -1 (RFC 3629: shortest form, no surrogates, at most U+10FFFF). */

@@ -48,16 +48,9 @@ interface Pending {
   readonly failed: (error: Error) => void;
 }
 
-interface Work {
-  readonly pool: PoolName;
-  readonly input: PoolInput;
-  readonly low: number;
-  readonly high: number;
-  /** Length of its message; 0 for anything else. */
-  readonly byteLength: number;
-}
-
+/** A received message: an input of the machine as it is, so that nothing more is made of it on its way. */
 export interface PlainMessage {
+  readonly kind: "message";
   readonly from: Endpoint;
   /** One plain message, type byte first; the core may keep it. */
   readonly bytes: Uint8Array;
@@ -65,6 +58,8 @@ export interface PlainMessage {
   readonly low: number;
   readonly high: number;
 }
+
+type OtherInput = Exclude<PoolInput, { readonly kind: "message" }>;
 
 export interface RuntimeHooks {
   readonly now: () => number;
@@ -109,19 +104,19 @@ export class NodeRuntime {
   }
 
   /** Applies one input now, or right after the one being applied. */
-  submit(pool: PoolName, input: PoolInput): void {
+  submit(pool: PoolName, input: OtherInput): void {
     if (this.#stopped) return;
-    this.#urgent.push({ pool, input, low: 0, high: 0, byteLength: 0 });
+    this.#urgent.push(pool, input);
     this.#turn(null);
   }
 
   /** Applies a command and resolves with its reply; rejects with the error given to `stop` when the runtime is stopped first. */
-  request(pool: PoolName, make: (request: RequestId) => PoolInput): Promise<Reply> {
+  request(pool: PoolName, make: (request: RequestId) => OtherInput): Promise<Reply> {
     return new Promise((done, failed) => this.order(pool, make, done, failed));
   }
 
   /** As `request`, without a promise: one of the two is called, in most cases before this returns. Neither may throw. */
-  order(pool: PoolName, make: (request: RequestId) => PoolInput, done: (reply: Reply) => void, failed: (error: Error) => void): void {
+  order(pool: PoolName, make: (request: RequestId) => OtherInput, done: (reply: Reply) => void, failed: (error: Error) => void): void {
     if (this.#stopError !== null) return failed(this.#stopError);
     this.#nextRequest += 1;
     const request = this.#nextRequest;
@@ -133,16 +128,17 @@ export class NodeRuntime {
   deliver(pool: PoolName, messages: readonly PlainMessage[]): void {
     if (this.#stopped) return;
     let dropped = 0;
-    for (const { from, bytes, low, high } of messages) {
-      if (this.#isRepeat(pool, low, high)) continue;
+    const port = this.#ports.get(pool);
+    // All are asked again when their turn comes. While others wait, repeats must not take up the room.
+    const crowded = this.#gossip.size > 0;
+    for (const message of messages) {
+      if (crowded && isRepeat(port, message)) continue;
+      const { bytes } = message;
       const urgent = isProbe(bytes[0]);
       const queue = urgent ? this.#urgent : this.#gossip;
       const full = queue.size >= (urgent ? URGENT_QUEUE_MAX : GOSSIP_QUEUE_MAX) || queue.bytes + bytes.length > QUEUED_BYTES_MAX;
-      if (full) {
-        dropped += 1;
-        continue;
-      }
-      queue.push({ pool, input: { kind: "message", from, bytes }, low, high, byteLength: bytes.length });
+      if (full) dropped += 1;
+      else queue.push(pool, message);
     }
     if (dropped > 0) this.#hooks.dropped(dropped);
     this.#turn(null);
@@ -181,9 +177,10 @@ export class NodeRuntime {
     const untilMs = nowMs + this.#sliceMs;
     if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
     for (let count = 1; !this.#stopped; count += 1) {
-      const work = this.#urgent.shift() ?? this.#gossip.shift();
-      if (work === undefined) return;
-      if (!this.#isRepeat(work.pool, work.low, work.high)) this.#apply(work, nowMs);
+      const queue = this.#urgent.size > 0 ? this.#urgent : this.#gossip;
+      const input = queue.shift();
+      if (input === undefined) return;
+      this.#apply(queue.pool, input, nowMs);
       if (count % MESSAGES_PER_CLOCK_READ !== 0) continue;
       nowMs = this.#hooks.now();
       if (nowMs >= untilMs) return;
@@ -191,18 +188,17 @@ export class NodeRuntime {
     }
   }
 
-  #apply({ pool, input, low, high }: Work, nowMs: number): void {
+  #apply(pool: PoolName, input: OtherInput | PlainMessage, nowMs: number): void {
+    const port = this.#ports.get(pool);
+    if (input.kind !== "message") {
+      this.#machine.step(pool, input, nowMs, this.#out);
+      this.#dispatch();
+      return;
+    }
+    if (isRepeat(port, input)) return;
     const settled = this.#machine.step(pool, input, nowMs, this.#out);
     this.#dispatch();
-    if (settled && (low !== 0 || high !== 0)) this.#ports.get(pool)?.settle(low, high);
-  }
-
-  /**
-   * A lane hears of settled messages with its next batch only, so copies that come close together all pass it: in a flood nearly all of them.
-   * Here their first copy has been decided, and a look into a table is far cheaper than decoding.
-   */
-  #isRepeat(pool: PoolName, low: number, high: number): boolean {
-    return (low !== 0 || high !== 0) && this.#ports.get(pool)?.leavesOut(low, high) === true;
+    if (settled && isHashed(input)) port?.settle(input.low, input.high);
   }
 
   #wake(nowMs: number): void {
@@ -252,40 +248,60 @@ function isProbe(type: number | undefined): boolean {
   return type === MessageType.ping || type === MessageType.indirectPing || type === MessageType.ack || type === MessageType.nack;
 }
 
-/** A queue whose `shift` is cheap at any length, and that knows its bytes. */
+function isHashed({ low, high }: PlainMessage): boolean {
+  return low !== 0 || high !== 0;
+}
+
+/**
+ * A lane hears of settled messages with its next batch only, so copies that come close together all pass it: in a flood nearly all of them.
+ * Here their first copy has been decided, and a look into a table is far cheaper than decoding.
+ */
+function isRepeat(port: PoolPort | undefined, message: PlainMessage): boolean {
+  return isHashed(message) && port?.leavesOut(message.low, message.high) === true;
+}
+
+/** A queue whose `shift` is cheap at any length, and that knows the bytes of its messages. */
 class WorkQueue {
-  #items: Work[] = [];
+  #inputs: (OtherInput | PlainMessage)[] = [];
+  #pools: PoolName[] = [];
   #head = 0;
   #bytes = 0;
+  /** Of the input that `shift` gave last. */
+  pool: PoolName = "";
 
   get size(): number {
-    return this.#items.length - this.#head;
+    return this.#inputs.length - this.#head;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  push(item: Work): void {
-    this.#items.push(item);
-    this.#bytes += item.byteLength;
+  push(pool: PoolName, input: OtherInput | PlainMessage): void {
+    this.#inputs.push(input);
+    this.#pools.push(pool);
+    if (input.kind === "message") this.#bytes += input.bytes.length;
   }
 
-  shift(): Work | undefined {
-    const item = this.#items[this.#head];
-    if (item === undefined) return undefined;
+  shift(): OtherInput | PlainMessage | undefined {
+    const input = this.#inputs[this.#head];
+    if (input === undefined) return undefined;
+    this.pool = this.#pools[this.#head] as PoolName;
     this.#head += 1;
-    this.#bytes -= item.byteLength;
-    if (this.#head === this.#items.length) this.clear();
+    if (input.kind === "message") this.#bytes -= input.bytes.length;
+    if (this.#head === this.#inputs.length) this.clear();
     else if (this.#head === 1024) {
-      this.#items = this.#items.slice(this.#head); // Frees what has been taken.
+      // Frees what has been taken.
+      this.#inputs = this.#inputs.slice(this.#head);
+      this.#pools = this.#pools.slice(this.#head);
       this.#head = 0;
     }
-    return item;
+    return input;
   }
 
   clear(): void {
-    this.#items.length = 0;
+    this.#inputs.length = 0;
+    this.#pools.length = 0;
     this.#head = 0;
     this.#bytes = 0;
   }

@@ -129,7 +129,8 @@ export class PoolIo implements PoolPort {
           const burst = batch.length >= BURST_PACKETS;
           if (this.#runtime !== null) this.#runtime.crowded = burst;
           if (this.#clippedBufferBytes > 0 && burst) this.#warnOfClippedBuffer();
-          const bytes = batch.reduce((sum, packet) => sum + packet.bytes.length, 0);
+          let bytes = 0;
+          for (const packet of batch) bytes += packet.bytes.length;
           metrics.count("memberlist.udp.received", bytes);
           this.#onWork(bytes);
           this.#lane.open(batch, (opened) => this.#opened(opened));

@@ -3,7 +3,7 @@ import { assert } from "../base/assert.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { ClusterNode } from "../node/node.ts";
 import type { Pool } from "../serf/pool.ts";
-import type { KeyOperation, KeyResult, Member, PoolEffect, PoolInput, QueryParams, SerfEvent } from "../serf/types.ts";
+import type { KeyOperation, KeyResult, Member, PoolEffect, QueryParams, SerfEvent } from "../serf/types.ts";
 import { PROFILES } from "../swim/profiles.ts";
 import type { RequestId } from "../swim/types.ts";
 import { encodeTags, tagsError } from "../wire/serf-tags.ts";
@@ -335,12 +335,12 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     this.#settleStopped({ reason });
   }
 
-  #command(make: (request: RequestId) => PoolInput): Promise<Reply> {
+  #command(make: Parameters<NodeRuntime["request"]>[1]): Promise<Reply> {
     return this.#runtime.request(POOL, make);
   }
 
   /** A command that either succeeds or fails with one text. */
-  async #order(make: (request: RequestId) => PoolInput): Promise<void> {
+  async #order(make: Parameters<NodeRuntime["request"]>[1]): Promise<void> {
     const { errors } = await this.#command(make);
     if (errors[0] !== undefined) throw new SerfError(errors[0]);
   }

@@ -17,9 +17,6 @@ export const EVENT_RING_COUNT_MAX = 32_768;
 /** Most bytes of names and payloads in the whole ring; well below the 20 MiB that peers accept as push/pull state. */
 export const EVENT_RING_BYTES_MAX = 8 * 1024 * 1024;
 
-/** So many events of one time are compared without hashes. */
-const UNHASHED_MAX = 8;
-
 /** `new`: deliver and pass on. The rest: drop. `old`: older than the ring, worth a warning. */
 export type EventVerdict = "new" | "known" | "old" | "ignored" | "full";
 
@@ -31,8 +28,8 @@ interface RememberedEvent {
 interface Slot extends EventSlot {
   readonly lamportTime: number;
   readonly events: RememberedEvent[];
-  /** Hash of each event, once there are many of them: then hashes are compared before bytes. */
-  hashes: number[] | null;
+  /** Hash of each event: compared before its bytes. */
+  readonly hashes: number[];
   bytes: number;
 }
 
@@ -78,7 +75,7 @@ export class EventRing {
   /** `witness` would change nothing: the event is held. */
   isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null): boolean {
     const slot = this.#slots?.[lamportTime % this.#size] ?? null;
-    return slot !== null && slot.lamportTime === lamportTime && lamportTime < clock.time && contains(slot, name, payload);
+    return slot !== null && slot.lamportTime === lamportTime && lamportTime < clock.time && contains(slot, hashEvent(name, payload), name, payload);
   }
 
   /** Judges one received event. `clock` has its time witnessed here, before any other check. */
@@ -90,17 +87,18 @@ export class EventRing {
     this.#slots ??= new Array<Slot | null>(this.#size).fill(null);
     const index = lamportTime % this.#size;
     let slot = this.#slots[index] ?? null;
+    const hash = hashEvent(name, payload);
     if (slot === null || slot.lamportTime !== lamportTime) {
       this.#bytes -= slot?.bytes ?? 0;
       this.#count -= slot?.events.length ?? 0;
-      slot = { lamportTime, events: [], hashes: null, bytes: 0 };
+      slot = { lamportTime, events: [], hashes: [], bytes: 0 };
       this.#slots[index] = slot;
-    } else if (contains(slot, name, payload)) return "known";
+    } else if (contains(slot, hash, name, payload)) return "known";
 
     const bytes = utf8Length(name) + (payload?.length ?? 0);
     if (slot.events.length >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) return "full";
     slot.events.push({ name, payload });
-    slot.hashes?.push(hashEvent(name, payload));
+    slot.hashes.push(hash);
     slot.bytes += bytes;
     this.#bytes += bytes;
     this.#count += 1;
@@ -124,16 +122,8 @@ export function isOlderThanRing(currentTime: number, lamportTime: number, ringSi
   return currentTime > ringSize && lamportTime < currentTime - ringSize;
 }
 
-function contains(slot: Slot, name: string, payload: Uint8Array | null): boolean {
-  const { events } = slot;
-  if (events.length <= UNHASHED_MAX) {
-    for (const event of events) if (isSame(event, name, payload)) return true;
-    return false;
-  }
-  slot.hashes ??= events.map((event) => hashEvent(event.name, event.payload));
-  const { hashes } = slot;
-  const hash = hashEvent(name, payload);
-  for (let i = hashes.indexOf(hash); i >= 0; i = hashes.indexOf(hash, i + 1)) if (isSame(events[i] as RememberedEvent, name, payload)) return true;
+function contains({ events, hashes }: Slot, hash: number, name: string, payload: Uint8Array | null): boolean {
+  for (let i = 0; i < hashes.length; i += 1) if (hashes[i] === hash && isSame(events[i] as RememberedEvent, name, payload)) return true;
   return false;
 }
 

@@ -1,7 +1,7 @@
 /** memberlist's compress message: type 9, then {Algo: 0 (LZW), Buf} (reference: serf-protocol §2.2). */
 import { fail, type Result } from "../base/result.ts";
 import { MessageType } from "./gossip-messages.ts";
-import { compressLzwView, decompressLzw } from "./lzw.ts";
+import { compressLzwView, decompressLzw, inflateLzw } from "./lzw.ts";
 import { Reader, Schema, Writer, encodeKey, structLength } from "./msgpack.ts";
 
 const LZW = 0;
@@ -27,6 +27,33 @@ export function decodeCompress(message: Uint8Array, plainBytesMax: number): Resu
   const { algo, buf } = readCompress(reader);
   if (reader.failed) return fail(reader.short ? "message ends too early" : "malformed message");
   return inflate(algo, buf, plainBytesMax);
+}
+
+/** What `inflateCompress` gives for a message that cannot be read. */
+const MALFORMED = ~99;
+
+/**
+ * As `decodeCompress` of the message at `bytes[start, end)`, into memory that is used again (`inflatedBytes` of `lzw.ts`): the length, or negative
+ * (`INFLATED_TOO_LARGE` of `lzw.ts`, or any other number).
+ */
+export function inflateCompress(bytes: Uint8Array, start: number, end: number, plainBytesMax: number): number {
+  const at = start + STANDARD_HEAD.length;
+  if (at + 2 <= end && startsStandard(bytes, start)) {
+    const length = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+    if (at + 2 + length <= end) return inflateLzw(bytes, at + 2, at + 2 + length, plainBytesMax);
+  }
+  reader.reset(bytes, start + 1, end);
+  const { algo, buf } = readCompress(reader);
+  if (reader.failed || algo !== LZW || buf === null) return MALFORMED;
+  return inflateLzw(buf, 0, buf.length, plainBytesMax);
+}
+
+/** How all originals and we begin a compress message of 32 to 65,535 bytes; the length follows. */
+const STANDARD_HEAD = Uint8Array.of(MessageType.compress, 0x82, ...algoKey, LZW, ...bufKey, 0xda);
+
+function startsStandard(bytes: Uint8Array, start: number): boolean {
+  for (let i = 0; i < STANDARD_HEAD.length; i += 1) if (bytes[start + i] !== STANDARD_HEAD[i]) return false;
+  return true;
 }
 
 export interface Compressed {

@@ -28,6 +28,13 @@ const dictionaryCodes = new Uint16Array(DICTIONARY_SIZE);
 let epoch = 0;
 
 let output = new Uint8Array(KEEP_BYTES_MIN);
+let outputView = new DataView(output.buffer);
+
+/** Takes other memory as scratch output. */
+function replaceOutput(bytes: number): void {
+  output = new Uint8Array(bytes);
+  outputView = new DataView(output.buffer);
+}
 
 function nextEpoch(): number {
   if (epoch === EPOCH_MAX) {
@@ -40,13 +47,13 @@ function nextEpoch(): number {
 
 /** Room for `needed` bytes in the scratch output; its content is not kept. */
 function reserve(needed: number): void {
-  if (output.length < needed) output = new Uint8Array(needed);
+  if (output.length < needed) replaceOutput(needed);
 }
 
 /** The first `length` bytes of the scratch output: a copy, or the scratch itself when it would be dropped anyway and is mostly filled. */
-function takeOutput(length: number): Uint8Array {
+export function takeInflated(length: number): Uint8Array {
   const taken = output.length > KEEP_BYTES && 2 * length > output.length ? output.subarray(0, length) : output.slice(0, length);
-  if (output.length > KEEP_BYTES) output = new Uint8Array(KEEP_BYTES_MIN);
+  releaseInflated();
   return taken;
 }
 
@@ -60,7 +67,7 @@ export function compressLzwView(plain: Uint8Array): Uint8Array {
   // One code of at most 12 bits for each byte, a clear for each dictionary, and first clear, EOF and padding.
   reserve(Math.ceil(plain.length * 1.51) + 16);
   const compressed = output.subarray(0, encodeInto(output, plain));
-  if (output.length > KEEP_BYTES) output = new Uint8Array(KEEP_BYTES_MIN);
+  releaseInflated();
   return compressed;
 }
 
@@ -144,10 +151,42 @@ const entryLength = new Int32Array(CODE_MAX + 1);
 
 export const LZW_TOO_LARGE = "decompressed data is larger than allowed";
 
+/** What `inflateLzw` gives instead of a length: `~` of the place in `ERRORS`. */
+const SHORT = ~0;
+const INVALID_CODE = ~1;
+export const INFLATED_TOO_LARGE = ~2;
+const ERRORS = ["unexpected EOF", "lzw: invalid code", LZW_TOO_LARGE];
+
+/** Strings are copied four bytes at a time, so up to so many are written behind the last. */
+const SLACK_BYTES = 3;
+
 /** The plain bytes of `compressed`, at most `plainBytesMax`. The error is Go's, or `LZW_TOO_LARGE`. */
 export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Result<Uint8Array> {
-  reserve(Math.min(plainBytesMax, 4 * compressed.length) + 1);
+  const length = inflateLzw(compressed, 0, compressed.length, plainBytesMax);
+  return length < 0 ? fail(ERRORS[~length] as string) : ok(takeInflated(length));
+}
+
+/** Where `inflateLzw` has put its result: overwritten by the next call of this module. */
+export function inflatedBytes(): Uint8Array {
+  return output;
+}
+
+/** Leaves the present scratch output to whoever still reads it. */
+export function detachInflated(): void {
+  replaceOutput(KEEP_BYTES_MIN);
+}
+
+/** Gives scratch output back that has become large. To be called after `inflateLzw`, when its result has been used. */
+export function releaseInflated(): void {
+  if (output.length > KEEP_BYTES) replaceOutput(KEEP_BYTES_MIN);
+}
+
+/** As `decompressLzw` of `bytes[start, end)`, into scratch memory (`inflatedBytes`): for callers that hardly ever keep what they find. The length, or negative. */
+export function inflateLzw(bytes: Uint8Array, start: number, end: number, plainBytesMax: number): number {
+  reserve(Math.min(plainBytesMax, 4 * (end - start)) + 1 + SLACK_BYTES);
   let target = output;
+  let view = outputView;
+  let room = target.length - SLACK_BYTES;
   let at = 0; // End of the output.
   let width = WIDTH_MIN;
   let overflow = 512;
@@ -156,22 +195,21 @@ export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Re
   let lastLength = 0;
   let bits = 0;
   let bitCount = 0;
-  let next = 0;
-  const end = compressed.length;
+  let next = start;
 
   for (;;) {
     if (bitCount < width) {
       // Two bytes at a time: at most 11 bits are left over, so 27 are held.
       if (next + 1 < end) {
-        bits |= ((compressed[next] as number) | ((compressed[next + 1] as number) << 8)) << bitCount;
+        bits |= ((bytes[next] as number) | ((bytes[next + 1] as number) << 8)) << bitCount;
         bitCount += 16;
         next += 2;
       } else {
         if (next < end) {
-          bits |= (compressed[next++] as number) << bitCount;
+          bits |= (bytes[next++] as number) << bitCount;
           bitCount += 8;
         }
-        if (bitCount < width) return drop("unexpected EOF");
+        if (bitCount < width) return failed(SHORT);
       }
     }
     const code = bits & ((1 << width) - 1);
@@ -185,8 +223,8 @@ export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Re
       lastLength = 0;
       continue;
     }
-    if (code === EOF) return ok(takeOutput(at));
-    if (code > hi) return drop("lzw: invalid code");
+    if (code === EOF) return at;
+    if (code > hi) return failed(INVALID_CODE);
     // The new entry is the previous string and the byte after it, which is the first byte of the string now written:
     // both stand side by side in the output, even when the code is the new entry itself.
     if (lastLength > 0) {
@@ -194,21 +232,26 @@ export function decompressLzw(compressed: Uint8Array, plainBytesMax: number): Re
       entryLength[hi] = lastLength + 1;
     }
     const length = code < CLEAR ? 1 : (entryLength[code] as number);
-    if (at + length > plainBytesMax) return drop(LZW_TOO_LARGE);
-    if (at + length > target.length) {
+    if (at + length > plainBytesMax) return failed(INFLATED_TOO_LARGE);
+    if (at + length > room) {
       // More than fourfold: measured before memory is taken, so that a bomb costs none and a real message only its own.
-      const whole = at + length + measureRest(compressed, { next, bits, bitCount, width, overflow, hi, length }, plainBytesMax - at - length);
-      if (whole > plainBytesMax) return drop(LZW_TOO_LARGE);
-      output = new Uint8Array(whole);
+      const place = { next, bits, bitCount, width, overflow, hi, length };
+      const whole = at + length + measureRest(bytes, end, place, plainBytesMax - at - length);
+      if (whole > plainBytesMax) return failed(INFLATED_TOO_LARGE);
+      replaceOutput(whole + SLACK_BYTES);
       output.set(target.subarray(0, at));
       target = output;
+      view = outputView;
+      room = whole;
     }
     if (code < CLEAR) target[at] = code;
     else {
-      const start = entryStart[code] as number;
-      target[at] = target[start] as number;
-      target[at + 1] = target[start + 1] as number; // Entries are two bytes long at least, and most are no longer.
-      for (let i = 2; i < length; i += 1) target[at + i] = target[start + i] as number;
+      const from = entryStart[code] as number;
+      // Most strings are no longer than four bytes.
+      view.setInt32(at, view.getInt32(from, true), true);
+      for (let i = 4; i < length; i += 4) view.setInt32(at + i, view.getInt32(from + i, true), true);
+      // The last byte of the new entry itself has only just been written: it was not there to be copied.
+      if (code === hi && lastLength > 0) target[at + length - 1] = target[at] as number;
     }
     last = at;
     lastLength = length;
@@ -241,7 +284,7 @@ interface Place {
 const measuredLength = new Int32Array(CODE_MAX + 1);
 
 /** How many bytes the codes from `place` on yield: up to the end, a mistake, or just beyond `bytesMax`. The decoder without its output. */
-function measureRest(compressed: Uint8Array, place: Place, bytesMax: number): number {
+function measureRest(compressed: Uint8Array, end: number, place: Place, bytesMax: number): number {
   let { next, bits, bitCount, width, overflow, hi } = place;
   let lastLength = place.length;
   let sum = 0;
@@ -260,7 +303,7 @@ function measureRest(compressed: Uint8Array, place: Place, bytesMax: number): nu
     let code = CLEAR;
     do {
       for (; bitCount < width; bitCount += 8) {
-        if (next >= compressed.length) return sum;
+        if (next >= end) return sum;
         bits |= (compressed[next++] as number) << bitCount;
       }
       code = bits & ((1 << width) - 1);
@@ -281,7 +324,7 @@ function measureRest(compressed: Uint8Array, place: Place, bytesMax: number): nu
   }
 }
 
-function drop(error: string): Result<Uint8Array> {
-  takeOutput(0);
-  return fail(error);
+function failed(code: number): number {
+  releaseInflated();
+  return code;
 }

@@ -12,7 +12,7 @@ export interface HashKey {
 
 /** Hashes into its own fields instead of returning an object: two numbers per message, no garbage. */
 export class MessageHasher {
-  /** Halves of the last hash, unsigned. */
+  /** Halves of the last hash, signed: as unsigned numbers half of them would be objects in V8. */
   low = 0;
   high = 0;
   readonly #keyLow: number;
@@ -92,9 +92,9 @@ export class MessageHasher {
         v2 = (v2 << 16) | (v2 >>> 16);
       }
       if (half === 0) {
-        this.low = (v1 ^ v3) >>> 0;
+        this.low = v1 ^ v3;
         v1 ^= 0xdd;
-      } else this.high = (v1 ^ v3) >>> 0;
+      } else this.high = v1 ^ v3;
     }
   }
 }

@@ -7,10 +7,10 @@
 import { equalBytes } from "../base/bytes.ts";
 import { assert } from "../base/assert.ts";
 import { fail, ok, type Result } from "../base/result.ts";
-import { decodeCompress, encodeCompress } from "./compress.ts";
+import { encodeCompress, inflateCompress } from "./compress.ts";
 import { MessageType } from "./gossip-messages.ts";
 import { addLabel, removeLabel } from "./label.ts";
-import { LZW_TOO_LARGE } from "./lzw.ts";
+import { INFLATED_TOO_LARGE, detachInflated, inflatedBytes, releaseInflated, takeInflated } from "./lzw.ts";
 import type { Sealer } from "./sealer.ts";
 
 /** Largest datagram that is looked at; UDP cannot carry more. */
@@ -158,10 +158,12 @@ export interface OpenedPacket {
   readonly drops: readonly PacketDrop[];
 }
 
-/** Takes what is found in a packet, in its order. Nothing may be kept of `bytes` beyond `[start, end)`. */
+/** Takes what is found in a packet, in its order. */
 export interface PacketVisitor {
-  /** One plain message, not empty; its type is not checked. */
-  message(bytes: Uint8Array, start: number, end: number): void;
+  /** Whether the plain message at `bytes[start, end)`, not empty, is wanted; its type is not checked. The bytes are good for this call only. */
+  wants(bytes: Uint8Array, start: number, end: number): boolean;
+  /** The message that was wanted last; it stays as it is. */
+  message(message: Uint8Array): void;
   drop(reason: PacketDrop): void;
 }
 
@@ -170,15 +172,16 @@ export function openPacket(packet: Uint8Array, options: OpenOptions): OpenedPack
   const messages: Uint8Array[] = [];
   const drops: PacketDrop[] = [];
   visitPacket(packet, options, {
-    message: (bytes, start, end) => messages.push(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end)),
+    wants: () => true,
+    message: (message) => messages.push(message),
     drop: (reason) => drops.push(reason),
   });
   return { messages, drops };
 }
 
 /**
- * As `openPacket`, without an object per message: most messages of a busy cluster are repeats that nobody looks at again, and a view of each would
- * cost more than recognising it.
+ * As `openPacket`, without an object per message and without memory for what is inflated: most messages of a busy cluster are repeats that nobody
+ * looks at again, and a view of each would cost more than recognising it.
  */
 export function visitPacket(packet: Uint8Array, { sealer, label, verifyIncoming }: OpenOptions, visitor: PacketVisitor): void {
   if (packet.length > PACKET_BYTES_MAX) return visitor.drop("oversized");
@@ -212,6 +215,10 @@ class Flattener {
   #drops = 0;
   #inflatable = PACKET_INFLATED_BYTES_MAX;
   #full = false;
+  /** The memory of the decompressor, while a compressed part in it is taken apart; `#kept` is what lasts of it once a message is wanted. */
+  #scratch: Uint8Array | null = null;
+  #scratchLength = 0;
+  #kept: Uint8Array | null = null;
 
   constructor(visitor: PacketVisitor) {
     this.#visitor = visitor;
@@ -228,12 +235,12 @@ class Flattener {
     if (type === MessageType.compound || type === MessageType.compress) {
       if (depth >= PACKET_NESTING_MAX) this.#drop("nestedTooDeep");
       else if (type === MessageType.compound) this.#addCompound(bytes, start, end, depth + 1);
-      else this.#addCompressed(bytes.subarray(start, end), depth + 1);
+      else this.#addCompressed(bytes, start, end, depth + 1);
       return;
     }
     this.#messages += 1;
-    if (this.#messages <= PACKET_MESSAGES_MAX) this.#visitor.message(bytes, start, end);
-    else this.#stop("tooManyMessages");
+    if (this.#messages > PACKET_MESSAGES_MAX) this.#stop("tooManyMessages");
+    else if (this.#visitor.wants(bytes, start, end)) this.#visitor.message(this.#lasting(bytes, start, end));
   }
 
   /** As `decodeCompound`, in place. */
@@ -257,16 +264,33 @@ class Flattener {
     if (this.#drops > DROPS_MAX) this.#stop("tooManyMessages");
   }
 
-  #addCompressed(message: Uint8Array, depth: number): void {
-    const plain = decodeCompress(message, this.#inflatable);
-    if (plain.ok) {
-      this.#inflatable -= plain.value.length;
-      this.add(plain.value, 0, plain.value.length, depth);
-    } else if (plain.error === LZW_TOO_LARGE) this.#stop("inflatedTooLarge");
-    else {
-      this.#drop("compress");
-      this.#inflatable = Math.max(0, this.#inflatable - FAILED_INFLATE_BYTES);
+  #addCompressed(bytes: Uint8Array, start: number, end: number, depth: number): void {
+    if (bytes === this.#scratch) detachInflated(); // What is around this part has yet to be taken apart further.
+    const length = inflateCompress(bytes, start, end, this.#inflatable);
+    if (length < 0) {
+      this.#scratch = null;
+      if (length === INFLATED_TOO_LARGE) this.#stop("inflatedTooLarge");
+      else {
+        this.#drop("compress");
+        this.#inflatable = Math.max(0, this.#inflatable - FAILED_INFLATE_BYTES);
+      }
+      return;
     }
+    this.#inflatable -= length;
+    this.#scratch = inflatedBytes();
+    this.#scratchLength = length;
+    this.#kept = null;
+    this.add(this.#scratch, 0, length, depth);
+    this.#scratch = null;
+    this.#kept = null;
+    releaseInflated();
+  }
+
+  /** A view that stays as it is. */
+  #lasting(bytes: Uint8Array, start: number, end: number): Uint8Array {
+    if (bytes !== this.#scratch) return start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
+    this.#kept ??= takeInflated(this.#scratchLength);
+    return this.#kept.subarray(start, end);
   }
 
   #drop(reason: PacketDrop): void {

@@ -15,7 +15,7 @@ export const SETTLED_GENERATION_MS = 5_000;
 
 class Generation {
   // Both halves of each hash; a slot of two zeros is empty (a hash of 0,0 is simply never remembered).
-  #halves = new Uint32Array(2 * SLOTS_FIRST);
+  #halves = new Int32Array(2 * SLOTS_FIRST);
   #mask = SLOTS_FIRST - 1;
   count = 0;
 
@@ -69,7 +69,7 @@ class Generation {
 
   #resize(slots: number): void {
     const bounded = Math.min(SLOTS_MAX, Math.max(SLOTS_FIRST, slots));
-    this.#halves = new Uint32Array(2 * bounded);
+    this.#halves = new Int32Array(2 * bounded);
     this.#mask = bounded - 1;
   }
 }

@@ -73,7 +73,7 @@ function setUp(): { machine: FakeMachine; port: FakePort; runtime: NodeRuntime; 
 }
 
 const from = { ip: "127.0.0.1", port: 1 };
-const message = (type: number): PlainMessage => ({ from, bytes: Uint8Array.of(type), low: 0, high: 0 });
+const message = (type: number): PlainMessage => ({ kind: "message", from, bytes: Uint8Array.of(type), low: 0, high: 0 });
 const types = (machine: FakeMachine): number[] => machine.inputs.map((input) => (input.kind === "message" ? (input.bytes[0] as number) : -1));
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -163,7 +163,7 @@ test("the bytes of waiting gossip are bounded too (memberlist#363: a packet may 
   machine.onStep = () => {
     clock.nowMs += 1;
   };
-  const large: PlainMessage = { from, bytes: new Uint8Array(1024 * 1024).fill(MessageType.user), low: 0, high: 0 };
+  const large: PlainMessage = { kind: "message", from, bytes: new Uint8Array(1024 * 1024).fill(MessageType.user), low: 0, high: 0 };
   const fitting = QUEUED_BYTES_MAX / large.bytes.length;
   runtime.deliver("lan", [...new Array<PlainMessage>(fitting + 5).fill(large), message(MessageType.ping)]);
   assert.deepEqual(dropped, [5]);

@@ -22,6 +22,7 @@ import {
   packPacket,
   packPlain,
   sealPacket,
+  visitPacket,
 } from "../../src/wire/packet.ts";
 
 const plain = new NodeSealer([]);
@@ -109,6 +110,54 @@ test("nested compounds and compressed parts are flattened in order", () => {
   const packet = encodeCompound([a, encodeCompound([b, encodeCompress(encodeCompound([c]))]), encodeCompress(d)]);
   assert.deepEqual(openPacket(packet, open).drops, []);
   assert.deepEqual(hex(openPacket(packet, open).messages), hex([a, b, c, d]));
+});
+
+test("what is inflated stays as it is: beside, inside and after other compressed parts, and when other packets are opened", () => {
+  const texts = Array.from({ length: 12 }, (_, i) => `${i}`.repeat(40 + i));
+  const [a, b, c, d, e, f, ...others] = texts.map(user) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, ...Uint8Array[]];
+  const inner = encodeCompound([b, encodeCompress(encodeCompound([c, encodeCompress(d), c])), wrapCompressed(Uint8Array.of(0xff)), e]);
+  const opened = openPacket(encodeCompound([encodeCompress(a), encodeCompress(inner), encodeCompress(f)]), open);
+  for (const other of others) openPacket(encodeCompress(other), open);
+  assert.deepEqual(hex(opened.messages), hex([a, b, c, d, c, e, f]));
+  assert.deepEqual(opened.drops, ["compress"]);
+});
+
+test("what nobody wants is not copied; what is wanted stays", () => {
+  const messages = Array.from({ length: 20 }, (_, i) => user(`event ${i}`.padEnd(60)));
+  const packet = encodeCompress(encodeCompound(messages));
+  const memory = new Set<ArrayBufferLike>();
+  const kept: Uint8Array[] = [];
+  const visit = (wanted: boolean): void =>
+    visitPacket(packet, open, {
+      wants: (bytes) => {
+        memory.add(bytes.buffer);
+        return wanted;
+      },
+      message: (message) => kept.push(message),
+      drop: (reason) => assert.fail(reason),
+    });
+  visit(false);
+  visit(false);
+  assert.equal(memory.size, 1, "the decompressor's own memory");
+  visit(true);
+  visit(false);
+  assert.deepEqual(hex(kept), hex(messages));
+  assert.equal(kept.some(({ buffer }) => memory.has(buffer)), false);
+});
+
+test("a compress message in any other form than the usual one is read too", () => {
+  const message = user("an event that is long enough to be worth it".repeat(3));
+  const usual = encodeCompress(message);
+  const buf = usual.subarray(15);
+  const arrayForm = concatBytes([Uint8Array.of(MessageType.compress, 0x92, 0, 0xda, buf.length >> 8, buf.length), buf]);
+  const binForm = concatBytes([usual.subarray(0, 12), Uint8Array.of(0xc5, buf.length >> 8, buf.length), buf]);
+  for (const form of [usual, arrayForm, binForm]) assert.deepEqual(hex(openPacket(form, open).messages), hex([message]));
+  for (const broken of [usual.subarray(0, 14), usual.subarray(0, 12), usual.subarray(0, -1), usual.subarray(0, 1)]) {
+    assert.deepEqual(openPacket(broken, open), { messages: [], drops: ["compress"] });
+  }
+  const unknown = usual.slice();
+  unknown[7] = 1;
+  assert.deepEqual(openPacket(unknown, open), { messages: [], drops: ["compress"] });
 });
 
 test("truncated compounds keep their earlier parts", () => {

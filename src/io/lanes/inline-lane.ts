@@ -5,7 +5,7 @@ import type { KeyList } from "../keyring.ts";
 import type { NodeSealer } from "../node-sealer.ts";
 import type { ReceivedPacket } from "../udp-socket.ts";
 import type { OpenedBatch, OutgoingPacket, PacketFormat, PacketLane, SealedPacket } from "./packet-lane.ts";
-import { attribute, openPackets, packJob, sealedFor, type OpenWork } from "./packet-work.ts";
+import { openReceived, packJob, sealedFor, type OpenWork } from "./packet-work.ts";
 
 /** Packets opened in one go (a plain one takes 5–30 µs): the rest of a huge batch waits until the loop has seen to its other work. */
 export const OPENED_AT_ONCE_MAX = 64;
@@ -37,6 +37,7 @@ export class InlineLane implements PacketLane {
   readonly #work: OpenWork;
   readonly #filter: RepeatFilter;
   readonly #waiting: Waiting[] = [];
+  #agedAtMs: number;
   #waitingPackets = 0;
   #waitingBytes = 0;
   #scheduled = false;
@@ -45,7 +46,8 @@ export class InlineLane implements PacketLane {
   constructor(options: InlineLaneOptions) {
     this.#options = options;
     const { sealer, format, pool } = options;
-    this.#filter = new RepeatFilter(options.hashKey, performance.now());
+    this.#agedAtMs = performance.now();
+    this.#filter = new RepeatFilter(options.hashKey, this.#agedAtMs);
     this.#work = { sealer, format, pool, filter: this.#filter, shedGossip: false };
   }
 
@@ -80,7 +82,7 @@ export class InlineLane implements PacketLane {
   }
 
   settle(low: number, high: number): void {
-    this.#filter.settle(low, high, performance.now());
+    this.#filter.settle(low, high, this.#agedAtMs); // Of this turn: what is settled has just been opened.
   }
 
   isSettled(low: number, high: number): boolean {
@@ -89,7 +91,8 @@ export class InlineLane implements PacketLane {
 
   /** Forgets settled hashes that are too old; done by itself when packets are opened here. */
   age(): void {
-    this.#filter.age(performance.now());
+    this.#agedAtMs = performance.now();
+    this.#filter.age(this.#agedAtMs);
   }
 
   setKeys(keys: KeyList): Promise<void> {
@@ -107,18 +110,16 @@ export class InlineLane implements PacketLane {
   #openNext(): void {
     const first = this.#waiting[0];
     if (first === undefined || this.#stopped) return;
-    const packets = first.packets.slice(first.at, first.at + OPENED_AT_ONCE_MAX);
-    this.#filter.age(performance.now());
-    const opened = openPackets(
-      packets.map(({ bytes }) => bytes),
-      this.#work,
-    );
-    this.#waitingPackets -= packets.length;
-    for (const { bytes } of packets) this.#waitingBytes -= bytes.length;
-    first.at += packets.length;
-    if (first.at === first.packets.length) this.#waiting.shift();
+    const { packets, at, done } = first;
+    const end = Math.min(packets.length, at + OPENED_AT_ONCE_MAX);
+    this.age();
+    const opened = openReceived(packets, at, end, this.#work);
+    this.#waitingPackets -= end - at;
+    for (let i = at; i < end; i += 1) this.#waitingBytes -= (packets[i] as ReceivedPacket).bytes.length;
+    first.at = end;
+    if (end === packets.length) this.#waiting.shift();
     if (this.#waiting.length > 0) this.#later();
-    first.done(attribute(opened, packets));
+    done(opened);
   }
 
   #later(): void {

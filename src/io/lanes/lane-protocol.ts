@@ -57,7 +57,7 @@ export function encodeOpen({ pool, shedGossip, settled, packets }: OpenRequest):
 
 export function decodeOpen(batch: Batch): OpenRequest {
   const settled: number[] = [];
-  for (let i = OPEN_FIXED_WORDS; i < batch.wordCount; i += 1) settled.push(batch.word(i));
+  for (let i = OPEN_FIXED_WORDS; i < batch.wordCount; i += 1) settled.push(batch.word(i) | 0);
   return { pool: batch.word(1), shedGossip: batch.word(2) === 1, settled, packets: partsOf(batch) };
 }
 
@@ -81,8 +81,8 @@ export function decodeOpened(batch: Batch): Opened {
   const highs: number[] = [];
   for (let i = 0, at = OPENED_FIXED_WORDS; i < batch.partCount; i += 1, at += 3) {
     packets.push(batch.word(at));
-    lows.push(batch.word(at + 1));
-    highs.push(batch.word(at + 2));
+    lows.push(batch.word(at + 1) | 0);
+    highs.push(batch.word(at + 2) | 0);
   }
   return { messages: partsOf(batch), packets, lows, highs, repeats: batch.word(1), shed: batch.word(2), drops };
 }

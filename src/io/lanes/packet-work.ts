@@ -2,9 +2,11 @@
  * The work on packets itself, the same on main and in a lane: received datagrams to plain messages without settled repeats, plain messages
  * to sealed datagrams.
  */
-import { packPlain, sealPacket, visitPacket, type PacketDrop, type PacketVisitor } from "../../wire/packet.ts";
+import type { Endpoint } from "../../base/endpoint.ts";
+import { packPlain, sealPacket, visitPacket, type OpenOptions, type PacketDrop, type PacketVisitor } from "../../wire/packet.ts";
 import { mayRepeat, type RepeatFilter } from "../../wire/repeat-filter.ts";
 import type { Sealer } from "../../wire/sealer.ts";
+import type { PlainMessage } from "../node-runtime.ts";
 import type { ReceivedPacket } from "../udp-socket.ts";
 import type { OpenedBatch, OutgoingPacket, PacketFormat, SealedPacket } from "./packet-lane.ts";
 
@@ -38,10 +40,10 @@ export interface Opened {
   readonly lows: number[];
   readonly highs: number[];
   /** Repeats of settled messages, left out. */
-  repeats: number;
+  readonly repeats: number;
   /** Gossip left out because the node is overloaded. */
-  shed: number;
-  readonly drops: Map<PacketDrop, number>;
+  readonly shed: number;
+  readonly drops: ReadonlyMap<PacketDrop, number>;
 }
 
 export interface OpenWork {
@@ -54,63 +56,107 @@ export interface OpenWork {
   readonly shedGossip: boolean;
 }
 
-export function emptyOpened(): Opened {
-  return { messages: [], packets: [], lows: [], highs: [], repeats: 0, shed: 0, drops: new Map() };
-}
-
 /** Opens packets, in their order; the filter has been aged. */
 export function openPackets(packets: readonly Uint8Array[], work: OpenWork): Opened {
-  const opener = new Opener(work);
-  const options = { sealer: work.sealer, label: work.format.label, verifyIncoming: work.format.verifyIncoming };
+  const opener = new ColumnOpener(work);
+  const options = openOptions(work);
   for (const packet of packets) {
     visitPacket(packet, options, opener);
     opener.packet += 1;
   }
-  return opener.opened;
+  const { messages, packets: senders, lows, highs, repeats, shed, drops } = opener;
+  return { messages, packets: senders, lows, highs, repeats, shed, drops };
 }
 
-class Opener implements PacketVisitor {
-  readonly opened = emptyOpened();
-  /** Index of the packet being visited. */
-  packet = 0;
+/** As `openPackets` of `packets[start, end)`, for whoever opens them on the thread that uses them. */
+export function openReceived(packets: readonly ReceivedPacket[], start: number, end: number, work: OpenWork): OpenedBatch {
+  const opener = new MessageOpener(work);
+  const options = openOptions(work);
+  for (let i = start; i < end; i += 1) {
+    const { from, bytes } = packets[i] as ReceivedPacket;
+    opener.from = from;
+    visitPacket(bytes, options, opener);
+  }
+  return opener;
+}
+
+function openOptions({ sealer, format: { label, verifyIncoming } }: OpenWork): OpenOptions {
+  return { sealer, label, verifyIncoming };
+}
+
+/** Says which messages are wanted and counts what is not. */
+abstract class Opener implements PacketVisitor {
+  repeats = 0;
+  shed = 0;
+  readonly drops = new Map<PacketDrop, number>();
   readonly #work: OpenWork;
   #bytesLeft = OPENED_BYTES_MAX;
+  #hashed = false;
 
   constructor(work: OpenWork) {
     this.#work = work;
   }
 
-  message(bytes: Uint8Array, start: number, end: number): void {
-    const { opened } = this;
+  /** Halves of the hash of the message wanted last; 0 when its kind is never filtered. */
+  protected get low(): number {
+    return this.#hashed ? this.#work.filter.low : 0;
+  }
+
+  protected get high(): number {
+    return this.#hashed ? this.#work.filter.high : 0;
+  }
+
+  abstract message(message: Uint8Array): void;
+
+  wants(bytes: Uint8Array, start: number, end: number): boolean {
     const { filter, pool, shedGossip } = this.#work;
-    const candidate = mayRepeat(bytes, start, end);
-    if (candidate && filter.isRepeat(bytes, pool, start, end)) {
-      opened.repeats += 1;
-      return;
+    this.#hashed = mayRepeat(bytes, start, end);
+    if (this.#hashed && filter.isRepeat(bytes, pool, start, end)) {
+      this.repeats += 1;
+      return false;
     }
-    if (candidate && shedGossip) {
-      opened.shed += 1;
-      return;
+    if (this.#hashed && shedGossip) {
+      this.shed += 1;
+      return false;
     }
     this.#bytesLeft -= end - start;
-    if (this.#bytesLeft < 0) {
-      this.drop("tooManyMessages");
-      return;
-    }
-    opened.messages.push(bytes.subarray(start, end));
-    opened.packets.push(this.packet);
-    opened.lows.push(candidate ? filter.low : 0);
-    opened.highs.push(candidate ? filter.high : 0);
+    if (this.#bytesLeft >= 0) return true;
+    this.drop("tooManyMessages");
+    return false;
   }
 
   drop(reason: PacketDrop): void {
-    note(this.opened.drops, reason);
+    this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
   }
 }
 
-function note(drops: Map<PacketDrop, number>, drop: PacketDrop): void {
-  drops.set(drop, (drops.get(drop) ?? 0) + 1);
+class ColumnOpener extends Opener {
+  readonly messages: Uint8Array[] = [];
+  readonly packets: number[] = [];
+  readonly lows: number[] = [];
+  readonly highs: number[] = [];
+  /** Index of the packet being visited. */
+  packet = 0;
+
+  message(message: Uint8Array): void {
+    this.messages.push(message);
+    this.packets.push(this.packet);
+    this.lows.push(this.low);
+    this.highs.push(this.high);
+  }
 }
+
+class MessageOpener extends Opener implements OpenedBatch {
+  readonly messages: PlainMessage[] = [];
+  /** Sender of the packet being visited. */
+  from: Endpoint = NOBODY;
+
+  message(bytes: Uint8Array): void {
+    this.messages.push({ kind: "message", from: this.from, bytes, low: this.low, high: this.high });
+  }
+}
+
+const NOBODY: Endpoint = { ip: "", port: 0 };
 
 /** One group of messages for some targets. */
 export interface PackJob {
@@ -136,6 +182,7 @@ export function packJob({ targets, messages, crc }: PackJob, format: PacketForma
 /** Joins what a lane found with the senders of the packets. */
 export function attribute(opened: Opened, packets: readonly ReceivedPacket[]): OpenedBatch {
   const messages = opened.messages.map((bytes, i) => ({
+    kind: "message" as const,
     from: (packets[opened.packets[i] as number] as ReceivedPacket).from,
     bytes,
     low: opened.lows[i] as number,
