@@ -140,6 +140,8 @@ export class CatalogWriter {
     if (existing !== undefined && sameService(existing, given)) return null;
     if (!nodes.has(nameKey(node))) return "Missing node registration";
     this.putService(node, { ...given, createIndex: existing?.createIndex ?? index, modifyIndex: index });
+    // An instance that goes over to another service leaves the index of the first as it was; what was kept of it is told.
+    if (existing !== undefined && existing.service !== given.service) this.#watches.groupChanged(serviceGroup(existing.service));
     this.#touch("services", index);
     this.#touchService(given.service, index);
     this.#touch(kindIndexName(given.kind), index);

@@ -5,6 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { AgentCall, AgentOutcome } from "../api/http/agent-calls.ts";
+import { AskedBefore } from "../api/http/cached.ts";
 import type { HttpContext } from "../api/http/types.ts";
 import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
@@ -134,6 +135,7 @@ export class ConsulAgent {
       kvMaxValueBytes: options.limits.kvMaxValueBytes,
       txnMaxBytes: options.limits.txnMaxBytes,
       toBase64: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"),
+      askedBefore: new AskedBefore(),
     };
     return {
       context,

@@ -29,7 +29,7 @@ const KV_COMMANDS: readonly (readonly [readonly string[], number, string])[] = [
 ];
 
 /** Refused with a reason, not half done. */
-const NOT_OFFERED: readonly (readonly string[])[] = [["snapshot", "save", "never.snap"], ["event", "-name=deploy"], ["keyring", "-list"]];
+const NOT_OFFERED: readonly (readonly string[])[] = [["snapshot", "save", "never.snap"], ["event", "-name=deploy"], ["services", "register", "-name=web"]];
 
 test("the consul command at our dev agent", { skip: peerMissing("consul"), timeout: TEST_DEADLINE_MS }, async (t) => {
   const { ip, child } = await startDevAgent(t);
@@ -44,6 +44,45 @@ test("the consul command at our dev agent", { skip: peerMissing("consul"), timeo
     const info = await consul(ip, "info");
     assert.equal(info.code, 0);
     for (const line of ["\tleader = true", "\tserver = true", "\tstate = Leader", `\tleader_addr = ${ip}:8300`]) assert.ok(info.output.includes(line), info.output);
+  });
+
+  await t.test("autopilot's settings are read and changed, and wrong ones refused", async () => {
+    const { code, output } = await consul(ip, "operator", "autopilot", "get-config");
+    assert.equal(code, 0);
+    for (const line of ["CleanupDeadServers = true", "LastContactThreshold = 200ms", "MaxTrailingLogs = 250", "ServerStabilizationTime = 10s"]) assert.ok(output.includes(`${line}\n`), output);
+    assert.deepEqual(await consul(ip, "operator", "autopilot", "set-config", "-max-trailing-logs=300"), { code: 0, output: "Configuration updated!\n" });
+    assert.match((await consul(ip, "operator", "autopilot", "get-config")).output, /^MaxTrailingLogs = 300$/m);
+    assert.equal((await consul(ip, "operator", "autopilot", "set-config", "-max-trailing-logs=many")).code, 1);
+    const health = await consulHttp(ip, "GET", "/v1/operator/autopilot/health");
+    assert.deepEqual([health.status, (JSON.parse(health.body) as { Healthy: boolean }).Healthy], [200, true]);
+  });
+
+  await t.test("keys of an agent without encryption, and round trips to nodes that told no coordinate", async () => {
+    const keys = await consul(ip, "keyring", "-list");
+    assert.equal(keys.code, 1);
+    assert.match(keys.output, /Keyring is empty \(encryption not enabled\)/);
+    const far = await consul(ip, "rtt", "dev", "nobody");
+    assert.equal(far.code, 1);
+    assert.match(far.output, /Could not find a coordinate for node "(nobody|dev)"/);
+    assert.match((await consul(ip, "rtt", "-wan", "dev.dc1", "dev.dc1")).output, /^Estimated dev\.dc1 <-> dev\.dc1 rtt: \d+\.\d+ ms \(using WAN coordinates\)$/m);
+    await consulHttp(ip, "PUT", "/v1/coordinate/update", JSON.stringify({ Node: "dev", Coord: { Vec: [0, 0, 0, 0, 0, 0, 0, 0], Error: 1.5, Height: 1e-5 } }));
+    await eventually("a coordinate that was told", SOON_MS, async () => {
+      const { output } = await consul(ip, "rtt", "dev", "dev");
+      return /^Estimated dev <-> dev rtt: 0\.020 ms \(using LAN coordinates\)$/m.test(output) ? null : output;
+    });
+  });
+
+  await t.test("what others register is listed, near and by meta data, and taken out again", async () => {
+    assert.equal((await consulHttp(ip, "PUT", "/v1/catalog/register", JSON.stringify({ Node: "ext", Address: "10.0.0.9", NodeMeta: { rack: "r1" }, Service: { Service: "db", Tags: ["primary"] } }))).body.trim(), "true");
+    assert.match((await consul(ip, "catalog", "nodes", "-service=db")).output, /^ext +10\.0\.0\.9 +dc1$/m);
+    assert.match((await consul(ip, "catalog", "nodes", "-near=dev", "-node-meta=rack=r1")).output, /^ext +10\.0\.0\.9 +dc1$/m);
+    assert.deepEqual((await consul(ip, "catalog", "services", "-tags")).output.trimEnd().split("\n").map((row) => row.trim().split(/ +/).join(" ")).sort(), ["consul", "db primary"]);
+    assert.equal((await consul(ip, "catalog", "services", "-node=ext")).output, "db\n");
+    assert.match((await consul(ip, "catalog", "nodes", "-filter=Nope == x")).output, /Selector "Nope" is not valid/);
+    assert.equal(rows((await consul(ip, "catalog", "nodes", "-filter=Node == ext")).output).length, 1);
+    assert.match((await consul(ip, "watch", "-type=service", "-service=db")).output, /"Node": "ext"/);
+    assert.equal((await consulHttp(ip, "PUT", "/v1/catalog/deregister", JSON.stringify({ Node: "ext" }))).body.trim(), "true");
+    assert.equal((await consul(ip, "catalog", "services")).output, "consul\n");
   });
 
   await t.test("what is not offered says so", async () => {

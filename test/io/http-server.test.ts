@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
+import { AskedBefore } from "../../src/api/http/cached.ts";
 import type { RpcArgs, RpcMethod, RpcMethods, RpcOutcome } from "../../src/api/rpc/types.ts";
 import { startHttpServer, type HttpBackend } from "../../src/io/http-server.ts";
 import { nextLoopbackIp } from "../support/loopback.ts";
@@ -36,7 +37,7 @@ async function world(t: TestContext, limits: { readonly connections?: number; re
   const backend: HttpBackend = {
     context: {
       datacenter: "dc1", nodeName: "n", pretty: false, kvMaxValueBytes: limits.kvMaxValueBytes ?? 1000, txnMaxBytes: 1000,
-      toBase64: (bytes) => Buffer.from(bytes).toString("base64"),
+      toBase64: (bytes) => Buffer.from(bytes).toString("base64"), askedBefore: new AskedBefore(),
     },
     call: (method, args, done) => {
       const call: Call = { method, args, done, cancelled: false };

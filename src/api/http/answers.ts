@@ -18,7 +18,7 @@ export function jsonAnswer(value: Json, pretty: boolean, headers: readonly Heade
 }
 
 /** The same for JSON text that stands ready. */
-export function rawJsonAnswer(body: string, headers: readonly Header[]): HttpAnswer {
+export function rawJsonAnswer(body: string | Uint8Array, headers: readonly Header[]): HttpAnswer {
   return { status: 200, headers: [JSON_TYPE, VARY, ...headers], body };
 }
 

@@ -1,63 +1,71 @@
 /** The catalog reads that show the cluster's own nodes: `/v1/catalog` and `/v1/health` (reference: consul-agent §2.2, §2.3). */
-import { jsonAnswer, refuse, textAnswer } from "./answers.ts";
-import { catalogHeaders, FAILED_META, readOptions, type ReadOptions } from "./read-options.ts";
+import type { CatalogNode, HealthCheck } from "../../wire/fsm-commands.ts";
+import { jsonAnswer, rawJsonAnswer, refuse, textAnswer, type Header } from "./answers.ts";
+import { cacheHeaders } from "./cached.ts";
+import { EncodedRows } from "./encoded-rows.ts";
+import { catalogHeaders, FAILED_META, readOptions } from "./read-options.ts";
 import { callOrFail, callServer } from "./rpc-plan.ts";
 import { checkShape, nodeShape, serviceShape } from "./shapes.ts";
 import { datacenterOf, nodesArgsOf, type Parsed } from "./parsed.ts";
-import type { Json } from "./json.ts";
-import type { Outcome, Queried } from "../rpc/types.ts";
+import type { NodeWithServices, Outcome, Queried, QueryOptions } from "../rpc/types.ts";
 import type { HttpAnswer, HttpPlan } from "./types.ts";
 
+const NODES = new EncodedRows<readonly CatalogNode[]>((nodes) => nodes.map(nodeShape));
+const SERVICES = new EncodedRows<ReadonlyMap<string, readonly string[]>>((services) => services);
+const CHECKS = new EncodedRows<readonly HealthCheck[]>((checks) => checks.map(checkShape));
+const NODE_SERVICES = new EncodedRows<NodeWithServices | null>((found) =>
+  found === null ? null : { Node: nodeShape(found.node), Services: new Map(found.services.map((service) => [service.id, serviceShape(service)] as const)) });
+const SERVICE_LIST = new EncodedRows<NodeWithServices | null>((found) =>
+  found === null ? { Node: null, Services: null } : { Node: nodeShape(found.node), Services: found.services.map(serviceShape) });
+
 export function handleDatacenters(parsed: Parsed): HttpPlan {
-  return callOrFail("Catalog.ListDatacenters", { datacenter: datacenterOf(parsed) }, (names) => jsonAnswer(names, parsed.pretty));
+  return callOrFail("Catalog.ListDatacenters", { datacenter: datacenterOf(parsed) }, (names) => jsonAnswer(names, parsed.pretty, cacheHeaders(parsed)));
 }
 
 export function handleNodes(parsed: Parsed): HttpPlan {
-  return read(parsed, (options) =>
-    callServer("Catalog.ListNodes", nodesArgsOf(parsed, options), (outcome) =>
-      answer(parsed, outcome, (nodes) => nodes.map(nodeShape))));
+  return readPlan(parsed, (options) => callServer("Catalog.ListNodes", nodesArgsOf(parsed, options), (outcome) => readAnswer(parsed, outcome, NODES)));
 }
 
 export function handleServices(parsed: Parsed): HttpPlan {
-  return read(parsed, (options) =>
-    callServer("Catalog.ListServices", nodesArgsOf(parsed, options), (outcome) =>
-      answer(parsed, outcome, (services) => services)));
+  return readPlan(parsed, (options) => callServer("Catalog.ListServices", nodesArgsOf(parsed, options), (outcome) => readAnswer(parsed, outcome, SERVICES, cacheHeaders(parsed))));
 }
 
 export function handleNode(parsed: Parsed): HttpPlan {
-  return read(parsed, (options) => {
+  return readPlan(parsed, (options) => {
     if (parsed.rest === "") return refuse(400, "Missing node name");
-    return callServer("Catalog.NodeServices", { datacenter: datacenterOf(parsed), node: parsed.rest, options }, (outcome) =>
-      answer(parsed, outcome, (found) => {
-        if (found === null) return null;
-        return { Node: nodeShape(found.node), Services: new Map(found.services.map((service) => [service.id, serviceShape(service)] as const)) };
-      }));
+    return callServer("Catalog.NodeServices", { datacenter: datacenterOf(parsed), node: parsed.rest, options }, (outcome) => readAnswer(parsed, outcome, NODE_SERVICES));
+  });
+}
+
+export function handleNodeServices(parsed: Parsed): HttpPlan {
+  return readPlan(parsed, (options) => {
+    if (parsed.rest === "") return refuse(400, "Missing node name");
+    return callServer("Catalog.NodeServiceList", { datacenter: datacenterOf(parsed), node: parsed.rest, options }, (outcome) => readAnswer(parsed, outcome, SERVICE_LIST));
   });
 }
 
 export function handleNodeChecks(parsed: Parsed): HttpPlan {
-  return read(parsed, (options) => {
+  return readPlan(parsed, (options) => {
     if (parsed.rest === "") return refuse(400, "Missing node name");
-    return callServer("Health.NodeChecks", { datacenter: datacenterOf(parsed), node: parsed.rest, options }, (outcome) =>
-      answer(parsed, outcome, (checks) => checks.map(checkShape)));
+    return callServer("Health.NodeChecks", { datacenter: datacenterOf(parsed), node: parsed.rest, options }, (outcome) => readAnswer(parsed, outcome, CHECKS));
   });
 }
 
 export function handleChecksInState(parsed: Parsed): HttpPlan {
-  return read(parsed, (options) => {
+  return readPlan(parsed, (options) => {
     if (parsed.rest === "") return refuse(400, "Missing check state");
-    const args = { ...nodesArgsOf(parsed, options), state: parsed.rest };
-    return callServer("Health.ChecksInState", args, (outcome) => answer(parsed, outcome, (checks) => checks.map(checkShape)));
+    return callServer("Health.ChecksInState", { ...nodesArgsOf(parsed, options), state: parsed.rest }, (outcome) => readAnswer(parsed, outcome, CHECKS));
   });
 }
 
-function read(parsed: Parsed, plan: (options: (ReadOptions & { ok: true })["options"]) => HttpPlan): HttpPlan {
+/** A read with its options, or what is wrong with them. */
+export function readPlan(parsed: Parsed, plan: (options: QueryOptions) => HttpPlan): HttpPlan {
   const options = readOptions(parsed.request, parsed.query);
   return options.ok ? plan(options.options) : refuse(400, options.error);
 }
 
 /** Reads of the catalog carry their meta headers even when they fail. */
-function answer<T>(parsed: Parsed, outcome: Outcome<Queried<T>>, shape: (value: T) => Json): HttpAnswer {
+export function readAnswer<T>(parsed: Parsed, outcome: Outcome<Queried<T>>, rows: EncodedRows<T>, headers: readonly Header[] = []): HttpAnswer {
   if (!outcome.ok) return textAnswer(500, outcome.error, catalogHeaders(FAILED_META).slice(1));
-  return jsonAnswer(shape(outcome.value.value), parsed.pretty, catalogHeaders(outcome.value.meta));
+  return rawJsonAnswer(rows.encode(outcome.value.value, parsed.pretty), [...headers, ...catalogHeaders(outcome.value.meta)]);
 }

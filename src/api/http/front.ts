@@ -1,56 +1,10 @@
 /** From a request to its plan: path cleaning, routing, methods, and the one handler (reference: consul-agent §0.1, §1.1). */
-import { handleAclDisabled, handleAgentJoin, handleAgentLeave, handleAgentMembers, handleAgentReload, handleAgentSelf, handleForceLeave, handleLater } from "./agent.ts";
 import { answered, refuse, VARY, type Header } from "./answers.ts";
-import { handleChecksInState, handleDatacenters, handleNode, handleNodeChecks, handleNodes, handleServices } from "./catalog.ts";
-import { handleCoordinateDatacenters, handleCoordinateNode, handleCoordinateNodes, handleCoordinateUpdate } from "./coordinate.ts";
-import { handleKv } from "./kv.ts";
-import { handleAutopilotConfiguration, handleAutopilotHealth, handleKeyring } from "./operator.ts";
-import type { Parsed } from "./parsed.ts";
+import { HANDLERS } from "./handlers.ts";
 import { cleanPath, isPrintable } from "./path.ts";
 import { escapePath, parseQuery, unescape } from "./query.ts";
-import { findRoute, needsSlash, type Route, type RouteName } from "./routes.ts";
-import { handleSessionCreate, handleSessionDestroy, handleSessionInfo, handleSessionList, handleSessionNode, handleSessionRenew } from "./session.ts";
-import { handleRaftConfiguration, handleRaftPeer, handleStatusLeader, handleStatusPeers } from "./status.ts";
-import { handleTxn } from "./txn.ts";
+import { findRoute, needsSlash, type Route } from "./routes.ts";
 import type { HttpAnswer, HttpContext, HttpPlan, HttpRequest } from "./types.ts";
-
-type Handler = (parsed: Parsed) => HttpPlan;
-
-const HANDLERS: Readonly<Record<RouteName, Handler>> = {
-  kv: handleKv,
-  "session/create": handleSessionCreate,
-  "session/destroy": handleSessionDestroy,
-  "session/renew": handleSessionRenew,
-  "session/info": handleSessionInfo,
-  "session/node": handleSessionNode,
-  "session/list": handleSessionList,
-  txn: handleTxn,
-  "status/leader": handleStatusLeader,
-  "status/peers": handleStatusPeers,
-  "operator/raft/configuration": handleRaftConfiguration,
-  "operator/raft/peer": handleRaftPeer,
-  "agent/self": handleAgentSelf,
-  "agent/members": handleAgentMembers,
-  "agent/join": handleAgentJoin,
-  "agent/leave": handleAgentLeave,
-  "agent/force-leave": handleForceLeave,
-  "agent/reload": handleAgentReload,
-  "catalog/nodes": handleNodes,
-  "catalog/node": handleNode,
-  "catalog/services": handleServices,
-  "catalog/datacenters": handleDatacenters,
-  "health/node": handleNodeChecks,
-  "health/state": handleChecksInState,
-  "operator/autopilot/configuration": handleAutopilotConfiguration,
-  "operator/autopilot/health": handleAutopilotHealth,
-  "operator/keyring": handleKeyring,
-  "coordinate/datacenters": handleCoordinateDatacenters,
-  "coordinate/nodes": handleCoordinateNodes,
-  "coordinate/node": handleCoordinateNode,
-  "coordinate/update": handleCoordinateUpdate,
-  acl: handleAclDisabled,
-  later: handleLater,
-};
 
 /** Never throws: what a client sends wrong is answered. */
 export function planRequest(request: HttpRequest, context: HttpContext): HttpPlan {

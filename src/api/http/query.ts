@@ -1,6 +1,8 @@
 /** Query strings as Go's `url.ParseQuery` reads them, and percent-decoding of paths. */
 import { decodeUtf8, encodeUtf8 } from "../../base/utf8.ts";
 
+const NONE: ReadonlySet<string> = new Set();
+
 export class Query {
   readonly #pairs: readonly (readonly [string, string])[];
 
@@ -28,8 +30,8 @@ export class Query {
   }
 
   /** `url.Values.Encode`: sorted by name, escaped. */
-  encode(): string {
-    const sorted = [...this.#pairs].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  encode(without: ReadonlySet<string> = NONE): string {
+    const sorted = this.#pairs.filter(([name]) => !without.has(name)).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
     return sorted.map(([name, value]) => `${escapeQuery(name)}=${escapeQuery(value)}`).join("&");
   }
 }

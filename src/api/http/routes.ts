@@ -12,6 +12,8 @@ export type RouteName =
   | "health/node" | "health/state"
   | "operator/autopilot/configuration" | "operator/autopilot/health" | "operator/keyring"
   | "coordinate/datacenters" | "coordinate/nodes" | "coordinate/node" | "coordinate/update"
+  | "catalog/register" | "catalog/deregister" | "catalog/service" | "catalog/node-services" | "health/checks" | "health/service"
+  | "internal/ui/nodes" | "internal/ui/node" | "internal/ui/services"
   | "acl" | "later";
 
 export interface Route {
@@ -110,11 +112,11 @@ export const ROUTES: readonly Route[] = [
   route("/v1/agent/service/register", "PUT", "later"),
   route("/v1/agent/service/deregister/", "PUT", "later"),
   route("/v1/agent/service/maintenance/", "PUT", "later"),
-  route("/v1/catalog/register", "PUT", "later"),
-  route("/v1/catalog/deregister", "PUT", "later"),
+  route("/v1/catalog/register", "PUT", "catalog/register"),
+  route("/v1/catalog/deregister", "PUT", "catalog/deregister"),
   route("/v1/catalog/connect/", "GET", "later"),
-  route("/v1/catalog/service/", "GET", "later"),
-  route("/v1/catalog/node-services/", "GET", "later"),
+  route("/v1/catalog/service/", "GET", "catalog/service"),
+  route("/v1/catalog/node-services/", "GET", "catalog/node-services"),
   route("/v1/catalog/gateway-services/", "GET", "later"),
   route("/v1/config/", "GET DELETE", "later"),
   route("/v1/config", "PUT", "later"),
@@ -127,13 +129,13 @@ export const ROUTES: readonly Route[] = [
   route("/v1/discovery-chain/", "GET POST", "later"),
   route("/v1/event/fire/", "PUT", "later"),
   route("/v1/event/list", "GET", "later"),
-  route("/v1/health/checks/", "GET", "later"),
-  route("/v1/health/service/", "GET", "later"),
+  route("/v1/health/checks/", "GET", "health/checks"),
+  route("/v1/health/service/", "GET", "health/service"),
   route("/v1/health/connect/", "GET", "later"),
   route("/v1/health/ingress/", "GET", "later"),
-  route("/v1/internal/ui/nodes", "GET", "later"),
-  route("/v1/internal/ui/node/", "GET", "later"),
-  route("/v1/internal/ui/services", "GET", "later"),
+  route("/v1/internal/ui/nodes", "GET", "internal/ui/nodes"),
+  route("/v1/internal/ui/node/", "GET", "internal/ui/node"),
+  route("/v1/internal/ui/services", "GET", "internal/ui/services"),
   route("/v1/internal/ui/gateway-services-nodes/", "GET", "later"),
   route("/v1/internal/acl/authorize", "POST", "acl"),
   route("/v1/internal/federation-states", "GET", "later"),

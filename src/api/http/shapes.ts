@@ -2,6 +2,7 @@
 import type { CatalogNode, HealthCheck, NodeService, Session, TextMap } from "../../wire/fsm-commands.ts";
 import type { MsgpackValue } from "../../wire/msgpack.ts";
 import { formatDuration } from "../../wire/go-duration.ts";
+import type { CheckedInstance, ServiceInstance } from "../../catalog/types.ts";
 import type { Json } from "./json.ts";
 
 function mapped<T>(map: ReadonlyMap<string, T> | null, shape: (value: T) => Json): Json {
@@ -27,13 +28,13 @@ export function sessionShape(session: Session): Json {
   };
 }
 
+function nodeHead(node: CatalogNode): Readonly<Record<string, Json>> {
+  return { ID: node.id, Node: node.node, Address: node.address, Datacenter: node.datacenter, TaggedAddresses: textMap(node.taggedAddresses) };
+}
+
 export function nodeShape(node: CatalogNode): Json {
   return {
-    ID: node.id,
-    Node: node.node,
-    Address: node.address,
-    Datacenter: node.datacenter,
-    TaggedAddresses: textMap(node.taggedAddresses),
+    ...nodeHead(node),
     Meta: textMap(node.meta),
     CreateIndex: node.createIndex,
     ModifyIndex: node.modifyIndex,
@@ -81,20 +82,52 @@ export function checkShape(check: HealthCheck): Json {
 }
 
 const DURATIONS = ["Interval", "Timeout", "DeregisterCriticalServiceAfter"] as const;
-const TEXTS = ["HTTP", "Method", "Body", "TCP"] as const;
+/** Behind the durations, in this order. */
+const DEFINITION_FIELDS = [
+  "HTTP", "TLSSkipVerify", "Header", "Method", "Body", "TCP", "ScriptArgs", "DockerContainerID", "Shell", "GRPC", "GRPCUseTLS", "AliasNode", "AliasService", "TTL",
+] as const;
 
-/** What is set of a check's definition; durations as Go prints them. */
+/** What is set of a check's definition; durations as Go prints them, but for the TTL. */
 function definitionShape(definition: MsgpackValue | undefined): Json {
   const shape: Record<string, Json> = {};
   if (!(definition instanceof Map)) return shape;
+  const fields = definition as ReadonlyMap<string, MsgpackValue>;
   for (const name of DURATIONS) {
-    const ns = definition.get(name);
+    const ns = fields.get(name);
     if (typeof ns === "number" && ns !== 0) shape[name] = formatDuration(ns / 1e6);
+    if (name === "Interval" && fields.get("OutputMaxSize")) shape["OutputMaxSize"] = fields.get("OutputMaxSize") as number;
   }
-  for (const name of TEXTS) {
-    const text = definition.get(name);
-    if (typeof text === "string" && text !== "") shape[name] = text;
+  for (const name of DEFINITION_FIELDS) {
+    const value = fields.get(name) ?? null;
+    const empty = value === null || value === "" || value === false || value === 0 || (Array.isArray(value) && value.length === 0) || (value instanceof Map && value.size === 0);
+    if (!empty) shape[name] = value as Json;
   }
-  if (definition.get("TLSSkipVerify") === true) shape["TLSSkipVerify"] = true;
   return shape;
+}
+
+/** Of `catalog/service`: a service with the node it is on, in one object. */
+export function serviceNodeShape({ node, service }: ServiceInstance): Json {
+  const shown = serviceShape(service) as Readonly<Record<string, Json>>;
+  return {
+    ...nodeHead(node),
+    NodeMeta: textMap(node.meta),
+    ServiceKind: service.kind,
+    ServiceID: service.id,
+    ServiceName: service.service,
+    ServiceTags: service.tags ?? [],
+    ServiceAddress: service.address,
+    ServiceTaggedAddresses: shown["TaggedAddresses"],
+    ServiceWeights: service.weights === null ? { Passing: 0, Warning: 0 } : { Passing: service.weights.passing, Warning: service.weights.warning },
+    ServiceMeta: textMap(service.meta ?? new Map()),
+    ServicePort: service.port,
+    ServiceEnableTagOverride: service.enableTagOverride,
+    ServiceProxy: shown["Proxy"],
+    ServiceConnect: shown["Connect"],
+    CreateIndex: service.createIndex,
+    ModifyIndex: service.modifyIndex,
+  };
+}
+
+export function instanceShape({ node, service, checks }: CheckedInstance): Json {
+  return { Node: nodeShape(node), Service: serviceShape(service), Checks: checks.map(checkShape) };
 }

@@ -1,16 +1,14 @@
 /** `PUT /v1/txn` (reference: consul-agent §2.8). */
-import type { CatalogNode, DirEntry, HealthCheck, NodeService, TextMap, TxnOp } from "../../wire/fsm-commands.ts";
+import type { DirEntry, TxnOp } from "../../wire/fsm-commands.ts";
 import type { TxnOutcome, TxnResult } from "../../catalog/types.ts";
-import { ZERO_DEFINITION } from "../../wire/fsm-structs.ts";
-import { parseDuration } from "../../wire/go-duration.ts";
-import type { MsgpackValue } from "../../wire/msgpack.ts";
 import { jsonAnswer, refuse, type Header } from "./answers.ts";
 import {
-  decodeBody, GO_ANY, GO_BOOL, GO_BYTES, GO_INT, GO_STRING, GO_UINT64, goList, goMap, goStruct, type Decoded, type DecodedStruct,
+  decodeBody, GO_ANY, GO_BOOL, GO_BYTES, GO_INT, GO_STRING, GO_UINT64, goList, goMap, goStruct, type DecodedStruct,
 } from "./go-decode.ts";
 import { tooLarge } from "./kv.ts";
 import { readOptions } from "./read-options.ts";
 import { callOrFail } from "./rpc-plan.ts";
+import { checkOf, integer, nodeOf, serviceOf, struct, text } from "./rows-in.ts";
 import { checkShape, nodeShape, serviceShape } from "./shapes.ts";
 import { datacenterOf, type Parsed } from "./parsed.ts";
 import type { Json } from "./json.ts";
@@ -158,102 +156,4 @@ function entryOf(kv: DecodedStruct): DirEntry {
     createIndex: 0,
     modifyIndex: integer(kv, "Index"),
   };
-}
-
-function nodeOf(node: DecodedStruct, datacenter: string): CatalogNode {
-  return {
-    id: text(node, "ID"),
-    node: text(node, "Node"),
-    address: text(node, "Address"),
-    datacenter: text(node, "Datacenter") || datacenter,
-    taggedAddresses: textMapOf(node["TaggedAddresses"]),
-    meta: textMapOf(node["Meta"]),
-    createIndex: integer(node, "CreateIndex"),
-    modifyIndex: integer(node, "ModifyIndex"),
-  };
-}
-
-function serviceOf(service: DecodedStruct): NodeService {
-  const weights = struct(service["Weights"]);
-  const addresses = struct(service["TaggedAddresses"]);
-  return {
-    kind: text(service, "Kind"),
-    id: text(service, "ID"),
-    service: text(service, "Service"),
-    tags: textsOf(service["Tags"]),
-    address: text(service, "Address"),
-    taggedAddresses: addresses === null ? null : new Map(Object.entries(addresses).map(([name, value]) => [name, addressOf(value)] as const)),
-    meta: textMapOf(service["Meta"]),
-    port: integer(service, "Port"),
-    weights: weights === null ? { passing: 1, warning: 1 } : { passing: integer(weights, "Passing"), warning: integer(weights, "Warning") },
-    enableTagOverride: service["EnableTagOverride"] === true,
-    locallyRegisteredAsSidecar: false,
-    proxy: undefined,
-    connect: undefined,
-    createIndex: integer(service, "CreateIndex"),
-    modifyIndex: integer(service, "ModifyIndex"),
-  };
-}
-
-function checkOf(check: DecodedStruct): HealthCheck {
-  return {
-    node: text(check, "Node"),
-    checkId: text(check, "CheckID"),
-    name: text(check, "Name"),
-    status: text(check, "Status"),
-    notes: text(check, "Notes"),
-    output: text(check, "Output"),
-    serviceId: text(check, "ServiceID"),
-    serviceName: text(check, "ServiceName"),
-    serviceTags: textsOf(check["ServiceTags"]),
-    type: text(check, "Type"),
-    definition: definitionOf(struct(check["Definition"])),
-    createIndex: integer(check, "CreateIndex"),
-    modifyIndex: integer(check, "ModifyIndex"),
-  };
-}
-
-const DURATIONS = ["Interval", "Timeout", "DeregisterCriticalServiceAfter"] as const;
-
-/** As the state machine keeps it: durations in ns, everything else as given; undefined when there is none. */
-function definitionOf(given: DecodedStruct | null): MsgpackValue | undefined {
-  if (given === null) return undefined;
-  const definition = new Map<string, MsgpackValue>(ZERO_DEFINITION as ReadonlyMap<string, MsgpackValue>);
-  for (const [name, value] of Object.entries(given)) {
-    if (typeof value === "boolean" || (typeof value === "string" && !(DURATIONS as readonly string[]).includes(name))) definition.set(name, value);
-  }
-  for (const name of DURATIONS) {
-    const value = given[name];
-    const duration = typeof value === "string" ? parseDuration(value) : null;
-    if (duration !== null && duration.ok) definition.set(name, Math.round(duration.value * 1e6));
-  }
-  return definition;
-}
-
-function addressOf(value: Decoded | undefined): { readonly address: string; readonly port: number } {
-  const fields = struct(value) ?? {};
-  return { address: text(fields, "Address"), port: integer(fields, "Port") };
-}
-
-function struct(value: Decoded | undefined): DecodedStruct | null {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array) ? (value as DecodedStruct) : null;
-}
-
-function text(fields: DecodedStruct, name: string): string {
-  const value = fields[name];
-  return typeof value === "string" ? value : "";
-}
-
-function integer(fields: DecodedStruct, name: string): number {
-  const value = fields[name];
-  return typeof value === "number" || typeof value === "bigint" ? Number(value) : 0;
-}
-
-function textsOf(value: Decoded | undefined): readonly string[] | null {
-  return Array.isArray(value) ? (value as readonly string[]) : null;
-}
-
-function textMapOf(value: Decoded | undefined): TextMap | null {
-  const fields = struct(value);
-  return fields === null ? null : new Map(Object.entries(fields) as [string, string][]);
 }

@@ -3,6 +3,7 @@
  * Nothing here waits: what takes time (a commit, a blocking query, a join) is named by the plan.
  */
 import type { RpcMethod, RpcArgs, RpcOutcome } from "../rpc/types.ts";
+import type { AskedBefore } from "./cached.ts";
 import type { AgentCall, AgentOutcome } from "./agent-calls.ts";
 
 export interface HttpRequest {
@@ -51,4 +52,6 @@ export interface HttpContext {
   readonly txnMaxBytes: number;
   /** Standard base64; injected, since the runtime's is many times faster than ours could be. */
   readonly toBase64: (bytes: Uint8Array) => string;
+  /** For `?cached`. */
+  readonly askedBefore: AskedBefore;
 }

@@ -12,6 +12,8 @@ export interface ReadProcedure<M extends QueriedMethod> {
   readonly interests: (args: RpcMethods[M]["args"]) => readonly Interest[];
   /** How `?filter=` applies; undefined where it is ignored. */
   readonly filter?: RowFilter<ReplyValue<M>>;
+  /** All that the result depends on, as long as it is not empty; undefined where results are not kept. */
+  readonly dependsOn?: (args: RpcMethods[M]["args"]) => readonly Interest[];
 }
 
 /** What rows a filter looks at, and the value that is left of a value. */
@@ -25,6 +27,7 @@ export interface AnyRead {
   readonly run: (reads: CatalogReads, args: { readonly options: QueryOptions }) => Indexed<unknown> | string;
   readonly interests: (args: { readonly options: QueryOptions }) => readonly Interest[];
   readonly filter?: RowFilter<unknown>;
+  readonly dependsOn?: (args: { readonly options: QueryOptions }) => readonly Interest[];
 }
 
 export function rowsOf<Row>(shape: StructShape): RowFilter<readonly Row[]> {

@@ -4,7 +4,7 @@ import type { CatalogNode } from "../../wire/fsm-commands.ts";
 import { CHECK_SHAPE, NODE_SHAPE, SERVICE_SHAPE } from "../filter/shapes.ts";
 import { rowsOf, type AnyRead, type ReadProcedure, type ReplyValue } from "./read-procedure.ts";
 import { hasMeta, nearestFirst, nodeHasMeta } from "./rows.ts";
-import { SERVICE_READS, type ServiceReadMethod } from "./service-reads.ts";
+import { CHECKS_OF_NODES, SERVICE_READS, type ServiceReadMethod } from "./service-reads.ts";
 import { sessionIdError } from "./session-id.ts";
 import type { NodeArgs, NodeWithServices } from "./types.ts";
 
@@ -21,6 +21,7 @@ const NODE_SERVICES = {
     return known === null ? { index: found.index, value: null } : nodeServices(reads, known);
   },
   interests: ({ node }: NodeArgs): readonly Interest[] => [{ kind: "node", node }],
+  dependsOn: (): readonly Interest[] => [{ kind: "table", table: "nodes" }, { kind: "table", table: "services" }],
   filter: {
     shape: SERVICE_SHAPE,
     keep: (found: NodeWithServices | null, test: (row: unknown) => boolean) => (found === null ? null : { node: found.node, services: found.services.filter(test) }),
@@ -77,17 +78,20 @@ const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
       return { index, value: nearestFirst(reads, near, wanted, ({ node }) => node) };
     },
     interests: () => [{ kind: "table", table: "nodes" }],
+    dependsOn: () => [{ kind: "table", table: "nodes" }, { kind: "table", table: "coordinates" }],
     filter: rowsOf(NODE_SHAPE),
   },
   "Catalog.ListServices": {
     run: (reads, { nodeMeta }) => (nodeMeta.size === 0 ? reads.services() : servicesWithMeta(reads, nodeMeta)),
     interests: ({ nodeMeta }) => (nodeMeta.size === 0 ? [{ kind: "table", table: "services" }] : [{ kind: "table", table: "services" }, { kind: "table", table: "nodes" }]),
+    dependsOn: () => [{ kind: "table", table: "services" }, { kind: "table", table: "nodes" }],
   },
   "Catalog.NodeServices": NODE_SERVICES,
   "Catalog.NodeServiceList": NODE_SERVICES,
   "Health.NodeChecks": {
     run: (reads, { node }) => reads.nodeChecks(node),
     interests: () => [{ kind: "table", table: "checks" }],
+    dependsOn: () => [{ kind: "table", table: "checks" }],
     filter: rowsOf(CHECK_SHAPE),
   },
   "Health.ChecksInState": {
@@ -97,6 +101,7 @@ const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
       return { index, value: nearestFirst(reads, near, wanted, ({ node }) => node) };
     },
     interests: () => [{ kind: "table", table: "checks" }],
+    dependsOn: () => CHECKS_OF_NODES,
     filter: rowsOf(CHECK_SHAPE),
   },
   ...SERVICE_READS,

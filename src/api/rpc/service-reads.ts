@@ -15,6 +15,15 @@ function serviceInterests({ service }: { readonly service: string }): readonly I
 
 const NODE_TABLES: readonly Interest[] = [{ kind: "table", table: "nodes" }, { kind: "table", table: "services" }, { kind: "table", table: "checks" }];
 
+/** Checks, and what of their nodes decides which are wanted, and their order. */
+export const CHECKS_OF_NODES: readonly Interest[] = [{ kind: "table", table: "checks" }, { kind: "table", table: "nodes" }, { kind: "table", table: "coordinates" }];
+const CHECKS_OF_SERVICES: readonly Interest[] = [...CHECKS_OF_NODES, { kind: "table", table: "services" }];
+
+/** A change of a node counts as one of its services; coordinates count only for who asks for an order. */
+function instanceDependencies({ service, near }: ServiceArgs): readonly Interest[] {
+  return near === "" ? [{ kind: "service", service }] : [{ kind: "service", service }, { kind: "table", table: "coordinates" }];
+}
+
 function wanted<Row extends ServiceInstance>(reads: CatalogReads, found: Indexed<readonly Row[]>, args: ServiceArgs): Indexed<readonly Row[]> {
   const { nodeMeta, near, tags, address } = args;
   const lower = tags.map(lowerCase);
@@ -31,11 +40,13 @@ export const SERVICE_READS: { readonly [M in ServiceReadMethod]: ReadProcedure<M
   "Catalog.ServiceNodes": {
     run: (reads, args) => (args.service === "" ? "Must provide service name" : wanted(reads, reads.serviceInstances(args.service), args)),
     interests: serviceInterests,
+    dependsOn: instanceDependencies,
     filter: rowsOf(SERVICE_NODE_SHAPE),
   },
   "Health.ServiceNodes": {
     run: (reads, args) => (args.service === "" ? "Must provide service name" : wanted(reads, reads.checkedInstances(args.service), args)),
     interests: serviceInterests,
+    dependsOn: instanceDependencies,
     filter: rowsOf(CHECKED_INSTANCE_SHAPE),
   },
   "Health.ServiceChecks": {
@@ -45,6 +56,7 @@ export const SERVICE_READS: { readonly [M in ServiceReadMethod]: ReadProcedure<M
       return { index, value: nearestFirst(reads, near, rows, ({ node }) => node) };
     },
     interests: () => [{ kind: "table", table: "checks" }],
+    dependsOn: () => CHECKS_OF_SERVICES,
     filter: rowsOf(CHECK_SHAPE),
   },
   "Internal.NodeInfo": {
@@ -53,6 +65,7 @@ export const SERVICE_READS: { readonly [M in ServiceReadMethod]: ReadProcedure<M
       return { index: reads.tableIndex("nodes", "services", "checks"), value: found === null ? [] : [nodeInfo(reads, found.node)].filter((info) => info !== null) };
     },
     interests: () => NODE_TABLES,
+    dependsOn: () => NODE_TABLES,
   },
   "Internal.NodeDump": {
     run: (reads) => ({
@@ -60,6 +73,7 @@ export const SERVICE_READS: { readonly [M in ServiceReadMethod]: ReadProcedure<M
       value: reads.nodes().value.map(({ node }) => nodeInfo(reads, node)).filter((info) => info !== null),
     }),
     interests: () => NODE_TABLES,
+    dependsOn: () => NODE_TABLES,
     filter: rowsOf(NODE_INFO_SHAPE),
   },
   "Internal.ServiceDump": {
@@ -68,6 +82,7 @@ export const SERVICE_READS: { readonly [M in ServiceReadMethod]: ReadProcedure<M
       value: [...reads.services().value.keys()].flatMap((service): readonly CheckedInstance[] => reads.checkedInstances(service).value),
     }),
     interests: () => NODE_TABLES,
+    dependsOn: () => NODE_TABLES,
     filter: rowsOf(CHECKED_INSTANCE_SHAPE),
   },
 };

@@ -1,6 +1,6 @@
 /** Procedures that write: what the leader checks before it appends a command, and what the state machine's verdict means to the caller (reference: consul-agent §2.4, §2.5, §2.8). */
 import type { ApplyResult, CatalogReads, TxnError, TxnOutcome } from "../../catalog/types.ts";
-import type { KvRequest, RegisterRequest, Session, SessionRequest, TxnOp, TxnRequest } from "../../wire/fsm-commands.ts";
+import type { KvRequest, Session, SessionRequest, TxnOp, TxnRequest } from "../../wire/fsm-commands.ts";
 import { parseDuration } from "../../wire/go-duration.ts";
 import type { Outcome } from "./types.ts";
 
@@ -12,7 +12,7 @@ export interface LeaderView extends CatalogReads {
 /** A command to append, or an answer without one. */
 export type Prepared<Command, Reply> = { readonly kind: "append"; readonly command: Command } | { readonly kind: "reply"; readonly outcome: Outcome<Reply> };
 
-function refused<Reply>(error: string): { readonly kind: "reply"; readonly outcome: Outcome<Reply> } {
+export function refused<Reply>(error: string): { readonly kind: "reply"; readonly outcome: Outcome<Reply> } {
   return { kind: "reply", outcome: { ok: false, error } };
 }
 
@@ -102,12 +102,6 @@ function txnOpError(op: TxnOp, view: LeaderView, nowMs: number): string | null {
 export function txnOutcome(result: ApplyResult): Outcome<TxnOutcome> {
   if (result.kind === "txn") return { ok: true, value: result.outcome };
   return { ok: false, error: result.kind === "error" ? result.text : "unexpected result of a transaction" };
-}
-
-export function prepareRegister(request: RegisterRequest): Prepared<RegisterRequest, null> {
-  if (request.node === "") return refused("Must provide node");
-  if (request.address === "" && !request.skipNodeUpdate) return refused("Must provide address if SkipNodeUpdate is not set");
-  return { kind: "append", command: request };
 }
 
 export function nilOutcome(result: ApplyResult): Outcome<null> {

@@ -3,9 +3,10 @@ import { OVERLOADED } from "../../api/rpc/errors.ts";
 import { compileFilter } from "../../api/filter/evaluate.ts";
 import type { AnyRead } from "../../api/rpc/read-procedure.ts";
 import { readProcedure } from "../../api/rpc/reads.ts";
+import { prepareDeregister, prepareRegister } from "../../api/rpc/register.ts";
 import { sessionIdError } from "../../api/rpc/session-id.ts";
 import type { ClusterHealth, CoordinateArgs, DatacenterCoordinates, QueryMeta, QueryOptions, RpcArgs, RpcMethod, RpcMethods, RpcOutcome, RpcReply } from "../../api/rpc/types.ts";
-import { boolOutcome, nilOutcome, prepareKv, prepareRegister, prepareSession, prepareTxn, sessionOutcome, txnOutcome, type Prepared } from "../../api/rpc/writes.ts";
+import { boolOutcome, nilOutcome, prepareKv, prepareSession, prepareTxn, sessionOutcome, txnOutcome, type Prepared } from "../../api/rpc/writes.ts";
 import type { ApplyResult, StateMachine } from "../../catalog/types.ts";
 import type { RaftReply, RaftStatus } from "../../raft/types.ts";
 import { encodeAutopilotRequest, type AutopilotSettings } from "../../wire/autopilot-command.ts";
@@ -14,6 +15,7 @@ import { encodeDeregisterRequest, encodeKvRequest, encodeRegisterRequest, encode
 import { ORIGIN } from "./coordinates.ts";
 import { formatDuration } from "../../wire/go-duration.ts";
 import type { BlockedReads } from "./blocked-reads.ts";
+import { KeptReads } from "./kept-reads.ts";
 import type { Proposals } from "./proposals.ts";
 import type { CallId, ServerConfig, ServerMember } from "./types.ts";
 
@@ -49,8 +51,11 @@ export class Answers {
   /** Calls that wait for a quorum's word. */
   readonly #asking = new Set<CallId>();
 
+  readonly #keptReads: KeptReads;
+
   constructor(host: AnswerHost) {
     this.#host = host;
+    this.#keptReads = new KeptReads(host.state);
   }
 
   answer(call: CallId, method: RpcMethod, args: RpcArgs, nowMs: number): void {
@@ -61,7 +66,7 @@ export class Answers {
 
   #read(call: CallId, method: RpcMethod, read: AnyRead, args: RpcArgs & { readonly options: QueryOptions }, nowMs: number): void {
     const { options } = args;
-    const filtered = this.#filtered(read, options.filter);
+    const filtered = this.#filtered(this.#kept(method, read), options.filter);
     if (typeof filtered === "string") {
       this.#fail(call, filtered);
       return;
@@ -72,6 +77,12 @@ export class Answers {
       return;
     }
     this.#askQuorum(call, method, args, nowMs, (thenMs) => this.#runOrBlock(call, filtered, args, thenMs));
+  }
+
+  #kept(method: RpcMethod, read: AnyRead): AnyRead {
+    const { dependsOn } = read;
+    if (dependsOn === undefined) return read;
+    return { ...read, run: (reads, args) => this.#keptReads.read(questionOf(method, args), dependsOn(args), () => read.run(reads, args)) };
   }
 
   /** The read with its filter, which is understood once however often a blocked read runs; a text is what is wrong with it. */
@@ -159,8 +170,8 @@ export class Answers {
         return;
       }
       case "Catalog.Deregister": {
-        const command = args as RpcMethods["Catalog.Deregister"]["args"];
-        this.#write(call, method, args, nowMs, { kind: "append", command }, encodeDeregisterRequest, nilOutcome);
+        const prepared = prepareDeregister(args as RpcMethods["Catalog.Deregister"]["args"]);
+        this.#write(call, method, args, nowMs, prepared, encodeDeregisterRequest, nilOutcome);
         return;
       }
       default:
@@ -298,6 +309,11 @@ export class Answers {
   #fail(call: CallId, error: string): void {
     this.#host.reply(call, { ok: false, error });
   }
+}
+
+/** What is asked, without how it is to be answered. */
+function questionOf(method: RpcMethod, args: { readonly options: QueryOptions }): string {
+  return `${method} ${JSON.stringify({ ...args, options: undefined }, (_name, value: unknown) => (value instanceof Map ? [...(value as ReadonlyMap<unknown, unknown>)] : value))}`;
 }
 
 function contactText(status: RaftStatus, isLeader: boolean): string {

@@ -1,6 +1,7 @@
 /** From request to plan, without a socket: routing, methods, redirects, options of reads, and bodies as Go decodes them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { AskedBefore } from "../../../src/api/http/cached.ts";
 import { planRequest } from "../../../src/api/http/front.ts";
 import { decodeBody, GO_BOOL, GO_BYTES, GO_INT, GO_STRING, GO_UINT64, goList, goMap, goStruct, type GoType } from "../../../src/api/http/go-decode.ts";
 import { cleanPath, isPrintable } from "../../../src/api/http/path.ts";
@@ -10,7 +11,7 @@ import { findRoute, ROUTES } from "../../../src/api/http/routes.ts";
 import type { HttpAnswer, HttpContext, HttpPlan, HttpRequest } from "../../../src/api/http/types.ts";
 import { encodeUtf8 } from "../../../src/base/utf8.ts";
 
-const CONTEXT: HttpContext = { datacenter: "dc1", nodeName: "n", pretty: false, kvMaxValueBytes: 10, txnMaxBytes: 100, toBase64: () => "" };
+const CONTEXT: HttpContext = { datacenter: "dc1", nodeName: "n", pretty: false, kvMaxValueBytes: 10, txnMaxBytes: 100, toBase64: () => "", askedBefore: new AskedBefore() };
 
 function request(method: string, target: string, headers: HttpRequest["headers"] = {}): HttpRequest {
   const mark = target.indexOf("?");
