@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CROWDED_SLICE_MS, GOSSIP_QUEUE_MAX, NodeRuntime, QUEUED_BYTES_MAX, SLICE_MS, type PlainMessage, type PoolPort } from "../../src/io/node-runtime.ts";
+import { CROWDED_SLICE_MS, GOSSIP_QUEUE_MAX, NodeRuntime, QUEUED_BYTES_MAX, SLICE_MS, URGENT_QUEUE_MAX, type PlainMessage, type PoolPort } from "../../src/io/node-runtime.ts";
 import type { NodeEffect, NodeMachine, PoolName } from "../../src/node/types.ts";
 import type { PoolEffect, PoolInput } from "../../src/serf/types.ts";
 import { MessageType } from "../../src/wire/gossip-messages.ts";
@@ -156,6 +156,19 @@ test("gossip beyond the queue's bound is dropped and told; probes still get in",
   const before = machine.inputs.length;
   await nextTurn();
   assert.equal(machine.inputs.length, before, "nothing is applied after the stop");
+});
+
+test("a flood of pings is bounded as well", () => {
+  const { runtime, clock, dropped, machine } = setUp();
+  machine.onStep = () => {
+    clock.nowMs += 1;
+  };
+  runtime.deliver("lan", Array.from({ length: URGENT_QUEUE_MAX }, () => message(MessageType.ping)));
+  assert.deepEqual(dropped, []);
+  const room = machine.inputs.length;
+  runtime.deliver("lan", Array.from({ length: room + 1 }, () => message(MessageType.ping)));
+  assert.deepEqual(dropped, [1]);
+  runtime.stop(new Error("stopped"));
 });
 
 test("the bytes of waiting gossip are bounded too (memberlist#363: a packet may inflate a thousandfold); probes still get in", () => {
