@@ -88,8 +88,7 @@ export class Snapshots {
     for (const request of this.#waiting) this.#context.out.push({ kind: "reply", request, result: { ok: true, index: meta.index, term } });
     this.#waiting = [];
     if (meta.index <= this.#context.snapshotIndex) return; // A leader's snapshot overtook ours.
-    this.#context.snapshot = meta;
-    this.#compact();
+    this.#use(meta);
     this.#context.say("info", `snapshot complete up to: index=${meta.index}`);
   }
 
@@ -101,11 +100,18 @@ export class Snapshots {
     this.#waiting = [];
   }
 
-  /** Forgets what the snapshot covers, save what slow followers may still want. */
-  #compact(): void {
+  /** It is the newest from now on. The entries behind the one before it stay, so that one can take its place should it turn out to be damaged. */
+  #use(meta: SnapshotMeta): void {
+    const before = this.#context.snapshotIndex;
+    this.#context.snapshot = meta;
+    this.#compact(before);
+  }
+
+  /** Forgets what the older snapshot covers, save what slow followers may still want. */
+  #compact(olderIndex: number): void {
     const { log, config, snapshotIndex } = this.#context;
     const { trailingLogs } = config.limits;
-    const usual = Math.min(snapshotIndex, log.lastIndex - trailingLogs);
+    const usual = Math.min(olderIndex, log.lastIndex - trailingLogs);
     const needed = Math.max(this.#replicator.neededFrom, snapshotIndex - HELD_BACK_TIMES * trailingLogs);
     const upTo = Math.min(usual, needed);
     if (upTo < log.firstIndex) return;
@@ -153,8 +159,7 @@ export class Snapshots {
   #adopt(meta: SnapshotMeta): void {
     const { configurations } = this.#context;
     configurations.rebase({ index: meta.configurationIndex, configuration: meta.configuration }, meta.index);
-    this.#context.snapshot = meta;
-    this.#compact();
+    this.#use(meta);
   }
 
   #replaceLog(meta: SnapshotMeta): void {

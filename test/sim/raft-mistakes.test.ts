@@ -71,6 +71,11 @@ const inTheCore: readonly (readonly [name: string, mutations: readonly Mutation[
     [{ module: "leader", from: "index: this.#append(ENTRY_TYPE.configuration, data, EMPTY_BYTES, next.value)", to: "index: (configurations.push(this.#context.log.lastIndex + 1, next.value), this.#context.log.lastIndex + 1 + 0 * data.length)" }],
     /a configuration in force is in the log|state machine safety|durability/,
   ],
+  [
+    "the log is compacted up to the newest snapshot, so the one before it is of no use",
+    [{ module: "snapshots", from: "this.#compact(before);", to: "this.#compact(meta.index);" }],
+    /the log goes on from the older snapshot/,
+  ],
 ];
 
 for (const [name, mutations, expected] of inTheCore) {

@@ -13,6 +13,8 @@ export type AppendEffect = Extract<RaftEffect, { readonly kind: "append" }>;
 export interface StoredSnapshot {
   readonly meta: SnapshotMeta;
   readonly state: KvState;
+  /** The log need not go back to the one before it: it came from a leader in the place of the log, or took a damaged one's place. */
+  readonly alone: boolean;
 }
 
 /** One more than the real store: a received one that the core had no use for any more must not push out what it will restore. */
@@ -121,6 +123,14 @@ export class RaftDisk {
     this.#snapshots = [...this.#snapshots.filter(({ meta }) => meta.index !== snapshot.meta.index), snapshot];
     this.#snapshots.sort((a, b) => a.meta.index - b.meta.index);
     if (this.#snapshots.length > SNAPSHOTS_KEPT) this.#snapshots.shift();
+  }
+
+  /** The newest snapshot turns out to be damaged at the start, so the one before it is used, if there is one that the log goes on from: behind our own there always is. */
+  damageNewestSnapshot(): void {
+    const [older, newest] = this.#snapshots.slice(-2);
+    if (older === undefined || newest === undefined || newest.alone) return;
+    assert(this.#firstIndex <= older.meta.index + 1, "the log goes on from the older snapshot, too");
+    this.#snapshots.splice(-2, 2, { ...older, alone: true });
   }
 
   read(from: number, to: number, bytesMax: number): readonly LogEntry[] {

@@ -38,6 +38,8 @@ const COMMIT_MIN_US = 150;
 const COMMIT_SPREAD_US = 4000;
 const TASK_SPREAD_US = 30_000;
 const STREAM_SPREAD_US = 400_000;
+/** One of so many starts finds the newest snapshot damaged. */
+const DAMAGED_SNAPSHOTS = 12;
 const REPLY_NONE = 0;
 
 export class RaftSimulation {
@@ -94,6 +96,7 @@ export class RaftSimulation {
   start(node: number): void {
     const server = this.server(node);
     if (server.raft !== null) return;
+    if (chance(this.random, 1, DAMAGED_SNAPSHOTS)) server.disk.damageNewestSnapshot();
     server.start();
     this.safety.restarted(node);
     if (server.disk.newestSnapshot !== null) this.safety.restored(node, server.disk.newestSnapshot.state, server.kv);
@@ -418,7 +421,7 @@ export class RaftSimulation {
       this.safety.snapshot(server.node, state, index);
       this.#snapshots += 1;
       const meta: SnapshotMeta = { id: `${term}-${index}-${this.#snapshots}`, index, term, configuration, configurationIndex, size: 64 };
-      server.disk.store({ meta, state });
+      server.disk.store({ meta, state, alone: false });
       this.#count("snapshots");
       this.#input(server, { kind: "snapshotTaken", meta });
     });
@@ -435,7 +438,7 @@ export class RaftSimulation {
       assert(source.meta.index === index, "the stream is the one announced");
       this.#snapshots += 1;
       const meta = { ...source.meta, id: `${source.meta.term}-${index}-${this.#snapshots}` };
-      server.disk.store({ meta, state: source.state });
+      server.disk.store({ meta, state: source.state, alone: true });
       this.#count("installations");
       this.#input(server, { kind: "snapshotReceived", call: id, meta, error: "" });
     });
