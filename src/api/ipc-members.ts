@@ -1,21 +1,24 @@
 /** Answers that list members: encoded once per change and shared by all connections, or filtered by expressions. */
+import { AnswerFrame } from "./answer-frame.ts";
 import type { IpcView } from "./ipc-types.ts";
 import type { IpcMember, MembersFilteredRequest } from "../wire/ipc-messages.ts";
-import { encodeMembers } from "../wire/ipc-responses.ts";
+import { encodeMembers, SUCCESS_HEADER_BYTES_MAX } from "../wire/ipc-responses.ts";
 
 export class MembersAnswer {
   #members: readonly IpcMember[] = [];
-  #bytes: Uint8Array | null = null;
+  #frame: AnswerFrame | null = null;
 
   /** `{Members}` with everybody. Members are immutable, so an unchanged list is one with the same objects; the list itself must not change either. */
-  all(members: readonly IpcMember[]): Uint8Array {
-    if (this.#bytes === null || (members !== this.#members && !sameItems(this.#members, members))) this.#bytes = encodeMembers(members);
+  all(members: readonly IpcMember[]): AnswerFrame {
+    if (this.#frame === null || (members !== this.#members && !sameItems(this.#members, members))) {
+      this.#frame = new AnswerFrame(encodeMembers(members, SUCCESS_HEADER_BYTES_MAX));
+    }
     this.#members = members;
-    return this.#bytes;
+    return this.#frame;
   }
 
   /** `{Members}` with those who match; what is wrong with an expression otherwise. */
-  filtered(view: IpcView, request: MembersFilteredRequest): Uint8Array | { readonly error: string } {
+  filtered(view: IpcView, request: MembersFilteredRequest): AnswerFrame | Uint8Array | { readonly error: string } {
     const tests: ((member: IpcMember) => boolean)[] = [];
     for (const [tag, expr] of request.tags ?? []) {
       const test = view.compile(`^${expr}$`);

@@ -5,11 +5,12 @@
  */
 import { EMPTY_BYTES, equalBytesConstantTime } from "../base/bytes.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
+import { AnswerFrame } from "./answer-frame.ts";
 import { isValidFilter, parseEventFilters } from "./event-filter.ts";
 import type { MembersAnswer } from "./ipc-members.ts";
 import { IpcOutput } from "./ipc-output.ts";
 import { IpcStreams, QUERIES_MAX, STREAMS_MAX } from "./ipc-streams.ts";
-import type { IpcAnswer, IpcCall, IpcConfig, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "./ipc-types.ts";
+import type { IpcAnswer, IpcCall, IpcConfig, IpcInput, IpcRecordInput, IpcView } from "./ipc-types.ts";
 import { IPC_VERSION, IpcError, type IpcSeq, type QueryRequest, type RequestHeader, type TagsRequest } from "../wire/ipc-messages.ts";
 import { decodeRequestBody, decodeRequestHeader, hasBody, isCommand, type CommandWithBody, type IpcRequest } from "../wire/ipc-requests.ts";
 import { encodeCoordinate, encodeJoin, encodeKeys, encodeStats } from "../wire/ipc-responses.ts";
@@ -31,7 +32,7 @@ const LOG_LEVELS: readonly string[] = ["TRACE", "DEBUG", "INFO", "WARN", "ERR"];
 const INTERNAL_PREFIX = "_serf_";
 
 /** Of the step that is running, in whatever session. */
-const output = new IpcOutput();
+let output = new IpcOutput();
 
 /** A call under way, and how its answer is encoded. */
 interface Pending {
@@ -99,17 +100,17 @@ export class IpcSession {
     return this.#streams.crowded && !this.#blocked;
   }
 
-  /** Applies one input; effects are appended to `out` in the order to run them. `nowMs` is the clock of query deadlines. */
-  step(input: IpcInput, nowMs: number, out: IpcEffect[]): void {
+  /** Applies one input; what it sends and its effects are appended to `out`. `nowMs` is the clock of query deadlines. */
+  step(input: IpcInput, nowMs: number, out: IpcOutput): void {
     if (this.#closed) return;
-    output.begin(out);
+    output = out;
+    output.begin();
     this.#take(input);
     if (!this.#blocked) {
       this.#streams.flush(STEP_BYTES_MAX, output);
       this.#serve(nowMs);
       this.#more = !this.#closed && (this.#more || this.#streams.waiting);
     }
-    output.end();
   }
 
   #take(input: IpcInput): void {
@@ -181,9 +182,10 @@ export class IpcSession {
       case "auth":
         return this.#authenticate(request.authKey);
       case "members":
-        return this.#respond("", this.#members.all(this.#view.members()));
+        return output.answer(this.#header.seq, this.#members.all(this.#view.members()));
       case "members-filtered": {
         const answer = this.#members.filtered(this.#view, request);
+        if (answer instanceof AnswerFrame) return output.answer(this.#header.seq, answer);
         if (answer instanceof Uint8Array) return this.#respond("", answer);
         return this.#close(`Failed to compile regex: ${answer.error}`, "malformed");
       }

@@ -1,6 +1,6 @@
 /**
- * The contract of one RPC connection of the agent (`ipc-session.ts`): bytes, answers and events go in, bytes to send and calls for the
- * agent come out. What it reads of the agent is plain methods (`IpcView`).
+ * The contract of one RPC connection of the agent (`ipc-session.ts`): bytes, answers and events go in, bytes to send (`ipc-output.ts`) and calls
+ * for the agent come out. What it reads of the agent is plain methods (`IpcView`).
  */
 import type { IpcCoordinate, IpcKeyResult, IpcMember, IpcSeq, IpcStats, QueryReplyRecord } from "../wire/ipc-messages.ts";
 
@@ -80,7 +80,6 @@ export type IpcInput =
   | { readonly kind: "resume" };
 
 export type IpcEffect =
-  | { readonly kind: "send"; readonly bytes: Uint8Array }
   | { readonly kind: "call"; readonly call: IpcCall }
   /** Deliver Serf events from now on, or no longer. */
   | { readonly kind: "watchEvents"; readonly on: boolean }

@@ -1,9 +1,12 @@
 /** The agent's RPC port: drives one `IpcSession` per connection with a socket, the agent, and the log. */
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { IpcSession, STEP_REQUESTS_MAX } from "../api/ipc-session.ts";
+import type { AnswerFrame } from "../api/answer-frame.ts";
 import { MembersAnswer } from "../api/ipc-members.ts";
+import { IpcOutput } from "../api/ipc-output.ts";
+import { IpcSession, STEP_REQUESTS_MAX } from "../api/ipc-session.ts";
 import type { IpcAnswer, IpcCall, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "../api/ipc-types.ts";
 import { AssertionError } from "../base/assert.ts";
+import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { monotonicMs } from "./clock.ts";
 import { listenErrorText } from "./go-errors.ts";
@@ -48,7 +51,7 @@ export interface RpcServer {
 /** Rejects with Go's text (`listen tcp 127.0.0.1:7373: bind: address already in use`) when the port cannot be had. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const connections = new Set<Connection>();
-  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs) };
+  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer() };
   const server = createServer({ highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
     if (connections.size >= RPC_CONNECTIONS_MAX && !evictStranger(connections, options)) {
       options.metrics?.count("agent.ipc.refused", 1);
@@ -111,6 +114,8 @@ function viewOf({ agent, stats }: RpcServerOptions): IpcView {
 }
 
 const FLUSH: IpcInput = { kind: "flush" };
+const RESUME: IpcInput = { kind: "resume" };
+const BLOCKED: IpcInput = { kind: "blocked" };
 
 /** What all connections of a server share. */
 interface Shared {
@@ -118,10 +123,28 @@ interface Shared {
   readonly members: MembersAnswer;
   readonly view: IpcView;
   readonly budget: TurnBudget;
+  /** Of connections that have nothing to write: there is one for each step inside steps. */
+  readonly outputs: IpcOutput[];
+  readonly buffers: LastBuffer;
+}
+
+/** `write` makes a buffer of other bytes each time; answers mostly lie where the last one did. */
+class LastBuffer {
+  #bytes: Uint8Array = EMPTY_BYTES;
+  #buffer: Buffer = Buffer.alloc(0);
+
+  of(bytes: Uint8Array): Buffer {
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes;
+      this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    }
+    return this.#buffer;
+  }
 }
 
 class Connection {
   readonly #socket: Socket;
+  readonly #shared: Shared;
   readonly #options: RpcServerOptions;
   readonly #session: IpcSession;
   readonly #budget: TurnBudget;
@@ -131,24 +154,25 @@ class Connection {
   readonly #queries = new Map<number, Unsubscribe>();
   #events: Unsubscribe | null = null;
   #logs: LogSubscription | null = null;
-  #output: Uint8Array[] = [];
-  #effects: IpcEffect[] = [];
+  /** Of the step that is running. There may be steps inside it: a log line that an effect writes may come back to our own monitor. */
+  #output: IpcOutput | null = null;
   /** Answer that came while its call was being made. */
   #early: IpcAnswer | null = null;
   #calling = false;
-  #depth = 0; // Steps inside steps: a log line that an effect writes may come back to our own monitor.
   #scheduled = false;
   #flushing = false; // A flush is due at the end of this turn.
   #closed = false;
 
-  constructor(socket: Socket, { options, members, view, budget }: Shared, onClosed: () => void) {
+  constructor(socket: Socket, shared: Shared, onClosed: () => void) {
+    const { options, members, view, budget } = shared;
     this.#socket = socket;
+    this.#shared = shared;
     this.#options = options;
     this.#budget = budget;
     this.#onClosed = onClosed;
     this.#session = new IpcSession({ authKey: options.authKey }, view, members);
     socket.on("data", (bytes) => this.#step({ kind: "data", bytes }));
-    socket.on("drain", () => this.#step({ kind: "resume" }));
+    socket.on("drain", () => this.#step(RESUME));
     socket.on("error", () => undefined); // "close" follows; a client that vanished is nobody's error.
     socket.on("close", () => this.#release());
   }
@@ -173,7 +197,7 @@ class Connection {
   /** Now, or once the turns have budget again. Steps inside steps belong to the outer one. */
   #step(input: IpcInput): void {
     if (this.#closed) return;
-    if (this.#depth > 0) return this.#stepNow(input, monotonicMs());
+    if (this.#output !== null) return this.#stepNow(input, monotonicMs());
     // Records are not made to wait: their queues are short and what overflows is lost. What came before them goes first.
     if (input.kind !== "flush" && (this.#deferred.length > 0 || this.#budget.spent)) return this.#defer(input);
     const startedAtMs = this.#budget.begin();
@@ -205,26 +229,29 @@ class Connection {
 
   #stepNow(input: IpcInput, nowMs: number): void {
     if (this.#closed) return;
-    this.#depth += 1;
-    this.#apply(input, nowMs);
+    const outer = this.#output;
+    const output = outer ?? this.#shared.outputs.pop() ?? new IpcOutput();
+    this.#output = output;
+    this.#apply(input, nowMs, output);
     // A client that pipelines gets the answers of one turn in one write.
     for (let count = 1; this.#early !== null; count += 1) {
       const answer: IpcInput = { kind: "answer", answer: this.#early };
       this.#early = null;
-      if (count <= STEP_REQUESTS_MAX) this.#apply(answer, nowMs);
+      if (count <= STEP_REQUESTS_MAX) this.#apply(answer, nowMs, output);
       else this.#defer(answer);
     }
-    this.#depth -= 1;
-    if (this.#depth === 0) this.#afterStep();
+    if (outer !== null) return;
+    this.#output = null;
+    this.#afterStep(output);
+    this.#shared.outputs.push(output);
   }
 
-  #apply(input: IpcInput, nowMs: number): void {
-    const effects = this.#effects;
-    this.#effects = []; // A step inside needs a list of its own.
-    this.#session.step(input, nowMs, effects);
-    for (const effect of effects) this.#run(effect);
-    while (effects.length > 0) effects.pop();
-    this.#effects = effects;
+  #apply(input: IpcInput, nowMs: number, output: IpcOutput): void {
+    const { effects } = output;
+    const first = effects.length; // Before it are those of the step that this one is inside of.
+    this.#session.step(input, nowMs, output);
+    for (let i = first; i < effects.length; i += 1) this.#run(effects[i] as IpcEffect);
+    while (effects.length > first) effects.pop();
   }
 
   /** Records of one turn leave together: a system call for each would cost more than all the rest. */
@@ -241,20 +268,20 @@ class Connection {
   }
 
   /** Writes what has gathered, then tells the session how the socket stands. */
-  #afterStep(): void {
-    const open = this.#write();
+  #afterStep(output: IpcOutput): void {
+    const open = output.isEmpty ? !this.#socket.writableNeedDrain : this.#write(output);
     if (this.#session.closed) {
       this.#release();
       this.close();
       return;
     }
-    if (!open) this.#session.step({ kind: "blocked" }, 0, []);
+    if (!open) this.#session.step(BLOCKED, 0, output);
     else if (this.#session.more && !this.#scheduled) {
       this.#scheduled = true;
       // Other sockets get their turn between two parts of a long pipeline.
       setImmediate(() => {
         this.#scheduled = false;
-        this.#step({ kind: "resume" });
+        this.#step(RESUME);
       });
     }
     if (this.#session.reading === this.#socket.isPaused()) {
@@ -264,23 +291,32 @@ class Connection {
   }
 
   /** False when the socket's buffer is full. */
-  #write(): boolean {
-    const output = this.#output;
-    if (output.length === 0) return !this.#socket.writableNeedDrain;
-    this.#output = [];
-    if (output.length === 1) return this.#socket.write(output[0] as Uint8Array);
+  #write(output: IpcOutput): boolean {
+    const socket = this.#socket;
+    const only = output.only;
     let open = true;
-    this.#socket.cork();
-    for (const bytes of gather(output)) open = this.#socket.write(bytes);
-    this.#socket.uncork();
+    if (only !== null) open = socket.write(this.#shared.buffers.of(only));
+    else {
+      socket.cork();
+      for (const bytes of output.pieces) open = socket.write(bytes);
+      socket.uncork();
+    }
+    // Nearly always the kernel takes all at once.
+    if (socket.writableLength === 0) output.taken();
+    else this.#keep(output.leave());
     return open;
+  }
+
+  /** Frames come back once the kernel has taken what was written so far; who writes a few bytes late is told in no other way. */
+  #keep(lent: readonly AnswerFrame[]): void {
+    if (lent.length === 0) return;
+    this.#socket.write(EMPTY_BYTES, () => {
+      for (const frame of lent) frame.giveBack();
+    });
   }
 
   #run(effect: IpcEffect): void {
     switch (effect.kind) {
-      case "send":
-        this.#output.push(effect.bytes);
-        return;
       case "call":
         this.#options.metrics?.count("agent.ipc.command", 1);
         this.#call(effect.call);
@@ -383,26 +419,4 @@ class Connection {
     this.#onClosed();
     this.#socket.resume(); // So that the end of the other side is noticed; what still arrives is ignored.
   }
-}
-
-/** Pieces below this size are joined, which costs less than a system call's vector of many. */
-const JOIN_BELOW_BYTES = 4096;
-
-/** The same bytes in fewer pieces; large ones are passed on as they are, shared with other connections. */
-function gather(pieces: readonly Uint8Array[]): Uint8Array[] {
-  const joined: Uint8Array[] = [];
-  let small: Uint8Array[] = [];
-  const flush = (): void => {
-    if (small.length > 0) joined.push(small.length === 1 ? (small[0] as Uint8Array) : Buffer.concat(small));
-    small = [];
-  };
-  for (const piece of pieces) {
-    if (piece.length < JOIN_BELOW_BYTES) small.push(piece);
-    else {
-      flush();
-      joined.push(piece);
-    }
-  }
-  flush();
-  return joined;
 }

@@ -5,7 +5,7 @@
 import { concatBytes } from "../base/bytes.ts";
 import type { IpcCoordinate, IpcKeyResult, IpcMember, IpcSeq, IpcStats, QueryReplyRecord, ResponseHeader, StreamRecord } from "./ipc-messages.ts";
 import { readSeq } from "./ipc-requests.ts";
-import { encodeKey, encodeValue, Schema, structLength, Writer, type Encodable, type Reader } from "./msgpack.ts";
+import { encodeKey, encodeValue, intLength, Schema, structLength, Writer, type Encodable, type Reader } from "./msgpack.ts";
 import type { WireCoordinate } from "./serf-messages.ts";
 
 const writer = new Writer("rpc");
@@ -30,6 +30,28 @@ const HEADER_OF_SUCCESS = writer.mapHead(2).raw(ERROR_KEY).text("").raw(SEQ_KEY)
 export function writeResponseHeader(into: Writer, seq: IpcSeq, error: string): void {
   if (error === "") into.raw(HEADER_OF_SUCCESS).int(seq);
   else into.mapHead(2).raw(ERROR_KEY).text(error).raw(SEQ_KEY).int(seq);
+}
+
+/** Longest header without an error. */
+export const SUCCESS_HEADER_BYTES_MAX = HEADER_OF_SUCCESS.length + 9;
+
+/** Writes a header without an error into `bytes` so that it ends before `end`; returns where it begins. */
+export function writeSuccessHeader(bytes: Uint8Array, end: number, seq: IpcSeq): number {
+  const length = typeof seq === "number" ? intLength(seq) : 9;
+  const start = end - length - HEADER_OF_SUCCESS.length;
+  for (let i = 0; i < HEADER_OF_SUCCESS.length; i += 1) bytes[start + i] = HEADER_OF_SUCCESS[i] as number;
+  if (length === 9) bytes.set(writer.int(seq).finish(), end - length);
+  else {
+    const value = Number(seq);
+    if (length > 1) bytes[end - length] = length === 2 ? 0xcc : length === 3 ? 0xcd : 0xce;
+    if (length === 5) {
+      bytes[end - 4] = value >>> 24;
+      bytes[end - 3] = value >>> 16;
+    }
+    if (length >= 3) bytes[end - 2] = value >>> 8;
+    bytes[end - 1] = value;
+  }
+  return start;
 }
 
 export function encodeResponseHeader(seq: IpcSeq, error: string): Uint8Array {
@@ -60,9 +82,9 @@ function encodeMember(member: IpcMember): Uint8Array {
   return bytes;
 }
 
-/** `{Members}`. */
-export function encodeMembers(members: readonly IpcMember[]): Uint8Array {
-  return concatBytes([writer.mapHead(1).raw(MEMBERS_KEY).arrayHead(members.length).finish(), ...members.map(encodeMember)]);
+/** `{Members}`, behind `room` bytes that are left to the caller. */
+export function encodeMembers(members: readonly IpcMember[], room = 0): Uint8Array {
+  return concatBytes([new Uint8Array(room), writer.mapHead(1).raw(MEMBERS_KEY).arrayHead(members.length).finish(), ...members.map(encodeMember)]);
 }
 
 /** The record of a member event. */

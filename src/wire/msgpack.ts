@@ -508,6 +508,8 @@ const SHARED_BYTES_MAX = 1024;
 const OWN_BYTES_MAX = 16;
 let piece = new Uint8Array(PIECE_BYTES);
 let pieceUsed = 0;
+/** A writer that is cleared keeps its memory up to this size. */
+const CLEARED_BYTES_MAX = 16 * PIECE_BYTES;
 
 /** Zeroed or used memory of `length` bytes, to be filled and then not changed any more; its buffer is never to be transferred. */
 export function takeBytes(length: number): Uint8Array {
@@ -567,6 +569,8 @@ export class Writer {
   #bytes = new Uint8Array(PIECE_BYTES);
   #start = 0; // Where the message being written begins.
   #at = 0;
+  #written: Uint8Array = EMPTY_BYTES; // What `written` gave last, and where it lies.
+  #writtenStart = 0;
 
   constructor(profile: Profile) {
     this.#rpc = profile === "rpc";
@@ -586,12 +590,37 @@ export class Writer {
     }
     const message = this.#bytes.slice(start, this.#at);
     this.#at = start; // The memory was not given away: use it again, unless it has become larger than a piece.
-    if (this.#bytes.length > PIECE_BYTES) {
-      this.#bytes = new Uint8Array(PIECE_BYTES);
-      this.#start = 0;
-      this.#at = 0;
-    }
+    if (this.#bytes.length > PIECE_BYTES) this.#renew();
     return message;
+  }
+
+  /** What was written since the last `finish`, without ending it: a view that is good until the next call other than `keep`. */
+  get written(): Uint8Array {
+    const length = this.#at - this.#start;
+    // Answers of one kind have one length for a long time, and a new view would cost more than a short message.
+    if (this.#written.length !== length || this.#writtenStart !== this.#start || this.#written.buffer !== this.#bytes.buffer) {
+      this.#written = this.#bytes.subarray(this.#start, this.#at);
+      this.#writtenStart = this.#start;
+    }
+    return this.#written;
+  }
+
+  /** Forgets what was written since the last `finish`: its memory is used again. */
+  clear(): void {
+    this.#at = this.#start;
+    if (this.#bytes.length > CLEARED_BYTES_MAX) this.#renew();
+  }
+
+  /** As `finish`, for who has `written`: its bytes stay as they are. */
+  keep(): void {
+    this.#start = this.#at;
+    if (this.#bytes.length > PIECE_BYTES) this.#renew();
+  }
+
+  #renew(): void {
+    this.#bytes = new Uint8Array(PIECE_BYTES);
+    this.#start = 0;
+    this.#at = 0;
   }
 
   #room(count: number): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MembersAnswer } from "../../src/api/ipc-members.ts";
+import { IpcOutput } from "../../src/api/ipc-output.ts";
 import { IpcSession, READ_AHEAD_BYTES, REQUEST_BYTES_MAX, STEP_BYTES_MAX, STEP_REQUESTS_MAX, UNTRUSTED_REQUEST_BYTES_MAX } from "../../src/api/ipc-session.ts";
 import { PENDING_QUERIES_MAX, QUERIES_MAX, STREAM_QUEUE_MAX, STREAMS_MAX } from "../../src/api/ipc-streams.ts";
 import type { IpcAnswer, IpcEffect, IpcEvent, IpcInput, IpcView } from "../../src/api/ipc-types.ts";
@@ -13,6 +14,9 @@ import { fuzz } from "../support/fuzz.ts";
 
 const rpc = (value: Encodable): Uint8Array => encodeValue(value, "rpc");
 const HANDSHAKE = encodeRequest(1, { command: "handshake", version: 1 });
+
+/** What a step did: all that it sent, then its effects. */
+type Outcome = IpcEffect | { readonly kind: "send"; readonly bytes: Uint8Array };
 
 /** A session with its agent's state, driven by hand. */
 class Bench {
@@ -35,27 +39,28 @@ class Bench {
     this.session = new IpcSession({ authKey }, view, new MembersAnswer());
   }
 
-  step(input: IpcInput): IpcEffect[] {
-    const out: IpcEffect[] = [];
+  step(input: IpcInput): Outcome[] {
+    const out = new IpcOutput();
     this.session.step(input, this.nowMs, out);
-    return out;
+    const bytes = concatBytes(out.pieces);
+    return bytes.length === 0 ? out.effects : [{ kind: "send", bytes }, ...out.effects];
   }
 
-  send(...bytes: readonly Uint8Array[]): IpcEffect[] {
+  send(...bytes: readonly Uint8Array[]): Outcome[] {
     return this.step({ kind: "data", bytes: concatBytes(bytes) });
   }
 
-  request(seq: number, request: IpcRequest): IpcEffect[] {
+  request(seq: number, request: IpcRequest): Outcome[] {
     return this.send(encodeRequest(seq, request));
   }
 
-  answer(answer: IpcAnswer): IpcEffect[] {
+  answer(answer: IpcAnswer): Outcome[] {
     return this.step({ kind: "answer", answer });
   }
 }
 
 /** What was sent, as plain values. */
-function sent(effects: readonly IpcEffect[]): unknown[] {
+function sent(effects: readonly Outcome[]): unknown[] {
   const bytes = concatBytes(effects.flatMap((effect) => (effect.kind === "send" ? [effect.bytes] : [])));
   const reader = new Reader(bytes);
   const values: unknown[] = [];
@@ -67,7 +72,7 @@ function sent(effects: readonly IpcEffect[]): unknown[] {
   return values;
 }
 
-const kinds = (effects: readonly IpcEffect[]): string[] => effects.map(({ kind }) => kind);
+const kinds = (effects: readonly Outcome[]): string[] => effects.map(({ kind }) => kind);
 const userEvent = (name: string, size = 0): IpcEvent => ({ kind: "user", lamportTime: 1, name, payload: new Uint8Array(size), coalesce: false });
 const query: IpcRequest = { command: "query", name: "q", payload: null, filterNodes: null, filterTags: null, requestAck: true, relayFactor: 0, timeoutMs: 1500 };
 
@@ -150,15 +155,11 @@ test("members: anchors are put around expressions, a bad one closes without an a
 });
 
 test("members: encoded once for as long as nobody changes", () => {
-  const bench = shaken();
-  // So many that the body is a piece of its own.
-  bench.members = Array.from({ length: 200 }, (_, i) => fakeMember(`member-${i}`));
-  const body = (seq: number): Uint8Array => (bench.request(seq, { command: "members" })[1] as { bytes: Uint8Array }).bytes;
-  const first = body(2);
-  bench.members = [...bench.members];
-  assert.equal(body(3), first, "the same members in another array");
-  bench.members = [...bench.members, fakeMember("c")];
-  assert.notEqual(body(4), first);
+  const answer = new MembersAnswer();
+  const members = [fakeMember("a"), fakeMember("b")];
+  const first = answer.all(members);
+  assert.equal(answer.all([...members]), first, "the same members in another array");
+  assert.notEqual(answer.all([...members, fakeMember("c")]), first);
 });
 
 test("tags: deletions come before settings", () => {
@@ -175,7 +176,7 @@ test("streams: filters, the number that is taken, an unknown filter, stop of any
   assert.deepEqual(sent(bench.step({ kind: "event", event: userEvent("deploy") })).length, 2);
   assert.deepEqual(sent(bench.step({ kind: "event", event: { kind: "members", type: "member-join", members: bench.members } })).length, 2);
   assert.deepEqual(sent(bench.request(4, { command: "stop", stop: 99 })), [{ Error: "", Seq: 4 }]);
-  assert.deepEqual(kinds(bench.request(5, { command: "stop", stop: 2 })), ["watchEvents", "send"]);
+  assert.deepEqual(kinds(bench.request(5, { command: "stop", stop: 2 })), ["send", "watchEvents"]);
   assert.deepEqual(bench.step({ kind: "event", event: userEvent("deploy") }), []);
 });
 
@@ -196,7 +197,7 @@ test("a client that does not read loses records, which are counted, and nothing 
   bench.step({ kind: "blocked" });
   for (let i = 0; i < STREAM_QUEUE_MAX + 100; i += 1) assert.deepEqual(bench.step({ kind: "event", event: userEvent(`e${i}`) }), []);
   assert.deepEqual(bench.request(3, { command: "members" }), [], "its requests wait, too");
-  const effects: IpcEffect[] = bench.step({ kind: "resume" });
+  const effects: Outcome[] = bench.step({ kind: "resume" });
   while (bench.session.more) effects.push(...bench.step({ kind: "resume" }));
   assert.equal(sent(effects).length, 2 * STREAM_QUEUE_MAX + 2);
   assert.deepEqual(effects.filter(({ kind }) => kind === "dropped"), [{ kind: "dropped", stream: "stream", seq: 2, count: 100 }]);
@@ -251,7 +252,7 @@ test("monitor: levels in any case, one at a time", () => {
   assert.deepEqual(bench.request(3, { command: "monitor", logLevel: "debug" }).at(-1), { kind: "watchLogs", level: "DEBUG" });
   assert.deepEqual(sent(bench.step({ kind: "log", line: "a line" })), [{ Error: "", Seq: 3 }, { Log: "a line" }]);
   assert.deepEqual(sent(bench.request(4, { command: "monitor", logLevel: "INFO" })), [{ Error: "Monitor already exists", Seq: 4 }]);
-  assert.deepEqual(bench.request(5, { command: "stop", stop: 3 })[0], { kind: "watchLogs", level: null });
+  assert.deepEqual(bench.request(5, { command: "stop", stop: 3 })[1], { kind: "watchLogs", level: null });
 });
 
 test("query: records wait for the answer, none has an empty name, done is never lost", () => {
@@ -288,7 +289,7 @@ test("respond: by the number on this connection, until the deadline, for a bound
   const received = (token: number, deadlineMs: number): IpcInput => ({ kind: "event", event: { kind: "query", token, lamportTime: 1, name: "q", payload: null, deadlineMs } });
   assert.equal((sent(bench.step(received(70, 100)))[1] as { ID: number }).ID, 1);
   assert.equal((sent(bench.step(received(71, 100)))[1] as { ID: number }).ID, 2);
-  const respond = (id: number): IpcEffect[] => bench.request(3, { command: "respond", id, payload: Uint8Array.of(9) });
+  const respond = (id: number): Outcome[] => bench.request(3, { command: "respond", id, payload: Uint8Array.of(9) });
   assert.deepEqual(respond(2), [{ kind: "call", call: { kind: "respond", token: 71, payload: Uint8Array.of(9) } }]);
   assert.deepEqual(sent(bench.answer({ error: "" })), [{ Error: "", Seq: 3 }]);
   assert.deepEqual(sent(respond(3)), [{ Error: "No pending queries matching ID", Seq: 3 }]);
