@@ -1,5 +1,5 @@
 /** What `/v1/agent/self` and `/v1/agent/members` show (reference: consul-agent §2.1). */
-import type { Json } from "../api/http/json.ts";
+import { RawJson, writeJson, type Json } from "../api/http/json.ts";
 import type { Member, MemberStatus } from "../serf/types.ts";
 import { VERSION } from "../base/version.ts";
 import type { ConsulAgent } from "./consul-agent.ts";
@@ -27,26 +27,42 @@ export function membersJson(members: readonly Member[]): Json {
   return members.map(memberJson);
 }
 
-export function agentSelf(agent: ConsulAgent): Json {
-  const { options } = agent;
-  const coordinate = agent.lan.coordinate(options.nodeName);
+/** The parts of `agentSelf` that never change, as text: as they stand one level down in it. */
+export interface FixedParts {
+  readonly config: RawJson;
+  readonly debugConfig: RawJson;
+  readonly meta: RawJson;
+}
+
+export function fixedParts(options: ConsulAgentOptions, pretty: boolean): FixedParts {
+  const part = (value: Json): RawJson => new RawJson(pretty ? writeJson(value, true).trimEnd().replaceAll("\n", "\n    ") : writeJson(value, false));
   return {
-    Config: {
+    config: part({
       Datacenter: options.datacenter,
       NodeName: options.nodeName,
       NodeID: options.nodeId,
       Revision: "",
       Server: options.server !== null,
       Version: CONSUL_VERSION,
-    },
-    DebugConfig: debugConfig(options),
+    }),
+    debugConfig: part(debugConfig(options)),
+    meta: part(new Map([["consul-network-segment", ""], ...options.nodeMeta])),
+  };
+}
+
+export function agentSelf(agent: ConsulAgent, fixed: FixedParts): Json {
+  const { options } = agent;
+  const coordinate = agent.lan.coordinate(options.nodeName);
+  return {
+    Config: fixed.config,
+    DebugConfig: fixed.debugConfig,
     Coord:
       coordinate === null
         ? null
         : { Vec: [...coordinate.vec], Error: coordinate.error, Adjustment: coordinate.adjustment, Height: coordinate.height },
     Member: memberJson(agent.lan.self()),
     Stats: stats(agent),
-    Meta: new Map([["consul-network-segment", ""], ...options.nodeMeta]),
+    Meta: fixed.meta,
   };
 }
 

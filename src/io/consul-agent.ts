@@ -6,12 +6,13 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { AgentCall, AgentOutcome } from "../api/http/agent-calls.ts";
 import { AskedBefore } from "../api/http/cached.ts";
+import { RawJson, writeJson, type Json } from "../api/http/json.ts";
 import type { HttpContext } from "../api/http/types.ts";
 import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import type { SerfEvent } from "../serf/types.ts";
-import { agentSelf, membersJson } from "./consul-agent-json.ts";
+import { agentSelf, fixedParts, membersJson, type FixedParts } from "./consul-agent-json.ts";
 import type { ConsulAgentOptions } from "./consul-agent-options.ts";
 import { lanTags, serverMember } from "./consul-members.ts";
 import { CoordinateSender } from "./consul-coordinates.ts";
@@ -20,6 +21,7 @@ import { NodeSync } from "./consul-node-sync.ts";
 import { ConsulServer } from "./consul-server.ts";
 import { startHttpServer, type HttpBackend, type HttpServer } from "./http-server.ts";
 import { LoopLag } from "./loop-lag.ts";
+import { TurnMemo } from "./turn-memo.ts";
 import { isLoopback } from "./network.ts";
 import { SerfAgent } from "./serf-agent.ts";
 import { logText, SerfError, type LogSink } from "./serf-agent-api.ts";
@@ -32,6 +34,8 @@ const SERF_PROTOCOL = 4;
 
 
 
+type ShownCall = Extract<AgentCall, { readonly kind: "self" | "members" }>;
+
 export class ConsulAgent {
   readonly options: ConsulAgentOptions;
   readonly lan: SerfAgent;
@@ -42,6 +46,9 @@ export class ConsulAgent {
   readonly #sync: NodeSync | null;
   readonly #coordinates: CoordinateSender;
   readonly #lag = new LoopLag();
+  readonly #texts = new TurnMemo<RawJson>();
+  /** Compact, and indented. */
+  readonly #fixedParts: [FixedParts | null, FixedParts | null] = [null, null];
   #http: HttpServer[] = [];
   #settleStopped: () => void = () => undefined;
   #stopping: Promise<void> | null = null;
@@ -140,12 +147,9 @@ export class ConsulAgent {
     return {
       context,
       call: (method, args, done) => this.#call(method, args, done),
-      agent: async (call) => {
-        try {
-          return await this.#agentCall(call);
-        } catch (error) {
-          return { ok: false, error: error instanceof Error ? error.message : String(error) };
-        }
+      agent: (call) => {
+        if (call.kind === "self" || call.kind === "members") return { ok: true, value: this.#shown(call) };
+        return this.#agentCall(call).catch((error: unknown) => ({ ok: false, error: error instanceof Error ? error.message : String(error) }));
       },
       loopDelayMs: () => this.#lag.lateMs,
       count: (name, delta) => options.metrics?.count(name, delta),
@@ -159,12 +163,22 @@ export class ConsulAgent {
     return { cancel: () => undefined };
   }
 
-  async #agentCall(call: AgentCall): Promise<AgentOutcome> {
+  /** What many ask for again and again is written once a turn. */
+  #shown({ kind, pretty, ...rest }: ShownCall): Json {
+    if ("wan" in rest && rest.wan) return null;
+    return this.#texts.get(`${kind} ${pretty}`, () => {
+      const value = kind === "members" ? membersJson(this.lan.members()) : agentSelf(this, this.#fixed(pretty));
+      return new RawJson(writeJson(value, pretty).trimEnd());
+    });
+  }
+
+  #fixed(pretty: boolean): FixedParts {
+    this.#fixedParts[Number(pretty)] ??= fixedParts(this.options, pretty);
+    return this.#fixedParts[Number(pretty)] as FixedParts;
+  }
+
+  async #agentCall(call: Exclude<AgentCall, ShownCall>): Promise<AgentOutcome> {
     switch (call.kind) {
-      case "self":
-        return { ok: true, value: agentSelf(this) };
-      case "members":
-        return { ok: true, value: call.wan ? null : membersJson(this.lan.members()) };
       case "join":
         return this.#join(call.address, call.wan);
       case "leave":

@@ -18,8 +18,8 @@ import { WholeRequest } from "./http-request.ts";
 export interface HttpBackend {
   readonly context: HttpContext;
   call(method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): { cancel(): void };
-  /** Never rejects. */
-  agent(call: AgentCall): Promise<AgentOutcome>;
+  /** A promise when it takes time; it never rejects. */
+  agent(call: AgentCall): AgentOutcome | Promise<AgentOutcome>;
   /** How late the event loop is, in ms. */
   loopDelayMs(): number;
   count(name: string, delta: number): void;
@@ -142,7 +142,9 @@ class Exchange implements Waiting {
         return;
       case "agent": {
         const { answer } = plan;
-        void this.#backend.agent(plan.call).then((outcome) => this.#send(answer(outcome)));
+        const outcome = this.#backend.agent(plan.call);
+        if (outcome instanceof Promise) void outcome.then((later) => this.#send(answer(later)));
+        else this.#send(answer(outcome));
         return;
       }
       case "rpc": {

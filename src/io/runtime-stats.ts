@@ -6,10 +6,14 @@ const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
   ["ia32", "386"],
 ]);
 
+let cpuCount: string | null = null;
+
 export function runtimeStats(): Map<string, string> {
+  // Counting the processors means reading a file of the kernel's.
+  cpuCount ??= String(cpus().length);
   return new Map([
     ["arch", ARCHITECTURES.get(process.arch) ?? process.arch],
-    ["cpu_count", String(cpus().length)],
+    ["cpu_count", cpuCount],
     // The nearest thing to Go's number: what the event loop waits for.
     ["goroutines", String(process.getActiveResourcesInfo().length)],
     ["max_procs", String(availableParallelism())],

@@ -2,8 +2,9 @@
 import type { Json } from "./json.ts";
 
 export type AgentCall =
-  | { readonly kind: "self" }
-  | { readonly kind: "members"; readonly wan: boolean }
+  /** `pretty`: the text that is asked for is indented. */
+  | { readonly kind: "self"; readonly pretty: boolean }
+  | { readonly kind: "members"; readonly wan: boolean; readonly pretty: boolean }
   | { readonly kind: "join"; readonly address: string; readonly wan: boolean }
   | { readonly kind: "leave" }
   | { readonly kind: "forceLeave"; readonly node: string; readonly prune: boolean }

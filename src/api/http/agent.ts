@@ -5,7 +5,7 @@ import type { Parsed } from "./parsed.ts";
 import type { HttpAnswer, HttpPlan } from "./types.ts";
 
 export function handleAgentSelf(parsed: Parsed): HttpPlan {
-  return askAgent(parsed, { kind: "self" });
+  return askAgent(parsed, { kind: "self", pretty: parsed.pretty });
 }
 
 export function handleAgentMembers(parsed: Parsed): HttpPlan {
@@ -14,7 +14,7 @@ export function handleAgentMembers(parsed: Parsed): HttpPlan {
   const segment = query.get("segment");
   if (wan && segment !== "" && segment !== ALL_SEGMENTS) return refuse(400, "Cannot provide a segment with wan=true");
   if (segment !== "" && segment !== ALL_SEGMENTS) return refuse(500, "Network segments are not supported in this version of Consul");
-  return askAgent(parsed, { kind: "members", wan });
+  return askAgent(parsed, { kind: "members", wan, pretty: parsed.pretty });
 }
 
 /** What the `members` command sends to see everybody. */
