@@ -348,6 +348,12 @@ export class RpcConnection {
     this.#end("EOF");
   }
 
+  /** Closes it so that nothing leaves any more, whatever the system still holds of what we wrote. */
+  reset(): void {
+    this.#socket.resetAndDestroy();
+    this.#end("EOF");
+  }
+
   #end(error: string): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -16,6 +16,8 @@ export interface ServerNetwork {
   /** Exactly one outcome, unless forgotten. */
   call(call: CallId, to: PeerAddress, method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): void;
   forget(call: CallId): void;
+  /** As `forget`, and what was not sent yet never is: the connection of the call is reset. */
+  abandon(call: CallId): void;
   askPeers(member: ServerMember, done: (peers: readonly string[] | null) => void): void;
   close(): Promise<void>;
 }
@@ -211,6 +213,9 @@ export class ServerDriver {
         return;
       case "forgetForward":
         this.#network?.forget(effect.call);
+        return;
+      case "abandonForward":
+        this.#network?.abandon(effect.call);
         return;
       case "askPeers":
         for (const member of effect.servers) this.#network?.askPeers(member, (peers) => this.#give({ kind: "peers", name: member.name, peers }));

@@ -41,7 +41,7 @@ export class TcpServerNetwork implements ServerNetwork {
   readonly #port: ServerPort;
   readonly #routes = new Map<string, Route>();
   readonly #accepted = new Set<RpcConnection>();
-  readonly #calls = new Map<CallId, { cancel(): void }>();
+  readonly #calls = new Map<CallId, { cancel(): void; readonly address: string }>();
   #closed = false;
 
   private constructor(options: ServerNetworkOptions) {
@@ -102,10 +102,13 @@ export class TcpServerNetwork implements ServerNetwork {
   }
 
   call(call: CallId, to: PeerAddress, method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): void {
-    this.#calls.set(call, this.#callAt(to.address, method, args, (outcome) => {
+    let over = false;
+    const running = this.#callAt(to.address, method, args, (outcome) => {
+      over = true;
       this.#calls.delete(call);
       done(outcome);
-    }));
+    });
+    if (!over) this.#calls.set(call, { ...running, address: to.address });
   }
 
   #callAt(address: string, method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): { cancel(): void } {
@@ -127,6 +130,12 @@ export class TcpServerNetwork implements ServerNetwork {
   forget(call: CallId): void {
     this.#calls.get(call)?.cancel();
     this.#calls.delete(call);
+  }
+
+  abandon(call: CallId): void {
+    const running = this.#calls.get(call);
+    this.forget(call);
+    if (running !== undefined) this.#routes.get(running.address)?.connection?.reset();
   }
 
   askPeers(member: ServerMember, done: (peers: readonly string[] | null) => void): void {

@@ -10,6 +10,9 @@ import { WINDOW_BYTES, YamuxSession, type YamuxEvent } from "../../src/wire/yamu
 import { nextLoopbackIp } from "../support/loopback.ts";
 
 const DEADLINE_MS = 20_000;
+/** Together far more than socket buffers hold; a stream's window lets each through. */
+const CALLS = 150;
+const VALUE_BYTES = 200_000;
 
 interface Call {
   readonly method: RpcMethod;
@@ -97,4 +100,36 @@ test("what a peer sends behind a running call is held up to the window, and read
     for (const event of events.splice(0)) if (event.kind === "data") session.consume(stream, event.bytes.length);
   }
   assert.equal(calls.length, 10_000);
+});
+
+/** Calls fill a connection whose peer does not read; it is ended by `end`. Gives how many bytes the peer gets to read after that. */
+async function arrived(t: TestContext, end: (connection: RpcConnection, socket: Socket) => void): Promise<number> {
+  const accepted: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true }, (socket) => void accepted.push(socket));
+  const ip = nextLoopbackIp();
+  await new Promise<void>((resolve) => server.listen(0, ip, resolve));
+  t.after(() => void server.close());
+  const socket = connect((server.address() as AddressInfo).port, ip);
+  await new Promise((resolve) => socket.on("connect", resolve));
+  let closed = 0;
+  const connection = new RpcConnection(socket, true, { call: () => ({ cancel: () => undefined }), closed: () => (closed += 1), count: () => undefined });
+  const outcomes: RpcOutcome[] = [];
+  const entry = { key: "k", value: new Uint8Array(VALUE_BYTES), flags: 0, session: "", lockIndex: 0, createIndex: 0, modifyIndex: 0 };
+  for (let i = 0; i < CALLS; i += 1) connection.call("KVS.Apply", { datacenter: "dc1", op: "set", token: "", entry }, (outcome) => outcomes.push(outcome));
+  await until("more is written than the system takes", () => accepted.length === 1 && socket.writableLength > 0);
+  end(connection, socket);
+  await until("the calls have failed", () => closed === 1);
+  assert.deepEqual(outcomes, Array.from({ length: CALLS }, () => ({ ok: false, error: "EOF" })));
+  const [peer] = accepted;
+  assert.ok(peer !== undefined);
+  let gone = false;
+  peer.on("data", () => undefined).on("error", () => undefined).on("close", () => (gone = true)).resume();
+  await until("the peer has noticed", () => gone);
+  return peer.bytesRead;
+}
+
+test("a connection that is reset fails its calls, and what the system has taken and not delivered never arrives", async (t) => {
+  const usual = await arrived(t, (_, socket) => socket.destroy());
+  const reset = await arrived(t, (connection) => connection.reset());
+  assert.ok(reset < usual, `${reset} bytes arrived, ${usual} without a reset`);
 });

@@ -9,15 +9,21 @@ const PAUSE_AFTER_FAILURE_MS = 10;
 /** While there is no leader, a new client asks each server this often. */
 const PROBE_MS = 50;
 const PROBES_MAX = 1000;
+/** Missing keys that are named. */
+const SHOWN = 3;
 
 export class Clients {
   readonly #cluster: Cluster;
   /** Key to the number last acknowledged for it. */
   readonly #acknowledged = new Map<string, number>();
+  /** Numbers of a key whose write failed: it may be done, then or later, whatever was acknowledged after it. */
+  readonly #open = new Map<string, number[]>();
   #stopping = false;
   #writers: Promise<void>[] = [];
   #probes = 0;
   writes = 0;
+  /** Keys seen with a value whose write had failed before one that was acknowledged. */
+  late = 0;
   /** A write that was begun at `beganMs` was acknowledged. */
   #onAck: (beganMs: number) => void = () => undefined;
 
@@ -41,7 +47,10 @@ export class Clients {
   async #write(member: Member, key: string, n: number): Promise<boolean> {
     const beganMs = performance.now();
     const answer = await this.#cluster.ask(member, "PUT", `/v1/kv/${key}`, String(n), WRITE_MS_MAX);
-    if (answer.status !== 200 || answer.body !== "true") return false;
+    if (answer.status !== 200 || answer.body !== "true") {
+      this.#open.set(key, [...(this.#open.get(key) ?? []), n]);
+      return false;
+    }
     this.#acknowledged.set(key, n);
     this.writes += 1;
     this.#onAck(beganMs);
@@ -83,8 +92,12 @@ export class Clients {
     const before = [...this.#acknowledged];
     const found = new Map<string, number>();
     for (const prefix of ["w/", "p/"]) for (const [key, value] of await this.#read(member, prefix)) found.set(key, value);
-    // A later write may have been done without being acknowledged; an earlier one may not be there instead.
-    return before.filter(([key, n]) => !((found.get(key) ?? 0) >= n)).length;
+    // A later write may have been done without being acknowledged; an earlier one may not be there instead, unless it failed and was carried out late.
+    const missing = before.filter(([key, n]) => !((found.get(key) ?? 0) >= n));
+    const lost = missing.filter(([key]) => !(this.#open.get(key) ?? []).includes(found.get(key) ?? 0));
+    this.late += missing.length - lost.length;
+    for (const [key, n] of missing.slice(0, SHOWN)) process.stderr.write(`${member.name}: ${key} is ${found.get(key)}, acknowledged ${n}, failed ${this.#open.get(key)?.join(" ") ?? "none"}\n`);
+    return lost.length;
   }
 
   async #read(member: Member, prefix: string): Promise<readonly (readonly [string, number])[]> {

@@ -34,6 +34,8 @@ interface Losses {
   readonly deposed: Deposed[];
   writes: number;
   lost: number;
+  /** Keys seen with a write that had failed and was carried out after a newer one. */
+  late: number;
 }
 
 async function lose(cluster: Cluster, clients: Clients, losses: Losses): Promise<void> {
@@ -80,18 +82,19 @@ async function run(peer: string, count: number, losses: Losses): Promise<void> {
     await clients.stop();
     for (const member of cluster.members) losses.lost += await clients.lost(member);
     losses.writes += clients.writes;
+    losses.late += clients.late;
     done = losses.lost === 0;
   } finally {
     await cluster.close(!done || process.env["KEEP"] !== undefined);
   }
 }
 
-function summary({ program, firstWriteMs, deposed, writes, lost }: Losses): Record<string, unknown> {
+function summary({ program, firstWriteMs, deposed, writes, lost, late }: Losses): Record<string, unknown> {
   const sorted = [...firstWriteMs].sort((a, b) => a - b);
   const at = (p: number): number => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? NaN);
   const most = (of: (one: Deposed) => number): number => Math.round(Math.max(...deposed.map(of)));
   return {
-    program, event, multiplier, count: sorted.length, writes, lost,
+    program, event, multiplier, count: sorted.length, writes, lost, late,
     firstWriteMs: { min: at(0), p50: at(0.5), p90: at(0.9), max: at(1), mean: Math.round(sorted.reduce((sum, ms) => sum + ms, 0) / sorted.length) },
     ...(deposed.length === 0 ? {} : {
       oldLeader: {
@@ -112,7 +115,7 @@ interface Part {
 }
 
 function part(peer: string, count: number): Part {
-  return { peer, count, losses: { program: peer === "" ? "muster" : peer, firstWriteMs: [], deposed: [], writes: 0, lost: 0 } };
+  return { peer, count, losses: { program: peer === "" ? "muster" : peer, firstWriteMs: [], deposed: [], writes: 0, lost: 0, late: 0 } };
 }
 
 const turns = Number(values.turns);

@@ -136,7 +136,9 @@ export class Calls {
   wake(nowMs: number, out: ServerEffect[]): void {
     for (let call = this.#retries.popDue(nowMs); call !== undefined; call = this.#retries.popDue(nowMs)) this.#retry(call, nowMs, out);
     for (let call = this.#abandons.popDue(nowMs); call !== undefined; call = this.#abandons.popDue(nowMs)) {
-      this.cancel(call, out);
+      if (!this.#forwarded.delete(call)) continue;
+      // It may lie in a socket's buffer until the cut is healed, and would then overwrite what its writer, told of the failure, has written since.
+      out.push({ kind: "abandonForward", call });
       // Whether it was written, only the log knows: in the words of a leader that loses its place.
       out.push({ kind: "reply", call, outcome: { ok: false, error: HOP_PREFIX + LEADERSHIP_LOST } });
     }

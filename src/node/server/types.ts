@@ -95,6 +95,8 @@ export type ServerEffect =
   | { readonly kind: "forward"; readonly call: CallId; readonly to: PeerAddress; readonly method: RpcMethod; readonly args: RpcArgs }
   /** Nobody waits for this forwarded call any more. */
   | { readonly kind: "forgetForward"; readonly call: CallId }
+  /** The same for a call that must not be carried out any more, should it not have arrived yet: its connection is of no more use. */
+  | { readonly kind: "abandonForward"; readonly call: CallId }
   /** Write this state to the snapshot store, then give `snapshotTaken` or `snapshotFailed` to Raft. */
   | {
       readonly kind: "saveSnapshot";

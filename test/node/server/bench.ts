@@ -237,6 +237,7 @@ export class Bench {
         return;
       }
       case "forgetForward":
+      case "abandonForward":
         node.forwards.delete(effect.call);
         return;
       case "askPeers":

@@ -152,6 +152,7 @@ test("calls at a leader that was cut off wait for it no longer than until the ne
   bench.cancel(cancelled);
   bench.advance(LATE_ANSWER_MS);
   assert.equal(errorOf(write), "rpc error making call: leadership lost while committing log");
+  assert.deepEqual(follower.effects.flatMap((effect) => (effect.kind === "abandonForward" ? [effect.call] : [])), [write.id], "it must not be carried out late");
   assert.ok(write.answeredMs <= electedMs + LATE_ANSWER_MS + 10, `${write.answeredMs - electedMs} ms after the election`);
   bench.give(follower, { kind: "forwarded", call: write.id, outcome: { ok: true, value: true } });
   bench.advance(60_000);
