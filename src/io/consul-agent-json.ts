@@ -97,7 +97,7 @@ function debugConfig(options: ConsulAgentOptions): Json {
 function stats(agent: ConsulAgent): Json {
   const { server } = agent;
   const sections: Record<string, Json> = {
-    agent: { check_monitors: "0", check_ttls: "0", checks: "0", services: "0" },
+    agent: localCounts(agent),
     build: { prerelease: "", revision: "", version: CONSUL_VERSION, muster: VERSION },
     consul: {
       acl: "disabled",
@@ -114,6 +114,12 @@ function stats(agent: ConsulAgent): Json {
     if (name === "runtime") sections["runtime"] = section;
   }
   return sections;
+}
+
+function localCounts({ local }: ConsulAgent): Json {
+  const checks = [...(local?.checks().values() ?? [])];
+  const count = (...kinds: readonly string[]): string => String(checks.filter(({ plan }) => kinds.includes(plan.kind)).length);
+  return { check_monitors: "0", check_ttls: count("ttl"), checks: String(checks.length), services: String(local?.services().size ?? 0) };
 }
 
 function raftStats(agent: ConsulAgent): Json {

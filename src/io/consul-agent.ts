@@ -17,7 +17,7 @@ import type { ConsulAgentOptions } from "./consul-agent-options.ts";
 import { lanTags, serverMember } from "./consul-members.ts";
 import { CoordinateSender } from "./consul-coordinates.ts";
 import { keyring } from "./consul-keyring.ts";
-import { NodeSync } from "./consul-node-sync.ts";
+import { LocalSync } from "./consul-local.ts";
 import { ConsulServer } from "./consul-server.ts";
 import { startHttpServer, type HttpBackend, type HttpServer } from "./http-server.ts";
 import { LoopLag } from "./loop-lag.ts";
@@ -43,7 +43,7 @@ export class ConsulAgent {
   /** Resolves once everything is closed. */
   readonly stopped: Promise<void>;
   readonly #log: LogSink;
-  readonly #sync: NodeSync | null;
+  readonly local: LocalSync | null;
   readonly #coordinates: CoordinateSender;
   readonly #lag = new LoopLag();
   readonly #texts = new TurnMemo<RawJson>();
@@ -63,7 +63,7 @@ export class ConsulAgent {
     this.server = server;
     this.#log = options.log;
     this.stopped = new Promise((resolve) => (this.#settleStopped = resolve));
-    this.#sync = server === null ? null : new NodeSync(options, server);
+    this.local = server === null ? null : new LocalSync(options, server);
     this.#coordinates = new CoordinateSender(options, lan, (method, args, done) => this.#call(method, args, done));
   }
 
@@ -92,7 +92,7 @@ export class ConsulAgent {
     await server.start();
     this.lan.subscribe((event) => this.#lanEvent(event));
     for (const member of this.lan.members()) this.#offer(member);
-    this.#sync?.start();
+    await this.local?.start();
     this.#coordinates.start();
   }
 
@@ -189,6 +189,9 @@ export class ConsulAgent {
         return this.#forceLeave(call.node, call.prune);
       case "keyring":
         return keyring(this, call);
+      case "local":
+        if (this.local === null) return { ok: false, error: "services of client agents are not offered by this version of muster" };
+        return { ok: true, answer: await call.run(this.local) };
       case "reload": {
         const error = await this.onReload();
         return error === "" ? { ok: true, value: undefined } : { ok: false, error };
@@ -239,7 +242,7 @@ export class ConsulAgent {
 
   async #shutdown(): Promise<void> {
     this.#log.write("info", "agent: Requesting shutdown");
-    this.#sync?.stop();
+    this.local?.stop();
     this.#coordinates.stop();
     this.#lag.stop();
     await Promise.all(this.#http.map((http) => http.close()));

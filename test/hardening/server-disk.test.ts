@@ -128,3 +128,29 @@ test("the leader's disk takes 5 s for a sync: another server leads, and nothing 
     }, () => server.child.describe());
   }
 });
+
+test("registered services and checks are there after a kill, in the agent and in the catalog, and removed ones are not", async (t) => {
+  const dir = tempDir(t);
+  const ip = nextLoopbackIp();
+  const first = new ConsulServerProcess(ip, dir, ["-bootstrap-expect=1"]);
+  t.after(() => first.child.stop("SIGKILL"));
+  await first.writable();
+  const put = async (path: string, body: unknown): Promise<void> => assert.equal((await first.http("PUT", path, JSON.stringify(body))).status, 200, path);
+  await put("/v1/agent/service/register", { Name: "web", Port: 80, Check: { TTL: "60s", Status: "passing" } });
+  await put("/v1/agent/service/register", { Name: "gone" });
+  await put("/v1/agent/check/register", { Name: "disk", TTL: "60s" });
+  await put("/v1/agent/service/deregister/gone", {});
+  first.child.kill("SIGKILL");
+  await first.child.exited;
+  const again = new ConsulServerProcess(ip, dir, ["-bootstrap-expect=1"]);
+  t.after(() => again.child.stop("SIGKILL"));
+  await again.writable("restarted");
+  const keys = async (path: string): Promise<readonly string[]> => Object.keys(JSON.parse((await again.http("GET", path)).body) as object);
+  assert.deepEqual(await keys("/v1/agent/services"), ["web"]);
+  assert.deepEqual(await keys("/v1/agent/checks"), ["disk", "service:web"]);
+  await eventually("a check that nobody has spoken for is critical in the catalog", DEADLINE_MS, async () => {
+    const { body } = await again.http("GET", "/v1/health/checks/web");
+    return (JSON.parse(body) as readonly { Status: string }[])[0]?.Status === "critical" ? null : body;
+  });
+  assert.deepEqual(await keys("/v1/catalog/services"), ["consul", "web"]);
+});

@@ -29,7 +29,7 @@ const KV_COMMANDS: readonly (readonly [readonly string[], number, string])[] = [
 ];
 
 /** Refused with a reason, not half done. */
-const NOT_OFFERED: readonly (readonly string[])[] = [["snapshot", "save", "never.snap"], ["event", "-name=deploy"], ["services", "register", "-name=web"]];
+const NOT_OFFERED: readonly (readonly string[])[] = [["snapshot", "save", "never.snap"], ["event", "-name=deploy"]];
 
 test("the consul command at our dev agent", { skip: peerMissing("consul"), timeout: TEST_DEADLINE_MS }, async (t) => {
   const { ip, child } = await startDevAgent(t);
@@ -83,6 +83,20 @@ test("the consul command at our dev agent", { skip: peerMissing("consul"), timeo
     assert.match((await consul(ip, "watch", "-type=service", "-service=db")).output, /"Node": "ext"/);
     assert.equal((await consulHttp(ip, "PUT", "/v1/catalog/deregister", JSON.stringify({ Node: "ext" }))).body.trim(), "true");
     assert.equal((await consul(ip, "catalog", "services")).output, "consul\n");
+  });
+
+  await t.test("services and maintenance of the agent itself", async () => {
+    assert.deepEqual(await consul(ip, "services", "register", "-name=web", "-port=80", "-tag=v1"), { code: 0, output: "Registered service: web\n" });
+    assert.match((await consul(ip, "catalog", "nodes", "-service=web")).output, new RegExp(`^dev +\\w{8} +${ip} +dc1$`, "m"));
+    assert.deepEqual(await consul(ip, "maint", "-enable", "-service=web", "-reason=paint"), { code: 0, output: 'Service maintenance is now enabled for "web"\n' });
+    assert.match((await consul(ip, "maint")).output, /ID: +web[\s\S]*Reason: +paint/);
+    assert.equal((await consulHttp(ip, "GET", "/v1/agent/health/service/id/web")).status, 503);
+    assert.equal((await consul(ip, "maint", "-disable", "-service=web")).code, 0);
+    assert.equal((await consul(ip, "maint", "-enable", "-service=nosuch")).code, 1);
+    assert.deepEqual(await consul(ip, "services", "register"), { code: 1, output: "Service registration requires at least one argument or flags.\n" });
+    assert.deepEqual(await consul(ip, "services", "deregister", "-id=web"), { code: 0, output: "Deregistered service: web\n" });
+    assert.equal((await consul(ip, "catalog", "services")).output, "consul\n");
+    assert.equal((await consul(ip, "services", "deregister")).code, 1);
   });
 
   await t.test("what is not offered says so", async () => {

@@ -42,6 +42,7 @@ export function askAgent(parsed: Parsed, call: AgentCall): HttpPlan {
 
 function agentAnswer(parsed: Parsed, outcome: AgentOutcome): HttpAnswer {
   if (!outcome.ok) return textAnswer(500, outcome.error);
+  if ("answer" in outcome) return outcome.answer;
   return outcome.value === undefined ? textAnswer(200, "") : jsonAnswer(outcome.value, parsed.pretty);
 }
 

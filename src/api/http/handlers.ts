@@ -10,6 +10,9 @@ import { handleSessionCreate, handleSessionDestroy, handleSessionInfo, handleSes
 import { handleRaftConfiguration, handleRaftPeer, handleStatusLeader, handleStatusPeers } from "./status.ts";
 import { handleTxn } from "./txn.ts";
 import { handleUiNode, handleUiNodes, handleUiServices } from "./ui.ts";
+import {
+  handleAgentChecks, handleAgentService, handleAgentServices, handleCheckDeregister, handleCheckFail, handleCheckPass, handleCheckRegister, handleCheckUpdate, handleCheckWarn, handleNodeMaintenance, handleServiceDeregister, handleServiceHealthById, handleServiceHealthByName, handleServiceMaintenance, handleServiceRegister,
+} from "./agent-services.ts";
 import type { Parsed } from "./parsed.ts";
 import type { RouteName } from "./routes.ts";
 import type { HttpPlan } from "./types.ts";
@@ -57,6 +60,21 @@ export const HANDLERS: Readonly<Record<RouteName, Handler>> = {
   "internal/ui/nodes": handleUiNodes,
   "internal/ui/node": handleUiNode,
   "internal/ui/services": handleUiServices,
+  "agent/maintenance": handleNodeMaintenance,
+  "agent/services": handleAgentServices,
+  "agent/service": handleAgentService,
+  "agent/checks": handleAgentChecks,
+  "agent/health/id": handleServiceHealthById,
+  "agent/health/name": handleServiceHealthByName,
+  "agent/check/register": handleCheckRegister,
+  "agent/check/deregister": handleCheckDeregister,
+  "agent/check/pass": handleCheckPass,
+  "agent/check/warn": handleCheckWarn,
+  "agent/check/fail": handleCheckFail,
+  "agent/check/update": handleCheckUpdate,
+  "agent/service/register": handleServiceRegister,
+  "agent/service/deregister": handleServiceDeregister,
+  "agent/service/maintenance": handleServiceMaintenance,
   acl: handleAclDisabled,
   later: handleLater,
 };

@@ -14,6 +14,8 @@ export type RouteName =
   | "coordinate/datacenters" | "coordinate/nodes" | "coordinate/node" | "coordinate/update"
   | "catalog/register" | "catalog/deregister" | "catalog/service" | "catalog/node-services" | "health/checks" | "health/service"
   | "internal/ui/nodes" | "internal/ui/node" | "internal/ui/services"
+  | "agent/maintenance" | "agent/services" | "agent/service" | "agent/checks" | "agent/health/id" | "agent/health/name" | "agent/check/register"
+  | "agent/check/deregister" | "agent/check/pass" | "agent/check/warn" | "agent/check/fail" | "agent/check/update" | "agent/service/register" | "agent/service/deregister" | "agent/service/maintenance"
   | "acl" | "later";
 
 export interface Route {
@@ -92,26 +94,26 @@ export const ROUTES: readonly Route[] = [
   route("/v1/agent/token/", "PUT", "acl"),
 
   route("/v1/agent/host", "GET", "later"),
-  route("/v1/agent/maintenance", "PUT", "later"),
+  route("/v1/agent/maintenance", "PUT", "agent/maintenance"),
   route("/v1/agent/monitor", "GET", "later"),
   route("/v1/agent/metrics", "GET", "later"),
-  route("/v1/agent/services", "GET", "later"),
-  route("/v1/agent/service/", "GET", "later"),
-  route("/v1/agent/checks", "GET", "later"),
-  route("/v1/agent/health/service/id/", "GET", "later"),
-  route("/v1/agent/health/service/name/", "GET", "later"),
-  route("/v1/agent/check/register", "PUT", "later"),
-  route("/v1/agent/check/deregister/", "PUT", "later"),
-  route("/v1/agent/check/pass/", "PUT", "later"),
-  route("/v1/agent/check/warn/", "PUT", "later"),
-  route("/v1/agent/check/fail/", "PUT", "later"),
-  route("/v1/agent/check/update/", "PUT", "later"),
+  route("/v1/agent/services", "GET", "agent/services"),
+  route("/v1/agent/service/", "GET", "agent/service"),
+  route("/v1/agent/checks", "GET", "agent/checks"),
+  route("/v1/agent/health/service/id/", "GET", "agent/health/id"),
+  route("/v1/agent/health/service/name/", "GET", "agent/health/name"),
+  route("/v1/agent/check/register", "PUT", "agent/check/register"),
+  route("/v1/agent/check/deregister/", "PUT", "agent/check/deregister"),
+  route("/v1/agent/check/pass/", "PUT", "agent/check/pass"),
+  route("/v1/agent/check/warn/", "PUT", "agent/check/warn"),
+  route("/v1/agent/check/fail/", "PUT", "agent/check/fail"),
+  route("/v1/agent/check/update/", "PUT", "agent/check/update"),
   route("/v1/agent/connect/authorize", "POST", "later"),
   route("/v1/agent/connect/ca/roots", "GET", "later"),
   route("/v1/agent/connect/ca/leaf/", "GET", "later"),
-  route("/v1/agent/service/register", "PUT", "later"),
-  route("/v1/agent/service/deregister/", "PUT", "later"),
-  route("/v1/agent/service/maintenance/", "PUT", "later"),
+  route("/v1/agent/service/register", "PUT", "agent/service/register"),
+  route("/v1/agent/service/deregister/", "PUT", "agent/service/deregister"),
+  route("/v1/agent/service/maintenance/", "PUT", "agent/service/maintenance"),
   route("/v1/catalog/register", "PUT", "catalog/register"),
   route("/v1/catalog/deregister", "PUT", "catalog/deregister"),
   route("/v1/catalog/connect/", "GET", "later"),

@@ -22,7 +22,7 @@ export function sessionShape(session: Session): Json {
     Behavior: session.behavior,
     TTL: session.ttl,
     NodeChecks: session.nodeChecks,
-    ServiceChecks: session.serviceChecks === null ? null : session.serviceChecks.map(({ id, namespace }) => ({ ID: id, Namespace: namespace === "" ? undefined : namespace })),
+    ServiceChecks: session.serviceChecks === null ? null : session.serviceChecks.map(({ id, namespace }) => ({ ID: id, Namespace: namespace })),
     CreateIndex: session.createIndex,
     ModifyIndex: session.modifyIndex,
   };
@@ -60,6 +60,15 @@ export function serviceShape(service: NodeService): Json {
     Connect: {},
     CreateIndex: service.createIndex,
     ModifyIndex: service.modifyIndex,
+  };
+}
+
+/** As the agent itself shows a service of its own; tags and meta data are never null here. */
+export function agentServiceShape(service: NodeService, hash?: string): Json {
+  const shown = serviceShape(service) as Readonly<Record<string, Json>>;
+  return {
+    Kind: shown["Kind"], ID: service.id, Service: service.service, Tags: service.tags ?? [], Meta: service.meta ?? new Map(), Port: service.port, Address: service.address,
+    TaggedAddresses: shown["TaggedAddresses"], Weights: shown["Weights"], EnableTagOverride: service.enableTagOverride, ContentHash: hash,
   };
 }
 
