@@ -1,7 +1,6 @@
 /** Full state of push/pulls (serf-protocol §5): what we send, and how a peer's is merged. */
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { fail, ok, type Result } from "../base/result.ts";
-import { encodePushPull } from "../wire/gossip-codec.ts";
 import { NodeStateCode, type PushPull, type PushPullNode } from "../wire/gossip-messages.ts";
 import type { Core } from "./core.ts";
 import { StateCode } from "./member-table.ts";
@@ -15,15 +14,15 @@ export const WIRE_STATE_OFFSET = StateCode.alive - NodeStateCode.alive;
 const PROTOCOL = { min: 0, max: 1, current: 2, name: "protocol" } as const;
 const DELEGATE = { min: 3, max: 4, current: 5, name: "delegate protocol" } as const;
 
-/** Our full state as a push/pull message. */
-export function encodeLocalState({ table, delegate }: Core, join: boolean): Uint8Array {
+/** Our full state as a push/pull has it. */
+export function localState({ table, delegate }: Core, join: boolean): Omit<PushPull, "kind"> {
   const nodes: PushPullNode[] = [];
   for (let row = 0; row < table.size; row += 1) {
     const slot = table.slotAt(row);
     const { name, addr, endpoint, meta, versions } = table.record(slot);
     nodes.push({ name, addr, port: endpoint.port, meta, incarnation: table.incarnation(slot), state: table.state(slot) - WIRE_STATE_OFFSET, versions });
   }
-  return encodePushPull({ join, nodes, userState: delegate.localState(join) });
+  return { join, nodes, userState: delegate.localState(join) };
 }
 
 /** Why a peer's state cannot be merged, or null. */

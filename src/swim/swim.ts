@@ -139,7 +139,7 @@ export class Swim<Out> {
         settled = this.#receive(input.bytes, input.from, input.known ?? null, nowMs, effects);
         break;
       case "streamOpened":
-        this.#exchanges.opened(input.stream, effects);
+        this.#exchanges.opened(input.stream, nowMs, effects);
         break;
       case "streamMessage":
         this.#exchanges.message(input.stream, input.bytes, input.state ?? null, input.from, nowMs, effects);

@@ -522,13 +522,23 @@ export function encodeErr(error: string): Uint8Array {
 }
 
 export function encodePushPull({ join, nodes, userState }: Omit<PushPull, "kind">): Uint8Array {
-  writer.byte(MessageType.pushPull).mapHead(3);
-  writer.raw(key.join).bool(join);
-  writer.raw(key.nodes).int(nodes.length);
-  writer.raw(key.userStateLen).int(userState === null ? 0 : userState.length);
+  writePushPullHead(join, nodes.length, userState);
   for (const node of nodes) writeNodeState(node);
   if (userState !== null) writer.raw(userState);
   return writer.finish();
+}
+
+/** What stands before the nodes of a push/pull, its type included. */
+export function encodePushPullHead(join: boolean, nodes: number, userState: Uint8Array | null): Uint8Array {
+  writePushPullHead(join, nodes, userState);
+  return writer.finish();
+}
+
+function writePushPullHead(join: boolean, nodes: number, userState: Uint8Array | null): void {
+  writer.byte(MessageType.pushPull).mapHead(3);
+  writer.raw(key.join).bool(join);
+  writer.raw(key.nodes).int(nodes);
+  writer.raw(key.userStateLen).int(userState === null ? 0 : userState.length);
 }
 
 /** Bytes of a push/pull whose nodes take `nodeBytes` together and its user state `userBytes`. */
@@ -551,5 +561,11 @@ function writeNodeState(node: Fields<PushPullNode>): void {
 /** One node state as it stands inside a push/pull. */
 export function encodeNodeState(node: Fields<PushPullNode>): Uint8Array {
   writeNodeState(node);
+  return writer.finish();
+}
+
+/** Several of them, one after the other. */
+export function encodeNodeStates(nodes: readonly Fields<PushPullNode>[]): Uint8Array {
+  for (const node of nodes) writeNodeState(node);
   return writer.finish();
 }

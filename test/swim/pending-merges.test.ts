@@ -4,7 +4,7 @@ import { SeededRandom } from "../../src/base/random.ts";
 import { PENDING_NODES_MAX } from "../../src/swim/pending-merges.ts";
 import { Swim } from "../../src/swim/swim.ts";
 import type { SwimEffect } from "../../src/swim/types.ts";
-import { decodePacketMessage, encodeAlive, encodeDead, encodePing, encodePushPull } from "../../src/wire/gossip-codec.ts";
+import { decodePacketMessage, decodeStreamMessage, encodeAlive, encodeDead, encodePing, encodePushPull } from "../../src/wire/gossip-codec.ts";
 import { RecordingDelegate, SERF_VERSIONS, swimConfig } from "./fake-network.ts";
 
 const FROM = { ip: "10.0.0.9", port: 7946 };
@@ -119,4 +119,60 @@ test(`beyond ${PENDING_NODES_MAX} waiting members a state is merged at once`, ()
   assert.ok(rig.swim.nodeCount <= 1 + SLICE);
   rig.stream(large, -1 - before);
   assert.ok(rig.swim.nodeCount > 7000);
+});
+
+const streamEffects = (rig: Rig): readonly string[] => rig.out.map(({ kind }) => kind).filter((kind) => kind.startsWith("stream"));
+
+test("a state of many members is decoded in slices: it is answered once it is whole, then merged", () => {
+  const rig = new Rig(SLICE);
+  rig.stream(state(1000));
+  assert.equal(rig.swim.nodeCount, 1);
+  assert.deepEqual(streamEffects(rig), []);
+  assert.ok(rig.wakeUntilIdle() > 100);
+  assert.deepEqual(streamEffects(rig), ["streamSend", "streamClose"]);
+  assert.equal(rig.swim.nodeCount, 1 + 1000 - 142);
+  assert.deepEqual(rig.delegate.mergedAt, [1 + 1000 - 142]);
+});
+
+test("one that turns out to be damaged is not answered, and nothing of it is merged", () => {
+  const rig = new Rig(SLICE);
+  rig.stream(state(1000).subarray(0, -10));
+  rig.wakeUntilIdle();
+  assert.deepEqual(streamEffects(rig), ["streamClose"]);
+  assert.equal(rig.out.filter((effect) => effect.kind === "count" && effect.name === "memberlist.drop.undecodableStream").length, 1);
+  assert.equal(rig.swim.nodeCount, 1);
+});
+
+test("our own large state is encoded in slices, as it was when it was asked for", () => {
+  const [sliced, whole] = [new Rig(SLICE), new Rig()];
+  const sent = (rig: Rig): readonly Uint8Array[] => rig.out.flatMap((effect) => (effect.kind === "streamSend" ? [effect.bytes] : []));
+  for (const rig of [sliced, whole]) {
+    rig.stream(state(400));
+    rig.wakeUntilIdle();
+    rig.out.length = 0;
+    rig.stream(state(0), -2);
+  }
+  assert.equal(sent(sliced).length, 0);
+  sliced.packet(encodeAlive({ incarnation: 9, node: "n1", addr: Uint8Array.of(10, 1, 0, 1), port: 7946, meta: Uint8Array.of(7), versions: SERF_VERSIONS }));
+  sliced.wakeUntilIdle();
+  assert.deepEqual(streamEffects(sliced), ["streamSend", "streamClose"]);
+  const membersIn = (rig: Rig): unknown => {
+    const decoded = decodeStreamMessage(sent(rig)[0] ?? new Uint8Array(0));
+    assert.ok(decoded.ok && decoded.value.kind === "pushPull");
+    return decoded.value.nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  };
+  assert.deepEqual(membersIn(sliced), membersIn(whole));
+});
+
+test("a push/pull of ours that was given up before our state was encoded sends nothing any more", () => {
+  const rig = new Rig(SLICE);
+  rig.stream(state(400));
+  rig.wakeUntilIdle();
+  rig.swim.step({ kind: "join", request: 4, targets: [{ name: "", to: FROM }] }, rig.nowMs, rig.out);
+  rig.out.length = 0;
+  rig.swim.step({ kind: "streamOpened", stream: 1 }, rig.nowMs, rig.out);
+  assert.deepEqual(streamEffects(rig), []);
+  rig.swim.step({ kind: "streamFailed", stream: 1, error: "reset" }, rig.nowMs, rig.out);
+  rig.wakeUntilIdle();
+  assert.deepEqual(streamEffects(rig), []);
 });
