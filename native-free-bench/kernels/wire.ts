@@ -1,12 +1,14 @@
-/** Codecs, LZW, and a 20-event packet in and out, on 256 distinct inputs each. */
+/** Codecs, LZW, and a 20-event packet in and out in each of its four forms, on 256 distinct inputs each. */
 import { assert } from "../../src/base/assert.ts";
 import { EMPTY_BYTES } from "../../src/base/bytes.ts";
 import type { Random } from "../../src/base/random.ts";
+import { openReceived } from "../../src/io/lanes/packet-work.ts";
 import { NodeSealer } from "../../src/io/node-sealer.ts";
 import { decodePacketMessage, encodeAlive, encodeUser } from "../../src/wire/gossip-codec.ts";
 import type { Alive } from "../../src/wire/gossip-messages.ts";
 import { compressLzw, decompressLzw } from "../../src/wire/lzw.ts";
 import { openPacket, packPlain, sealPacket, type SealOptions } from "../../src/wire/packet.ts";
+import { RepeatFilter } from "../../src/wire/repeat-filter.ts";
 import type { Sealer } from "../../src/wire/sealer.ts";
 import { decodeSerfMessage, encodeUserEvent } from "../../src/wire/serf-codec.ts";
 import { encodeTags } from "../../src/wire/serf-tags.ts";
@@ -17,7 +19,7 @@ const INPUTS = 256;
 const EVENTS_PER_PACKET = 20;
 const INFLATED_MAX = 1 << 20;
 
-const plain = new NodeSealer([]);
+const SENDER = { ip: "10.0.0.1", port: 7946 };
 
 function alives(random: Random): Alive[] {
   return inputs((i) => ({
@@ -57,9 +59,23 @@ function packed(messages: readonly Uint8Array[], compress: boolean): Uint8Array 
   return plains[0] as Uint8Array;
 }
 
-function sealOptions(random: Random): SealOptions {
-  const sealer = new NodeSealer([Uint8Array.from({ length: 16 }, () => random.below(256))]);
-  return { crc: true, label: EMPTY_BYTES, sealer, encryptionVersion: 1, verifyOutgoing: true };
+/** How a packet is made: the four forms of DESIGN.md §10. All carry the CRC header that members put between each other. */
+interface Form {
+  readonly name: string;
+  readonly compress: boolean;
+  readonly encrypt: boolean;
+}
+
+const FORMS: readonly Form[] = [
+  { name: "plain", compress: false, encrypt: false },
+  { name: "LZW", compress: true, encrypt: false },
+  { name: "AES", compress: false, encrypt: true },
+  { name: "LZW + AES", compress: true, encrypt: true },
+];
+
+function sealOptions(random: Random, { encrypt }: Form): SealOptions {
+  const key = Uint8Array.from({ length: 16 }, () => random.below(256));
+  return { crc: true, label: EMPTY_BYTES, sealer: new NodeSealer(encrypt ? [key] : []), encryptionVersion: 1, verifyOutgoing: true };
 }
 
 function inputs<T>(make: (i: number) => T): T[] {
@@ -77,16 +93,50 @@ function kernel<T>(name: string, make: (random: Random) => readonly T[], run: (i
   };
 }
 
-/** A kernel that also needs a key. Nonces are random, so only lengths go into its hash. */
-function sealingKernel<T>(name: string, make: (random: Random, seal: SealOptions) => readonly T[], run: (input: T, seal: SealOptions) => Uint8Array | number): Kernel {
-  return {
-    name: `wire: ${name}`,
-    prepare(random): PreparedKernel {
-      const seal = sealOptions(random);
-      const made = make(random, seal);
-      return { inputCount: made.length, run: (i) => run(made[i] as T, seal) };
-    },
+/** The kernels of one form of packets. Nonces are random, so only lengths go into the hash of what is sealed. */
+function formKernels(form: Form): Kernel[] {
+  const { name, compress } = form;
+  const sealed = (random: Random): { readonly packets: readonly Uint8Array[]; readonly seal: SealOptions } => {
+    const seal = sealOptions(random, form);
+    return { seal, packets: rounds(random).map((messages) => sealPacket(packed(messages, compress), seal)) };
   };
+  return [
+    {
+      name: `wire: encode 20 events, ${name}`,
+      prepare(random): PreparedKernel {
+        const seal = sealOptions(random, form);
+        const made = rounds(random);
+        const run = (i: number): Uint8Array => sealPacket(packed(made[i] as Uint8Array[], compress), seal);
+        return { inputCount: INPUTS, run: form.encrypt ? (i) => run(i).length : run };
+      },
+    },
+    {
+      name: `wire: decode 20 events, ${name}`,
+      prepare(random): PreparedKernel {
+        const { packets, seal } = sealed(random);
+        return { inputCount: INPUTS, run: (i) => open(packets[i] as Uint8Array, seal.sealer) };
+      },
+    },
+    {
+      name: `wire: 20 repeated events, ${name}`,
+      prepare(random): PreparedKernel {
+        const { packets, seal } = sealed(random);
+        const filter = new RepeatFilter({ low: 1, high: 2 }, 0);
+        const format = { compress, label: EMPTY_BYTES, verifyIncoming: true, verifyOutgoing: true };
+        const work = { sealer: seal.sealer, format, pool: 0, filter, shedGossip: false };
+        const received = packets.map((bytes) => ({ from: SENDER, bytes }));
+        for (const { low, high } of openReceived(received, 0, INPUTS, work).messages) filter.settle(low, high, 0);
+        return {
+          inputCount: INPUTS,
+          run(i) {
+            const { messages, repeats } = openReceived(received, i, i + 1, work);
+            assert(messages.length === 0);
+            return repeats;
+          },
+        };
+      },
+    },
+  ];
 }
 
 function open(packet: Uint8Array, sealer: Sealer): Uint8Array {
@@ -126,13 +176,13 @@ export const wireKernels: readonly Kernel[] = [
       return inflated.value;
     },
   ),
-  kernel("pack 20 events", rounds, (messages) => packed(messages, false)),
-  sealingKernel("pack 20 events, LZW, CRC, AES", rounds, (messages, seal) => sealPacket(packed(messages, true), seal).length),
-  sealingKernel("seal a packed round for one target", compounds, (compound, seal) => sealPacket(compound, seal).length),
-  kernel("open 20 events", compounds, (packet) => open(packet, plain)),
-  sealingKernel(
-    "open 20 events, AES, CRC, LZW",
-    (random, seal) => rounds(random).map((messages) => sealPacket(packed(messages, true), seal)),
-    (packet, { sealer }) => open(packet, sealer),
-  ),
+  {
+    name: "wire: seal a packed round for one target",
+    prepare(random): PreparedKernel {
+      const seal = sealOptions(random, { name: "AES", compress: false, encrypt: true });
+      const made = compounds(random);
+      return { inputCount: INPUTS, run: (i) => sealPacket(made[i] as Uint8Array, seal).length };
+    },
+  },
+  ...FORMS.flatMap(formKernels),
 ];

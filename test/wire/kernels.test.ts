@@ -10,6 +10,7 @@ test("the wire's benchmark kernels run on all their inputs, and the same seed gi
       return Array.from({ length: inputCount }, (_, i) => run(i));
     });
     assert.deepEqual(results[0], results[1], name);
-    if (!name.includes("seal") && !name.startsWith("wire: decode")) assert.notDeepEqual(results[0], results[2], name);
+    // Of what is sealed only the length is told, and of repeats their number.
+    if (!/seal|AES|repeated|^wire: decode/.test(name)) assert.notDeepEqual(results[0], results[2], name);
   }
 });
