@@ -47,7 +47,7 @@ export interface LogSubscription {
 export class LogHub implements LogSink {
   readonly #now: () => number;
   readonly #backlog: Kept[] = [];
-  #oldest = 0; // Index of the oldest record once the ring is full.
+  #next = 0; // Index of the next record; once the ring is full, of the oldest one.
   readonly #subscribers = new Set<Subscriber>();
   readonly #limiter = new LogLimiter((level, text) => this.#deliver(level, text));
   #second = NaN;
@@ -94,17 +94,13 @@ export class LogHub implements LogSink {
 
   /** What is kept, oldest first. */
   backlog(): readonly { readonly line: string; readonly level: LogLevel }[] {
-    const records = [...this.#backlog.slice(this.#oldest), ...this.#backlog.slice(0, this.#oldest)];
+    const records = [...this.#backlog.slice(this.#next), ...this.#backlog.slice(0, this.#next)];
     return records.map((record) => ({ line: lineOf(record), level: record.level }));
   }
 
   #keep(record: Kept): void {
-    if (this.#backlog.length < LOG_BACKLOG_MAX) {
-      this.#backlog.push(record);
-      return;
-    }
-    this.#backlog[this.#oldest] = record;
-    this.#oldest = (this.#oldest + 1) % LOG_BACKLOG_MAX;
+    this.#backlog[this.#next] = record;
+    this.#next = (this.#next + 1) % LOG_BACKLOG_MAX;
   }
 
   /** Local time as Go's standard logger prints it. Kept for the second: a burst of lines formats it once. */

@@ -8,6 +8,7 @@ import { fail, ok, type Result } from "../base/result.ts";
 import { assert } from "../base/assert.ts";
 import type { Sealer } from "../wire/sealer.ts";
 import type { KeyList } from "./keyring.ts";
+import { plainBytes } from "./plain-bytes.ts";
 
 const VERSION_SIZE = 1;
 const NONCE_SIZE = 12;
@@ -111,7 +112,7 @@ function decrypt(key: InstalledKey, packet: Uint8Array, aad: Uint8Array): Uint8A
   const plain = decipher.update(packet.subarray(VERSION_SIZE + NONCE_SIZE, packet.length - TAG_SIZE));
   try {
     decipher.final();
-    return plain;
+    return plainBytes(plain);
   } catch {
     return null; // Another key, or forged: which of the two cannot be told.
   }

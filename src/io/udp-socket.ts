@@ -5,6 +5,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import type { Endpoint } from "../base/endpoint.ts";
 import { canonicalIp, type AllowList } from "./network.ts";
+import { plainBytes } from "./plain-bytes.ts";
 
 /**
  * With the system's default, a pause of 50 ms at 20,000 packets/s loses 19 %; with this, none. The kernel may clip it.
@@ -100,7 +101,7 @@ export class UdpSocket {
     await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
   }
 
-  #receive(bytes: Uint8Array, remote: RemoteInfo): void {
+  #receive(bytes: Buffer, remote: RemoteInfo): void {
     const ip = canonicalIp(remote.address);
     if (!this.#allow.allows(ip)) {
       this.#hooks.count("memberlist.udp.refused_address", 1);
@@ -111,7 +112,7 @@ export class UdpSocket {
       return;
     }
     if (this.#batch.length === 0) setImmediate(() => this.#flush());
-    this.#batch.push({ from: { ip, port: remote.port }, bytes });
+    this.#batch.push({ from: { ip, port: remote.port }, bytes: plainBytes(bytes) });
   }
 
   #flush(): void {
