@@ -11,6 +11,12 @@ import type { SwimProfile } from "./types.ts";
 const STREAK_MAX = 16;
 /** News of at least a quarter of the view is "much" for whoever was contacted. */
 const MUCH_DIVISOR = 4;
+/** News of fewer members in one exchange is no storm, however small the cluster. */
+const STORM_NEWS_MIN = 4;
+/** Views are not independent: whoever joins in a storm is missed by many at once. So a sixteenth of a member that may be missing counts. */
+const STILL_MISSING_FACTOR = 16;
+/** Exchanges without news, in a row, after which a storm is over. */
+const ASSURANCES = 2;
 
 export class SyncSchedule {
   readonly #profile: SwimProfile;
@@ -18,6 +24,8 @@ export class SyncSchedule {
   readonly #nodeCount: () => number;
   #nextAtMs: number;
   #streak = 0; // Early exchanges in a row.
+  /** Further exchanges that are to be made although they may bring nothing. */
+  #assurances = 0;
   #lastEarlyAtMs = -Infinity;
 
   constructor(profile: SwimProfile, random: Random, nodeCount: () => number, nowMs: number) {
@@ -40,9 +48,17 @@ export class SyncSchedule {
 
   /** An exchange that we began is over and brought news about `learned` members. */
   ended(learned: number, nowMs: number): void {
-    if (learned === 0) {
+    // Two views that each miss a share m of the members, independently, both miss m² of them: who learned of L in n still misses L²/n or so. As long
+    // as that is no small part of a member, the next exchange comes as soon as the first, and some more make sure that nothing is left.
+    if (learned >= STORM_NEWS_MIN && STILL_MISSING_FACTOR * learned * learned >= this.#nodeCount()) {
       this.#streak = 0;
-      return;
+      this.#assurances = ASSURANCES;
+    } else if (learned === 0) {
+      if (this.#assurances === 0) {
+        this.#streak = 0;
+        return;
+      }
+      this.#assurances -= 1;
     }
     this.#early(nowMs);
   }
