@@ -67,13 +67,10 @@ export class CoordinateClient {
 
   /** Median of the last samples: one late ack must not move us. */
   #filterLatency(node: string, rttSeconds: number): number {
-    let samples = this.#latencies.get(node);
-    if (samples === undefined) {
-      samples = [];
-      this.#latencies.set(node, samples);
-    }
-    samples.push(rttSeconds);
-    if (samples.length > LATENCY_FILTER_SIZE) samples.shift();
+    // A new array each time: one that grows by `push` has room for sixteen samples, of every member.
+    const before = this.#latencies.get(node);
+    const samples = before === undefined ? [rttSeconds] : [...before, rttSeconds].slice(-LATENCY_FILTER_SIZE);
+    this.#latencies.set(node, samples);
     const sorted = [...samples].sort((a, b) => a - b);
     return sorted[Math.trunc(sorted.length / 2)] as number;
   }

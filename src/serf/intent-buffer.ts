@@ -18,6 +18,8 @@ export interface Intent {
 /** Most names remembered; beyond it the oldest entry goes (the original has no bound: serf#402). */
 export const INTENT_BUFFER_MAX = 16_384;
 const CAPACITY_FIRST = 16;
+/** A buffer of so many entries grows by an eighth instead of by half. */
+const GROWS_SLOWLY_FROM = 1024;
 /** In `#places`: no entry. Others stand there as their place and one. */
 const NOWHERE = 0;
 /** Lamport times from here on are kept aside. */
@@ -51,21 +53,26 @@ export class IntentBuffer {
   }
 
   get(node: string): Intent | undefined {
-    if (this.#size === 0) return undefined;
-    const place = this.#placeOf(this.#records.slotOf(node));
+    return this.#size === 0 ? undefined : this.getAt(this.#records.slotOf(node));
+  }
+
+  /** As `get`, by the slot of the name, or -1. */
+  getAt(slot: number): Intent | undefined {
+    const place = this.#placeOf(slot);
     return place < 0 ? undefined : { type: this.#types[place] === 1 ? "leave" : "join", lamportTime: this.#timeAt(place) };
   }
 
-  /** Keeps the intent if it is strictly newer than what is known about the node; true when it was kept (and is worth passing on). */
-  offer(node: string, type: IntentType, lamportTime: number, nowMs: number): boolean {
-    const known = this.#placeOf(this.#records.slotOf(node));
-    if (known >= 0) {
-      if (lamportTime <= this.#timeAt(known)) return false;
-      this.#remove(known);
-    }
+  /** Keeps the intent if it is strictly newer than what is known about the node; true when it was kept (and is worth passing on). `slot`: that of the name, or -1. */
+  offer(node: string, type: IntentType, lamportTime: number, nowMs: number, slot = this.#records.slotOf(node)): boolean {
+    const known = this.#placeOf(slot);
+    if (known >= 0 && lamportTime <= this.#timeAt(known)) return false;
+    // Held before the old entry lets go.
+    if (slot >= 0) this.#records.holdSlot(slot);
+    const held = slot >= 0 ? slot : this.#records.hold(node);
+    if (known >= 0) this.#remove(known);
     if (this.#size === 0) this.#restart(nowMs);
     if (this.#end === this.#types.length) this.#makeRoom();
-    this.#append(this.#records.hold(node), type, lamportTime, Math.max(0, Math.floor((nowMs - this.#epochMs) / TICK_MS)));
+    this.#append(held, type, lamportTime, Math.max(0, Math.floor((nowMs - this.#epochMs) / TICK_MS)));
     if (this.#size > INTENT_BUFFER_MAX) this.#removeOldest();
     return true;
   }
@@ -139,7 +146,7 @@ export class IntentBuffer {
   /** Closes the gaps, or grows when there are few. */
   #makeRoom(): void {
     if (this.#size >= (3 * this.#types.length) >> 2) {
-      const capacity = Math.max(CAPACITY_FIRST, this.#end + (this.#end >> 1));
+      const capacity = Math.max(CAPACITY_FIRST, this.#end + (this.#end >> (this.#end < GROWS_SLOWLY_FROM ? 1 : 3)));
       this.#slots = resized(this.#slots, capacity);
       this.#times = resized(this.#times, capacity);
       this.#ticks = resized(this.#ticks, capacity);

@@ -211,6 +211,11 @@ export class MemberTable {
     this.#leaveTimes.delete(row);
   }
 
+  /** `member` of a row whose record the caller has at hand. */
+  memberAs(row: Row, record: MemberRecord): Member {
+    return memberOf(record, this.status(row));
+  }
+
   member(row: Row): Member {
     return memberOf(this.info(row), this.status(row));
   }

@@ -32,6 +32,7 @@ export interface MembershipConfig {
 export interface MemberPlace {
   readonly row: Row;
   readonly variant: number;
+  readonly record: MemberRecord;
 }
 
 /** What membership asks of the pool around it. */
@@ -108,7 +109,7 @@ export class Membership {
       if (place === null) row = table.add(info);
       else table.addKnown((row = place.row), place.variant);
       table.setStatus(row, "alive");
-      const intent = this.#recentIntent(info.name, nowMs);
+      const intent = this.#recentIntent(row, nowMs);
       if (intent !== undefined) {
         table.setStatusTime(row, intent.lamportTime);
         if (intent.type === "leave") table.setStatus(row, "leaving");
@@ -123,7 +124,7 @@ export class Membership {
     }
     this.#report.count("serf.member.join", out);
     if (this.#report.wants("info")) this.#report.log("info", `serf: EventMemberJoin: ${info.name} ${table.info(row).endpoint.ip}`, out);
-    this.#host.memberEvent("member-join", table.member(row), nowMs, out);
+    this.#host.memberEvent("member-join", place === null ? table.member(row) : table.memberAs(row, place.record), nowMs, out);
   }
 
   /** Takes over members as alive for long: nobody is told. */
@@ -131,10 +132,10 @@ export class Membership {
     this.table.adopt(members);
   }
 
-  #recentIntent(name: string, nowMs: number): Intent | undefined {
+  #recentIntent(row: Row, nowMs: number): Intent | undefined {
     if (this.#intents.size === 0) return undefined;
     this.#intents.expire(this.#config.recentIntentTimeoutMs, nowMs);
-    return this.#intents.get(name);
+    return this.#intents.getAt(row);
   }
 
   /** SWIM shows the member as left or dead: which of both it is to Serf, the intents have decided. */
@@ -183,7 +184,7 @@ export class Membership {
     const { table } = this;
     this.clock.witness(lamportTime);
     const row = place === null ? table.find(node) : table.isKnown(place) ? place : undefined;
-    if (row === undefined) return this.#intents.offer(node, "join", lamportTime, nowMs);
+    if (row === undefined) return place === null ? this.#intents.offer(node, "join", lamportTime, nowMs) : this.#intents.offer(node, "join", lamportTime, nowMs, place);
     if (lamportTime <= table.statusTime(row)) return false;
     table.setStatusTime(row, lamportTime);
     // The leave we heard of was older than this join.
@@ -195,7 +196,7 @@ export class Membership {
   joinIntentOf(lamportTime: number, row: Row, records: MemberRecords, nowMs: number): void {
     this.clock.witness(lamportTime);
     if (this.table.isKnown(row) && lamportTime <= this.table.statusTime(row)) return;
-    this.joinIntent(lamportTime, records.nameAt(row), nowMs);
+    this.joinIntent(lamportTime, records.nameAt(row), nowMs, row);
   }
 
   /** True when the intent was new and its bytes should be passed on. */

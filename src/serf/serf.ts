@@ -9,8 +9,8 @@ import { ipFromBytes, ipToBytes } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import { ok } from "../base/result.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
-import type { MemberRecords } from "../swim/member-records.ts";
-import type { KnownMessage } from "../swim/messages.ts";
+import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
+import { KnownSort, type KnownMessage } from "../swim/messages.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
 import type { StateArrays } from "../swim/state-arrays.ts";
 import type { SwimDelegate, SwimMember, UpperState } from "../swim/types.ts";
@@ -137,8 +137,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   // Membership, as SWIM sees it.
 
-  memberJoined(member: SwimMember, nowMs: number, out: PoolEffect[], slot: number, variant: number): void {
-    this.membership.joined(member, nowMs, out, { row: slot, variant });
+  memberJoined(member: MemberRecord, nowMs: number, out: PoolEffect[], slot: number, variant: number): void {
+    this.membership.joined(member, nowMs, out, { row: slot, variant, record: member });
   }
 
   memberLeft(member: SwimMember, nowMs: number, out: PoolEffect[]): void {
@@ -216,12 +216,10 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   // Messages.
 
-  isRepeat({ upper, slot }: KnownMessage): boolean {
+  isRepeat({ upper, slot, sort, time }: KnownMessage): boolean {
+    if (sort === KnownSort.intent) return slot >= 0 && this.membership.isSettledRow(time, slot);
     const message = upper as SerfMessage; // Decoded as `userMessage` would.
     switch (message.kind) {
-      case "leave":
-      case "join":
-        return slot >= 0 && this.membership.isSettledRow(message.lamportTime, slot);
       case "userEvent":
         return this.events.isRepeat(this.eventClock, message.lamportTime, message.name, message.payload);
       case "query":

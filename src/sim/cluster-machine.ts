@@ -77,7 +77,7 @@ class ClusterMachine implements SimMachine {
   }
 
   get wakeAtMs(): number {
-    return this.#node.wakeAtMs;
+    return this.#pool.wakeAtMs; // The only one.
   }
 
   step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {

@@ -5,8 +5,8 @@
  */
 import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
-import { MemberRecords } from "../swim/member-records.ts";
-import type { KnownMessage, Sharing } from "../swim/messages.ts";
+import { MemberRecords, type MemberRecord } from "../swim/member-records.ts";
+import { KnownSort, type KnownMessage, type Sharing } from "../swim/messages.ts";
 import { decodePacketMessage, encodeAlive } from "../wire/gossip-codec.ts";
 import type { PacketMessage } from "../wire/gossip-messages.ts";
 import { mayRepeat } from "../wire/repeat-filter.ts";
@@ -32,9 +32,12 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   /** Null: nothing that repeats, or nothing that can be decoded. */
   readonly message: PacketMessage | null;
   readonly upper: SerfMessage | null;
+  readonly sort: KnownSort;
+  readonly time: number;
   number = -1;
   slot = -1;
   variant = -1;
+  record: MemberRecord | null = null;
 
   constructor(bytes: Uint8Array, hashA: number, hashB: number) {
     this.bytes = bytes;
@@ -45,6 +48,9 @@ export class SharedMessage implements KnownMessage, HashedMessage {
     const serf = message?.kind === "user" ? decodeSerfMessage(message.payload) : null;
     this.upper = serf?.ok === true ? serf.value : null;
     this.message = serf?.ok === false ? null : message;
+    const intent = this.upper?.kind === "join" || this.upper?.kind === "leave" ? this.upper : null;
+    this.sort = intent !== null ? KnownSort.intent : this.message?.kind === "alive" ? KnownSort.alive : KnownSort.other;
+    this.time = intent !== null ? intent.lamportTime : this.message?.kind === "alive" ? this.message.incarnation : 0;
   }
 }
 
@@ -122,6 +128,7 @@ export class SharedMessages implements Sharing {
     if (entry.slot >= 0) this.#records.release(entry.slot);
     entry.slot = -1;
     entry.variant = -1;
+    entry.record = null;
   }
 
   bytesOf(number: number): Uint8Array {
@@ -152,6 +159,7 @@ export class SharedMessages implements Sharing {
         if (message.port === 0) return; // Means something else at each receiver.
         entry.slot = this.#records.hold(message.node);
         entry.variant = this.#records.holdVariant(entry.slot, message);
+        entry.record = this.#records.record(entry.slot, entry.variant);
         return;
       case "suspect":
       case "dead":

@@ -292,14 +292,16 @@ export class Simulation implements StreamWorld {
     const { run } = host;
     this.stats.messages += messages.length;
     const { known } = datagram;
+    let steps = 0;
     const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
     for (let i = 0; i < messages.length; i += 1) {
       const same = known === null ? null : (known[i] as SharedMessage | null);
       if (same !== null && host.machine.isRepeat(same)) continue;
+      steps += 1;
       this.#step(host, { kind: "message", from: datagram.from.endpoint, bytes: messages[i] as Uint8Array, known: isOpened ? null : same });
       if (host.run !== run || host.machine === null || this.violations.length > 0) return;
     }
-    this.#scheduleWake(host);
+    if (steps > 0) this.#scheduleWake(host); // What only repeats brought moves no deadline.
   }
 
   #receiveStream(host: Host, { end, input }: StreamDelivery): void {

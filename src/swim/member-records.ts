@@ -20,6 +20,7 @@ export interface MemberRecord {
   readonly addr: Uint8Array;
   /** Where its packets and streams go. `ip` is "" when `addr` is no address. */
   readonly endpoint: Endpoint;
+  readonly port: number;
   readonly meta: Uint8Array;
   /** [PMin, PMax, PCur, DMin, DMax, DCur], shorter from old senders. */
   readonly versions: Uint8Array;
@@ -134,6 +135,7 @@ export class MemberRecords {
       name: entry.name,
       addr: addr.slice(),
       endpoint: { ip: ipFromBytes(addr), port },
+      port,
       meta: meta.slice(),
       versions: versions.slice(),
       upper: [],

@@ -140,6 +140,17 @@ export class MemberTable implements MemberTableView {
     return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? (this.#wide.get(slot) as Wide).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
   }
 
+  /** The member is alive or suspect, of this variant, and its incarnation is this or a higher one. */
+  holdsLiving(slot: number, variant: number, incarnation: number): boolean {
+    if (slot >= this.#words.length) return false;
+    const word = this.#words[slot] as number;
+    const state = word & STATE_MASK;
+    if (state !== StateCode.alive && state !== StateCode.suspect) return false;
+    const held = word >>> INCARNATION_SHIFT;
+    if (held === INCARNATION_WIDE) return this.variant(slot) === variant && this.incarnation(slot) >= incarnation;
+    return held >= incarnation && (word >>> VARIANT_SHIFT) % VARIANT_LIMIT === variant;
+  }
+
   /** When the member died or left, in ms of the clock given to `setState`; of use for such a member only. */
   goneAtMs(slot: number): number {
     return this.#goneAtMs.get(slot) ?? 0;

@@ -82,7 +82,7 @@ export class Membership {
     const core = this.#core;
     const { table } = core;
     const { node, incarnation } = claim;
-    const aboutUs = node === core.config.name;
+    const aboutUs = known === null ? node === core.config.name : known.slot === core.selfSlot;
     if (core.left && aboutUs) return false;
     if (known === null && !this.#isAcceptable(claim, out)) return false; // Whoever passed it on found it acceptable.
 
@@ -140,7 +140,11 @@ export class Membership {
     if (!aboutUs) this.#news += 1;
     if (oldState !== StateCode.alive) table.setState(slot, StateCode.alive, nowMs);
     count("memberlist.msg.alive", out);
-    if (oldState === StateCode.dead || oldState === StateCode.left) core.delegate.memberJoined(table.view(slot), nowMs, out, slot, table.variant(slot));
+    if (oldState === StateCode.dead || oldState === StateCode.left) {
+      const variant = table.variant(slot);
+      const shown = known?.variant === variant ? known.record : null;
+      core.delegate.memberJoined(shown ?? table.record(slot), nowMs, out, slot, variant);
+    }
     else if (metaChanged) core.delegate.memberUpdated(table.view(slot), nowMs, out);
     return queued;
   }

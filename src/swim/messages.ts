@@ -4,6 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { PacketMessage } from "../wire/gossip-messages.ts";
+import type { MemberRecord } from "./member-records.ts";
 
 /**
  * A message of gossip that was decoded before, for several nodes of one process. `slot` and `variant` are those of the member it is about
@@ -11,13 +12,22 @@ import type { PacketMessage } from "../wire/gossip-messages.ts";
  */
 export interface KnownMessage {
   readonly bytes: Uint8Array;
+  /** What kind of message it is, and its incarnation or Lamport time: enough to recognise most repeats. */
+  readonly sort: KnownSort;
+  readonly time: number;
   readonly number: number;
   readonly message: PacketMessage | null;
   /** What the layer above reads in the payload of a `user` message. */
   readonly upper: unknown;
   readonly slot: number;
   readonly variant: number;
+  /** What the records hold of this variant; null where `variant` is -1. */
+  readonly record: MemberRecord | null;
 }
+
+/** Messages that can be recognised as repeats by numbers alone; `other` may be anything. */
+export const KnownSort = { other: 0, alive: 1, intent: 2 } as const;
+export type KnownSort = (typeof KnownSort)[keyof typeof KnownSort];
 
 export interface Messages {
   /** A number for `message`, which must not change afterwards, held once by the caller. */

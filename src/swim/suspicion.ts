@@ -66,7 +66,7 @@ export class Suspicions {
   }
 
   cancel(slot: number): void {
-    if (!this.#bySlot.delete(slot)) return;
+    if (this.#bySlot.size === 0 || !this.#bySlot.delete(slot)) return;
     this.#deadlines.delete(slot);
   }
 

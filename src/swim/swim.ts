@@ -26,7 +26,7 @@ import { Joiner } from "./joiner.ts";
 import { MemberRecords } from "./member-records.ts";
 import { MemberTable, StateCode, type AdoptedMember } from "./member-table.ts";
 import { Membership } from "./membership.ts";
-import type { KnownMessage } from "./messages.ts";
+import { KnownSort, type KnownMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { PendingReplies, replyDone } from "./pending-replies.ts";
 import { pickMembers } from "./pick.ts";
@@ -276,7 +276,13 @@ export class Swim<Out> {
 
   /** The message would change nothing, whoever it came from: it is settled. */
   isRepeat(known: KnownMessage): boolean {
-    const { message, slot } = known;
+    const { sort, slot, time } = known;
+    if (slot >= 0) {
+      // Nearly all the gossip of a large cluster ends here, and is judged from a few numbers.
+      if (sort === KnownSort.alive && slot !== this.#core.selfSlot && this.#core.table.holdsLiving(slot, known.variant, time)) return true;
+      if (sort === KnownSort.intent) return this.#core.delegate.isRepeat(known);
+    }
+    const { message } = known;
     switch (message?.kind) {
       case "alive":
         return slot >= 0 && this.#membership.isSettledKnownAlive(slot, known.variant, message);

@@ -7,6 +7,7 @@
  */
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Cidr } from "./cidr.ts";
+import type { MemberRecord } from "./member-records.ts";
 import type { KnownMessage } from "./messages.ts";
 import type { StateArrays } from "./state-arrays.ts";
 import type { SharedState } from "./shared-state.ts";
@@ -152,7 +153,7 @@ export interface UpperState {
  */
 export interface SwimDelegate<Out> {
   /** A member appeared or came back. `slot` and `variant` are its place in the records that both layers share. */
-  memberJoined(member: SwimMember, nowMs: number, out: Out[], slot: number, variant: number): void;
+  memberJoined(member: MemberRecord, nowMs: number, out: Out[], slot: number, variant: number): void;
   /** A member left (`state` left) or was declared dead (`state` dead). */
   memberLeft(member: SwimMember, nowMs: number, out: Out[]): void;
   /** A member's meta changed. */

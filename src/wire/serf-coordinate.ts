@@ -37,7 +37,7 @@ function readVec(r: Reader): number[] {
   const count = r.arrayHead();
   const vec: number[] = [];
   for (let i = 0; i < count && !r.failed; i += 1) vec.push(r.float());
-  return vec;
+  return vec.slice(); // Without the spare room of an array that grew: one is kept of each member.
 }
 
 /** The payload of a probe's ack. */

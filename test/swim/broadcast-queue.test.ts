@@ -174,3 +174,13 @@ test("S-015: replacing and taking among 5,000 named broadcasts costs no scan", (
   if (process.env["SHOW"] === "1") process.stdout.write(`20,000 operations: ${small.toFixed(1)} ms among 500 names, ${large.toFixed(1)} ms among 5,000\n`);
   assert.ok(large < 4 * small, `20,000 operations took ${small.toFixed(1)} ms among 500 names, ${large.toFixed(1)} ms among 5,000`);
 });
+
+test("a queue of thousands has little spare room: one process may hold ten thousand of them", () => {
+  const queue = new BroadcastQueue(4, () => 10_000);
+  const message = new Uint8Array(60);
+  for (let count = 1; count <= 12_000; count += 1) {
+    queue.queue(NO_KEY, message);
+    // Message number, order and two links of two bytes each, and a count: nine bytes of an item without a key.
+    if (count > 1_500) assert.ok(queue.heldBytes <= 9 * (1.13 * count + 2), `${queue.heldBytes} bytes for ${count} items`);
+  }
+});

@@ -14,7 +14,7 @@ export const SERF_VERSIONS = Uint8Array.of(1, 5, 2, 2, 5, 5);
 export class RecordingDelegate implements SwimDelegate<SwimEffect> {
   readonly seen: string[] = [];
   waiting: Uint8Array[] = [];
-  memberJoined({ name }: SwimMember): void {
+  memberJoined({ name }: Pick<SwimMember, "name">): void {
     this.seen.push(`joined ${name}`);
   }
   memberLeft({ name, state }: SwimMember): void {
