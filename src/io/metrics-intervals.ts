@@ -34,21 +34,23 @@ export class IntervalMetrics implements MetricSink {
   }
 
   count(name: string, delta: number): void {
-    this.#add(this.#current().counters, name, delta);
+    const nowMs = this.#now();
+    add(this.#at(nowMs).counters, name, delta, nowMs);
   }
 
   sample(name: string, value: number): void {
-    this.#add(this.#current().samples, name, value);
+    const nowMs = this.#now();
+    add(this.#at(nowMs).samples, name, value, nowMs);
   }
 
   gauge(name: string, value: number): void {
-    const { gauges } = this.#current();
+    const { gauges } = this.#at(this.#now());
     if (gauges.size < NAMES_MAX || gauges.has(name)) gauges.set(name, value);
   }
 
   /** One line per name and interval, without a final newline; "" when nothing was measured. */
   dump(): string {
-    this.#current();
+    this.#at(this.#now());
     const lines: string[] = [];
     for (const interval of this.#intervals) {
       const stamp = goTime(interval.startMs);
@@ -59,9 +61,9 @@ export class IntervalMetrics implements MetricSink {
     return lines.join("\n");
   }
 
-  #current(): Interval {
-    const startMs = Math.floor(this.#now() / INTERVAL_MS) * INTERVAL_MS;
-    const last = this.#intervals.at(-1);
+  #at(nowMs: number): Interval {
+    const startMs = Math.floor(nowMs / INTERVAL_MS) * INTERVAL_MS;
+    const last = this.#intervals[this.#intervals.length - 1];
     if (last !== undefined && last.startMs >= startMs) return last; // The clock may have been set back.
     const interval: Interval = { startMs, gauges: new Map(), counters: new Map(), samples: new Map() };
     this.#intervals.push(interval);
@@ -69,21 +71,21 @@ export class IntervalMetrics implements MetricSink {
     while ((this.#intervals[0] as Interval).startMs < oldest) this.#intervals.shift();
     return interval;
   }
+}
 
-  #add(into: Map<string, Aggregate>, name: string, value: number): void {
-    let known = into.get(name);
-    if (known === undefined) {
-      if (into.size >= NAMES_MAX) return;
-      known = { count: 0, sum: 0, sumOfSquares: 0, min: Infinity, max: -Infinity, lastMs: 0 };
-      into.set(name, known);
-    }
-    known.count += 1;
-    known.sum += value;
-    known.sumOfSquares += value * value;
-    known.min = Math.min(known.min, value);
-    known.max = Math.max(known.max, value);
-    known.lastMs = this.#now();
+function add(into: Map<string, Aggregate>, name: string, value: number, nowMs: number): void {
+  let known = into.get(name);
+  if (known === undefined) {
+    if (into.size >= NAMES_MAX) return;
+    known = { count: 0, sum: 0, sumOfSquares: 0, min: Infinity, max: -Infinity, lastMs: 0 };
+    into.set(name, known);
   }
+  known.count += 1;
+  known.sum += value;
+  known.sumOfSquares += value * value;
+  known.min = Math.min(known.min, value);
+  known.max = Math.max(known.max, value);
+  known.lastMs = nowMs;
 }
 
 /** One value is shown by its sum alone. */

@@ -265,7 +265,7 @@ export class Pool {
   #settle(start: number, nowMs: number, out: PoolEffect[]): void {
     if (this.#swimRequests.size > 0) this.#takeSwimReplies(start, nowMs, out);
     const { finished } = this.#serf.queues.intents;
-    for (let token = finished.shift(); token !== undefined; token = finished.shift()) this.#broadcastEnded(token, false, nowMs, out);
+    while (finished.length > 0) this.#broadcastEnded(finished.shift() as number, false, nowMs, out);
     const change = this.#serf.snapshot?.take() ?? null;
     if (change === null) return;
     if (change.kind === "compact") out.push({ kind: "snapshotCompact", lines: change.lines });

@@ -4,6 +4,8 @@
  * The key is drawn at start: who does not know it cannot craft a message that collides with somebody else's and so suppresses it.
  */
 
+import { EMPTY_BYTES } from "../base/bytes.ts";
+
 /** A 64-bit key as two unsigned 32-bit halves. */
 export interface HashKey {
   readonly low: number;
@@ -17,6 +19,9 @@ export class MessageHasher {
   high = 0;
   readonly #keyLow: number;
   readonly #keyHigh: number;
+  /** The memory hashed last, whole words of which are read at once: the messages of a packet share theirs. */
+  #bytes = EMPTY_BYTES;
+  #view = new DataView(EMPTY_BYTES.buffer);
 
   constructor(key: HashKey) {
     this.#keyLow = key.low | 0;
@@ -25,6 +30,11 @@ export class MessageHasher {
 
   /** Sets `low` and `high` to the hash of `bytes[start, end)` under the domain `pool`: equal messages of two pools differ. */
   hash(bytes: Uint8Array, start: number, end: number, pool: number): void {
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes;
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    }
+    const view = this.#view;
     let v0 = this.#keyLow;
     let v1 = this.#keyHigh ^ 0xee;
     let v2 = 0x6c796765 ^ this.#keyLow;
@@ -47,7 +57,7 @@ export class MessageHasher {
     v2 = (v2 << 16) | (v2 >>> 16);
     v0 ^= word;
     for (let at = start; at < lastWord; at += 4) {
-      word = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
+      word = view.getInt32(at, true);
       v3 ^= word;
       v0 = (v0 + v1) | 0;
       v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;

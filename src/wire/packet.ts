@@ -55,8 +55,9 @@ export function packPlain(messages: readonly Uint8Array[], compress: boolean): U
   const plains: Uint8Array[] = [];
   for (let start = 0; start < messages.length; start += COMPOUND_PARTS_MAX) {
     const group = messages.slice(start, start + COMPOUND_PARTS_MAX);
-    const plain = group.length === 1 ? (group[0] as Uint8Array) : encodeCompound(group);
-    plains.push(compress ? compressIfSmaller(plain) : plain);
+    if (!compress) plains.push(group.length === 1 ? (group[0] as Uint8Array) : encodeCompound(group));
+    else if (group.length === 1) plains.push(compressIfSmaller(group[0] as Uint8Array));
+    else plains.push(compressCompound(group));
   }
   return plains;
 }
@@ -66,12 +67,37 @@ function compressIfSmaller(plain: Uint8Array): Uint8Array {
   return compressed.length < plain.length ? compressed : plain;
 }
 
+/** The compound of which the compressed form is sent is only read: it needs no memory of its own. */
+function compressCompound(parts: readonly Uint8Array[]): Uint8Array {
+  const compound = scratchBytes(compoundLength(parts));
+  writeCompound(parts, compound);
+  const plain = compressIfSmaller(compound);
+  return plain === compound ? compound.slice() : plain;
+}
+
+/** What is made on the way to a packet and only read there. */
+const scratch = new Uint8Array(16_384);
+
+/** Memory of `length` bytes until the next call. */
+function scratchBytes(length: number): Uint8Array {
+  return length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length);
+}
+
 /** A compound message of at most 127 parts, each below 64 KiB. */
 export function encodeCompound(parts: readonly Uint8Array[]): Uint8Array {
-  assert(parts.length <= COMPOUND_PARTS_MAX, "too many parts for one compound");
+  const message = new Uint8Array(compoundLength(parts));
+  writeCompound(parts, message);
+  return message;
+}
+
+function compoundLength(parts: readonly Uint8Array[]): number {
   let length = 2 + 2 * parts.length;
   for (const part of parts) length += part.length;
-  const message = new Uint8Array(length);
+  return length;
+}
+
+function writeCompound(parts: readonly Uint8Array[], message: Uint8Array): void {
+  assert(parts.length <= COMPOUND_PARTS_MAX, "too many parts for one compound");
   message[0] = MessageType.compound;
   message[1] = parts.length;
   let head = 2;
@@ -83,7 +109,6 @@ export function encodeCompound(parts: readonly Uint8Array[]): Uint8Array {
     message.set(part, body);
     body += part.length;
   }
-  return message;
 }
 
 export interface Compound {
@@ -111,14 +136,21 @@ export function decodeCompound(message: Uint8Array): Result<Compound> {
 
 /** CRC, encryption and label on a plaintext of `packPlain`. Give the result to one target only: a nonce must not be seen twice. */
 export function sealPacket(plain: Uint8Array, { crc, label, sealer, encryptionVersion, verifyOutgoing }: SealOptions): Uint8Array {
-  let packet = crc ? addCrc(plain, sealer) : plain;
-  if (sealer.encrypts && verifyOutgoing) packet = sealer.seal(packet, label, encryptionVersion);
-  return addLabel(label, packet);
+  if (!sealer.encrypts || !verifyOutgoing) return addLabel(label, crc ? addCrc(plain, sealer) : plain);
+  if (!crc) return addLabel(label, sealer.seal(plain, label, encryptionVersion));
+  const checked = scratchBytes(CRC_BYTES + plain.length);
+  writeCrc(plain, sealer, checked);
+  return addLabel(label, sealer.seal(checked, label, encryptionVersion));
 }
 
 /** `message` behind a CRC header: type, CRC-32 (IEEE) big-endian. */
 export function addCrc(message: Uint8Array, sealer: Sealer): Uint8Array {
   const packet = new Uint8Array(CRC_BYTES + message.length);
+  writeCrc(message, sealer, packet);
+  return packet;
+}
+
+function writeCrc(message: Uint8Array, sealer: Sealer, packet: Uint8Array): void {
   const crc = sealer.crc32(message);
   packet[0] = MessageType.hasCrc;
   packet[1] = crc >>> 24;
@@ -126,7 +158,6 @@ export function addCrc(message: Uint8Array, sealer: Sealer): Uint8Array {
   packet[3] = crc >>> 8;
   packet[4] = crc;
   packet.set(message, CRC_BYTES);
-  return packet;
 }
 
 /** Why a packet, or a part of it, was dropped. Names for counters. */

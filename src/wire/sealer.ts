@@ -5,7 +5,7 @@
 export interface Sealer {
   /** False when the ring is empty: packets travel in the clear. */
   readonly encrypts: boolean;
-  /** version byte ‖ 12-byte nonce ‖ ciphertext ‖ 16-byte tag (serf-protocol §2.4). Version 1: no padding. */
+  /** version byte ‖ 12-byte nonce ‖ ciphertext ‖ 16-byte tag (serf-protocol §2.4), in memory of its own. Version 1: no padding. */
   seal(plain: Uint8Array, aad: Uint8Array, version: 0 | 1): Uint8Array;
   /** The plaintext, or the reason as the originals word it ("No installed keys could decrypt the message", …). */
   open(packet: Uint8Array, aad: Uint8Array): { readonly ok: true; readonly value: Uint8Array } | { readonly ok: false; readonly error: string };
