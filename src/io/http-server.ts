@@ -13,6 +13,7 @@ import { listenErrorText } from "./go-errors.ts";
 import { send, sendUnframed } from "./http-answer.ts";
 import { HttpConnections, type Waiting } from "./http-connections.ts";
 import { WholeRequest } from "./http-request.ts";
+import { TurnShare } from "./turn-share.ts";
 
 /** What serves the plans. Each callback comes once, later than the call or at once, and never after `cancel`. */
 export interface HttpBackend {
@@ -41,6 +42,9 @@ export interface HttpServer {
 const OVERLOADED_MS = 50;
 /** More than any body that a handler accepts, unless the configuration allows more: what is larger is refused while it still arrives. */
 const BODY_BYTES_MAX = 2 * 1024 * 1024;
+/** Answers written in one turn: about 2 ms of work. A long one counts once more for each so many bytes. */
+const TURN_UNITS_MAX = 128;
+const UNIT_BYTES = 4096;
 /** A client has this long to send its headers. */
 const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than any blocking query with its jitter: 10 min and 1/16 of them. */
@@ -49,8 +53,9 @@ const REQUEST_TIMEOUT_MS = 15 * 60_000;
 /** Rejects with Go's text when the port cannot be had. */
 export async function startHttpServer(options: HttpServerOptions, backend: HttpBackend): Promise<HttpServer> {
   const settings = { IncomingMessage: WholeRequest, keepAliveTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, noDelay: true };
-  const server = createServer(settings, (request, response) => new Exchange(request, response, backend, connections).begin());
+  const server = createServer(settings, (request, response) => new Exchange(request, response, port).begin());
   const connections = new HttpConnections(server, options.connectionsPerClientMax, () => backend.count("rpc.http.refused", 1));
+  const port: Port = { backend, connections, answers: new TurnShare(TURN_UNITS_MAX) };
   server.on("clientError", (_error, socket: Socket) => {
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request");
     else socket.destroy();
@@ -59,9 +64,8 @@ export async function startHttpServer(options: HttpServerOptions, backend: HttpB
     server.once("error", (error) => reject(new Error(listenErrorText("tcp", formatEndpoint(options.listen), error))));
     server.listen({ host: options.listen.ip, port: options.listen.port }, resolve);
   });
-  const { port } = server.address() as AddressInfo;
   return {
-    address: { ip: options.listen.ip, port },
+    address: { ip: options.listen.ip, port: (server.address() as AddressInfo).port },
     close: () =>
       new Promise((resolve) => {
         connections.stop();
@@ -73,28 +77,34 @@ export async function startHttpServer(options: HttpServerOptions, backend: HttpB
 
 const NO_BODY = new Uint8Array();
 
+/** What the exchanges of one port share. */
+interface Port {
+  readonly backend: HttpBackend;
+  readonly connections: HttpConnections;
+  /** One commit, or one change that many watch, makes hundreds of answers ready at once. */
+  readonly answers: TurnShare;
+}
+
 /** One request and its answer. */
 class Exchange implements Waiting {
   readonly #request: WholeRequest;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
-  readonly #backend: HttpBackend;
-  readonly #connections: HttpConnections;
+  readonly #port: Port;
   #answered = false;
   #call: { cancel(): void } | null = null;
 
-  constructor(request: WholeRequest, response: ServerResponse, backend: HttpBackend, connections: HttpConnections) {
+  constructor(request: WholeRequest, response: ServerResponse, port: Port) {
     this.#request = request;
     this.#response = response;
     this.#socket = request.socket;
-    this.#backend = backend;
-    this.#connections = connections;
+    this.#port = port;
   }
 
   begin(): void {
     const request = this.#request;
-    const backend = this.#backend;
-    this.#connections.asked(this.#socket, this);
+    const { backend, connections } = this.#port;
+    connections.asked(this.#socket, this);
     if (backend.loopDelayMs() > OVERLOADED_MS) {
       backend.count("rpc.http.overloaded", 1);
       this.#send({ status: 429, headers: [], body: "" });
@@ -111,7 +121,7 @@ class Exchange implements Waiting {
   #send(answer: HttpAnswer): void {
     if (this.#answered) return;
     this.#answered = true;
-    this.#connections.answered(this.#socket, this);
+    this.#port.connections.answered(this.#socket, this);
     if (answer.unframed === true) sendUnframed(this.#request, answer);
     else send(this.#request, this.#response, answer);
   }
@@ -129,10 +139,10 @@ class Exchange implements Waiting {
     };
     let plan: HttpPlan;
     try {
-      plan = planRequest(asked, this.#backend.context);
+      plan = planRequest(asked, this.#port.backend.context);
     } catch (error) {
       // A fault of ours must cost one request, not the node.
-      this.#backend.log("err", `agent.http: ${asked.method} ${asked.rawPath}: ${String(error)}`);
+      this.#port.backend.log("err", `agent.http: ${asked.method} ${asked.rawPath}: ${String(error)}`);
       this.#send({ status: 500, headers: [], body: "internal error" });
       return;
     }
@@ -142,16 +152,25 @@ class Exchange implements Waiting {
         return;
       case "agent": {
         const { answer } = plan;
-        const outcome = this.#backend.agent(plan.call);
+        const outcome = this.#port.backend.agent(plan.call);
         if (outcome instanceof Promise) void outcome.then((later) => this.#send(answer(later)));
         else this.#send(answer(outcome));
         return;
       }
       case "rpc": {
         const { answer } = plan;
-        this.#call = this.#backend.call(plan.method, plan.args, (outcome) => this.#send(answer(outcome)));
+        this.#call = this.#port.backend.call(plan.method, plan.args, (outcome) => this.#ready(answer, outcome));
       }
     }
+  }
+
+  #ready(answer: (outcome: RpcOutcome) => HttpAnswer, outcome: RpcOutcome): void {
+    this.#port.answers.run(() => {
+      if (this.#answered) return 0;
+      const ready = answer(outcome);
+      this.#send(ready);
+      return 1 + ready.body.length / UNIT_BYTES;
+    });
   }
 
   abandoned(): void {

@@ -3,6 +3,8 @@ import { connect, type Socket } from "node:net";
 
 /** Writes are handed out this often. */
 const TICK_MS = 4;
+/** A busy server is asked again after this. */
+const RETRY_MS = 100;
 
 /** One connection with at most one request under way. */
 class Client {
@@ -66,6 +68,13 @@ export async function fill(target: Target, keys: number): Promise<void> {
   const clients = await open(target, 8);
   let next = 0;
   await Promise.all(clients.map((client) => new Promise<void>((resolve, reject) => {
+    const write = (body: string): void => {
+      client.ask("PUT", "/v1/txn", body, (status) => {
+        if (status === 200) more();
+        else if (status === 429) setTimeout(() => write(body), RETRY_MS);
+        else reject(new Error(`a transaction was answered ${status}`));
+      });
+    };
     const more = (): void => {
       if (next >= keys) {
         resolve();
@@ -73,7 +82,7 @@ export async function fill(target: Target, keys: number): Promise<void> {
       }
       const ops = Array.from({ length: Math.min(64, keys - next) }, (_, i) => ({ KV: { Verb: "set", Key: `fill/${next + i}`, Value: value } }));
       next += ops.length;
-      client.ask("PUT", "/v1/txn", JSON.stringify(ops), (status) => (status === 200 ? more() : reject(new Error(`a transaction was answered ${status}`))));
+      write(JSON.stringify(ops));
     };
     more();
   })));

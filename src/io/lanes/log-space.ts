@@ -29,6 +29,7 @@ export class LogSpace {
   readonly #path: string;
   readonly #freeBytes: FreeBytes;
   #filling = false;
+  #sizeBytes = 0;
 
   constructor(path: string, freeBytes: FreeBytes = freeBytesOf) {
     this.#path = path;
@@ -48,16 +49,19 @@ export class LogSpace {
    * check guards. To be called between two commits: the zeros are written at once, behind the end, so that LMDB cannot have grown there meanwhile.
    */
   async fill(usedBytes: number): Promise<void> {
-    if (this.#filling) return;
+    // The file never shrinks: what was there at the last look is there still.
+    if (this.#filling || usedBytes + RESERVE_BYTES <= this.#sizeBytes) return;
     this.#filling = true;
     let fd: number | null = null;
     try {
       fd = openSync(this.#path, "r+");
       const { size } = fstatSync(fd);
+      this.#sizeBytes = size;
       const missing = usedBytes + RESERVE_BYTES - size;
       if (missing > 0 && this.refusal(RESERVE_STEP_BYTES) === null) {
         const step = Math.max(missing, RESERVE_STEP_BYTES);
         writeSync(fd, new Uint8Array(step), 0, step, size);
+        this.#sizeBytes = size + step;
         await datasync(fd); // Only now are the blocks ours: file systems allocate when they write back.
       }
     } catch {
