@@ -7,6 +7,7 @@ import type { CatalogNode, HealthCheck, NodeService, RegisterRequest, Weights } 
 import type { OpaqueTables } from "./opaque-tables.ts";
 import { lowerCase, nameKey } from "./order-key.ts";
 import { sameCheck, sameNode, sameService } from "./same.ts";
+import { metaProblem } from "./service-rules.ts";
 import type { SessionWriter } from "./sessions.ts";
 import type { Tables } from "./tables.ts";
 import { uuidKey } from "./uuid.ts";
@@ -135,6 +136,8 @@ export class CatalogWriter {
   /** Null, or the error. */
   setService(node: string, request: NodeService, index: number): string | null {
     const { nodes, services } = this.#tables.maps;
+    const problem = metaProblem(request.meta);
+    if (problem !== null) return `Invalid Service Meta for node ${node} and serviceID ${request.id}: ${problem}`;
     const given: NodeService = validWeights(request.weights) ? request : { ...request, weights: DEFAULT_WEIGHTS };
     const existing = services.get(`${nameKey(node)}\0${nameKey(given.id)}`)?.service;
     if (existing !== undefined && sameService(existing, given)) return null;

@@ -14,6 +14,9 @@ import { readTransaction } from "./txn.ts";
 import type { CatalogReads, CheckedInstance, Indexed, ServiceInstance, TxnOutcome } from "./types.ts";
 import { uuidKey } from "./uuid.ts";
 
+/** Fewer characters of an id name no node. */
+const ID_PREFIX_MIN = 2;
+
 export class Reads implements CatalogReads {
   protected tables: TablesView;
 
@@ -94,6 +97,16 @@ export class Reads implements CatalogReads {
   nodeById(id: string): CatalogNode | null {
     const key = this.tables.maps.nodesById.get(uuidKey(id));
     return key === undefined ? null : (this.tables.maps.nodes.get(key) ?? null);
+  }
+
+  nodeByIdPrefix(prefix: string): CatalogNode | null {
+    if (prefix.length < ID_PREFIX_MIN || !/^[0-9a-fA-F-]+$/.test(prefix)) return null;
+    const found: string[] = [];
+    for (const key of this.tables.maps.nodesById.values(uuidKey(prefix))) {
+      found.push(key);
+      if (found.length > 1) return null;
+    }
+    return found.length === 0 ? null : (this.tables.maps.nodes.get(found[0] as string) ?? null);
   }
 
   nodes(): Indexed<readonly CatalogNode[]> {

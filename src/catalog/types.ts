@@ -47,6 +47,8 @@ export interface CatalogReads {
   /** By name, in any case. */
   node(name: string): Indexed<CatalogNode | null>;
   nodeById(id: string): CatalogNode | null;
+  /** The only node whose id begins so. */
+  nodeByIdPrefix(prefix: string): CatalogNode | null;
   /** Sorted by name. */
   nodes(): Indexed<readonly CatalogNode[]>;
   nodeServices(node: string): Indexed<readonly NodeService[]>;

@@ -32,8 +32,6 @@ import {
 } from "./fsm-structs.ts";
 import { Reader, Schema, structLength, Writer, type Encodable, type MsgpackValue } from "./msgpack.ts";
 
-const INDEX_MAX = Number.MAX_SAFE_INTEGER;
-
 const K = wireKeys(
   "Address", "Check", "CheckID", "Checks", "CreateIndex", "Datacenter", "DirEnt", "ID", "Intention", "KV", "ModifyIndex", "Node", "NodeMeta", "Op", "Ops",
   "ReapIndex", "Service", "ServiceID", "Session", "SkipNodeUpdate", "TaggedAddresses", "Token", "Verb",
@@ -144,7 +142,7 @@ export function decodeTombstoneRequest(data: Uint8Array): Result<DecodedTombston
       const field = r.field(tombstoneSchema, head, i);
       if (field === 0) datacenter = r.text();
       else if (field === 1) op = r.text();
-      else if (field === 2) reapIndex = r.uint(INDEX_MAX);
+      else if (field === 2) reapIndex = r.index();
       else if (field === 3) token = r.text();
       else r.skip();
     }
@@ -237,10 +235,10 @@ export function readRegister(r: Reader): RegisterRequest {
         token = r.text();
         break;
       case 11:
-        createIndex = r.uint(INDEX_MAX);
+        createIndex = r.index();
         break;
       case 12:
-        modifyIndex = r.uint(INDEX_MAX);
+        modifyIndex = r.index();
         break;
       default:
         r.skip();

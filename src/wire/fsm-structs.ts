@@ -13,8 +13,6 @@ import type {
 } from "./fsm-commands.ts";
 import { encodeKey, Schema, structLength, type Encodable, type MsgpackValue, type Reader, type Writer } from "./msgpack.ts";
 
-const INDEX_MAX = Number.MAX_SAFE_INTEGER;
-
 /** Encoded keys by name. */
 export function wireKeys<const N extends string>(...names: readonly N[]): Readonly<Record<N, Uint8Array>> {
   return Object.fromEntries(names.map((name) => [name, encodeKey(name)])) as Record<N, Uint8Array>;
@@ -80,7 +78,7 @@ export function readDirEntry(r: Reader): DirEntry {
   for (let i = 0; i < structLength(head) && !r.failed; i += 1) {
     switch (r.field(dirEntrySchema, head, i)) {
       case 0:
-        lockIndex = r.uint(INDEX_MAX);
+        lockIndex = r.index();
         break;
       case 1:
         key = r.text();
@@ -96,10 +94,10 @@ export function readDirEntry(r: Reader): DirEntry {
         session = r.text();
         break;
       case 5:
-        createIndex = r.uint(INDEX_MAX);
+        createIndex = r.index();
         break;
       case 6:
-        modifyIndex = r.uint(INDEX_MAX);
+        modifyIndex = r.index();
         break;
       default:
         r.skip();
@@ -164,10 +162,10 @@ export function readSession(r: Reader): Session {
         checks = readTexts(r);
         break;
       case 9:
-        createIndex = r.uint(INDEX_MAX);
+        createIndex = r.index();
         break;
       case 10:
-        modifyIndex = r.uint(INDEX_MAX);
+        modifyIndex = r.index();
         break;
       default:
         r.skip();
@@ -251,10 +249,10 @@ export function readNode(r: Reader): CatalogNode {
         meta = readTextMap(r);
         break;
       case 6:
-        createIndex = r.uint(INDEX_MAX);
+        createIndex = r.index();
         break;
       case 7:
-        modifyIndex = r.uint(INDEX_MAX);
+        modifyIndex = r.index();
         break;
       default:
         r.skip();
@@ -351,7 +349,7 @@ export function readService(r: Reader): NodeService {
         service.meta = readTextMap(r);
         break;
       case 7:
-        service.port = r.int();
+        service.port = r.clamped();
         break;
       case 8:
         service.weights = readWeights(r);
@@ -369,10 +367,10 @@ export function readService(r: Reader): NodeService {
         service.locallyRegisteredAsSidecar = r.bool();
         break;
       case 13:
-        service.createIndex = r.uint(INDEX_MAX);
+        service.createIndex = r.index();
         break;
       case 14:
-        service.modifyIndex = r.uint(INDEX_MAX);
+        service.modifyIndex = r.index();
         break;
       default:
         r.skip();
@@ -394,7 +392,7 @@ function readServiceAddresses(r: Reader): NodeService["taggedAddresses"] {
     for (let i = 0; i < structLength(head) && !r.failed; i += 1) {
       const field = r.field(serviceAddressSchema, head, i);
       if (field === 0) address = r.text();
-      else if (field === 1) port = r.int();
+      else if (field === 1) port = r.clamped();
       else r.skip();
     }
     map.set(name, { address, port });
@@ -411,8 +409,8 @@ function readWeights(r: Reader): Weights | null {
   const head = r.structHead();
   for (let i = 0; i < structLength(head) && !r.failed; i += 1) {
     const field = r.field(weightsSchema, head, i);
-    if (field === 0) passing = r.int();
-    else if (field === 1) warning = r.int();
+    if (field === 0) passing = r.clamped();
+    else if (field === 1) warning = r.clamped();
     else r.skip();
   }
   return { passing, warning };
@@ -494,10 +492,10 @@ export function readCheck(r: Reader): HealthCheck {
         check.definition = r.value();
         break;
       case 11:
-        check.createIndex = r.uint(INDEX_MAX);
+        check.createIndex = r.index();
         break;
       case 12:
-        check.modifyIndex = r.uint(INDEX_MAX);
+        check.modifyIndex = r.index();
         break;
       default:
         r.skip();

@@ -5,8 +5,6 @@
 import type { Wide } from "./fsm-commands.ts";
 import { Reader, Schema, structLength } from "./msgpack.ts";
 
-const INDEX_MAX = Number.MAX_SAFE_INTEGER;
-
 const requestSchema = new Schema("Datacenter", "Op", "DirEnt", "Token");
 const entrySchema = new Schema("LockIndex", "Key", "Flags", "Value", "Session", "CreateIndex", "ModifyIndex");
 
@@ -61,7 +59,7 @@ export class KvCommand {
     for (let i = 0; i < structLength(head) && !r.failed; i += 1) {
       switch (r.field(entrySchema, head, i)) {
         case 0:
-          this.lockIndex = r.uint(INDEX_MAX);
+          this.lockIndex = r.index();
           break;
         case 1:
           this.keyLength = Math.max(0, r.span());
@@ -80,10 +78,10 @@ export class KvCommand {
           this.session = r.text();
           break;
         case 5:
-          this.createIndex = r.uint(INDEX_MAX);
+          this.createIndex = r.index();
           break;
         case 6:
-          this.modifyIndex = r.uint(INDEX_MAX);
+          this.modifyIndex = r.index();
           break;
         default:
           r.skip();

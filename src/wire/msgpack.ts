@@ -350,6 +350,17 @@ export class Reader {
     return this.#malformed();
   }
 
+  /** An index: one beyond 2^53 is read as the largest exact one, which equals none that exists. A client may send any, and no replicated command may fail for it. */
+  index(): number {
+    const value = this.integer();
+    return value < 0 ? this.#malformed() : Math.min(value, Number.MAX_SAFE_INTEGER);
+  }
+
+  /** An integer of no consequence here, kept as near as a double can. */
+  clamped(): number {
+    return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(this.integer(), Number.MAX_SAFE_INTEGER));
+  }
+
   /** Any integer; beyond 2^53 rounded to the nearest double. nil is 0. */
   integer(): number {
     const first = this.#u8();

@@ -6,7 +6,7 @@ import { decodeBody, GO_ANY, GO_BOOL, GO_INT, GO_STRING, goList, goMap, goStruct
 import { badDuration, SERVICE_ADDRESS, usesConnect, WEIGHTS } from "./register.ts";
 import { integer, serviceOf, struct, text } from "./rows-in.ts";
 import { connectProxyProblem, isAnyAddress } from "../rpc/register.ts";
-import { metaProblem, weightsProblem } from "./service-rules.ts";
+import { metaProblem, weightsProblem } from "../../catalog/service-rules.ts";
 
 export interface Refused {
   readonly ok: false;
@@ -36,7 +36,11 @@ function withAliases(fields: Readonly<Record<string, GoType>>): Readonly<Record<
   return { ...fields, ...Object.fromEntries(Object.entries(ALIASES).map(([alias, name]) => [alias, fields[name] as GoType] as const)) };
 }
 
-const CHECK_TYPE = goStruct("structs.CheckType", withAliases({ ...CHECK_FIELDS, CheckID: { kind: "string", go: "types.CheckID" } }), true);
+/** A service in a check of a service is taken and ignored. */
+const CHECK_TYPE: GoStruct = {
+  ...goStruct("structs.CheckType", withAliases({ ...CHECK_FIELDS, CheckID: { kind: "string", go: "types.CheckID" }, ServiceID: GO_STRING, service_id: GO_STRING }), true),
+  unmarshalsItself: true,
+};
 const CHECK_DEFINITION: GoStruct = { ...goStruct("structs.CheckDefinition", withAliases({ ...CHECK_FIELDS, ID: { kind: "string", go: "types.CheckID" }, ServiceID: GO_STRING, service_id: GO_STRING, Token: GO_STRING }), true), name: "" };
 const SERVICE_DEFINITION: GoStruct = {
   ...goStruct("struct { EnableTagOverrideSnake bool \"json:\\\"enable_tag_override\\\"\"; TaggedAddressesSnake map[string]structs.ServiceAddress \"json:\\\"tagged_addresses\\\"\"; *structs.Alias }", {
@@ -54,6 +58,15 @@ function proper(given: DecodedStruct): DecodedStruct {
   return { ...given, ...renamed };
 }
 
+/** The single check of a service may be one that says nothing: then there is none. */
+function saysAnything(check: DecodedStruct): boolean {
+  return Object.entries(check).some(([name, value]) => {
+    if ((DURATIONS as readonly string[]).includes(name)) return ms(check, name) !== 0;
+    if (Array.isArray(value)) return value.length > 0;
+    return value !== "" && value !== 0 && value !== false && (struct(value) === null || Object.keys(struct(value) ?? {}).length > 0);
+  });
+}
+
 export interface ServiceBody {
   readonly service: NodeService;
   readonly checks: readonly LocalCheck[];
@@ -64,29 +77,32 @@ export function serviceBody(bytes: Uint8Array, node: string): Body<ServiceBody> 
   const decoded = decodeBody(bytes, SERVICE_DEFINITION);
   if (!decoded.ok) return refused(400, `Request decode failed: ${decoded.error}`);
   const body = (decoded.value ?? {}) as DecodedStruct;
-  const given = [...(body["Check"] === undefined ? [] : [body["Check"] as DecodedStruct]), ...((body["Checks"] ?? []) as readonly DecodedStruct[])].map(proper);
-  const wrongDuration = given.map((check) => badDuration(check, DURATIONS)).find((error) => error !== null);
+  const one = body["Check"] === undefined ? [] : [proper(body["Check"] as DecodedStruct)];
+  const several = ((body["Checks"] ?? []) as readonly DecodedStruct[]).map(proper);
+  const given = [...one.filter(saysAnything), ...several];
+  const wrongDuration = [...one, ...several].map((check) => badDuration(check, DURATIONS)).find((error) => error !== null);
   if (wrongDuration !== undefined) return refused(400, `Request decode failed: ${wrongDuration}`);
   const name = text(body, "Name");
   if (name === "") return refused(400, "Missing service name");
   if (isAnyAddress(text(body, "Address"))) return refused(400, "Invalid service address");
   const service = serviceOf({ ...body, ID: text(body, "ID") || name, Service: name, EnableTagOverride: body["EnableTagOverride"] === true || body["enable_tag_override"] === true,
     TaggedAddresses: body["TaggedAddresses"] ?? body["tagged_addresses"] });
-  const problem = weightsProblem(struct(body["Weights"]) === null ? null : service.weights) ?? metaProblem(service.meta);
-  if (problem !== null) return refused(400, problem);
+  const weights = weightsProblem(struct(body["Weights"]) === null ? null : service.weights);
+  if (weights !== null) return refused(400, weights);
+  const meta = metaProblem(service.meta);
+  if (meta !== null) return refused(400, `Invalid Service Meta: ${meta}`);
   const proxyProblem = connectProxyProblem({ kind: service.kind, proxy: body["Proxy"] as NodeService["proxy"], port: service.port });
   if (proxyProblem !== null) return refused(400, proxyProblem);
-  const defined = given.filter((check) => Object.keys(check).length > 0);
-  for (const check of defined) {
+  for (const check of given) {
     const wrong = checkProblem(check);
     if (wrong !== null) return refused(400, `Invalid check: ${wrong}`);
   }
-  if (defined.some((check) => !isStatus(text(check, "Status"), true))) return refused(400, "Status for checks must 'passing', 'warning', 'critical'");
+  if (given.some((check) => !isStatus(text(check, "Status"), true))) return refused(400, "Status for checks must 'passing', 'warning', 'critical'");
   if (usesConnect(body)) return refused(501, "Connect (Proxy, Connect) is not offered by this version of muster");
   const checks: LocalCheck[] = [];
-  for (const [i, check] of defined.entries()) {
+  for (const [i, check] of given.entries()) {
     const made = localCheck(check, {
-      id: text(check, "CheckID") || (defined.length > 1 ? `service:${service.id}:${i + 1}` : `service:${service.id}`), name: text(check, "Name") || `Service '${name}' check`, node, service,
+      id: text(check, "CheckID") || (given.length > 1 ? `service:${service.id}:${i + 1}` : `service:${service.id}`), name: text(check, "Name") || `Service '${name}' check`, node, service,
     });
     if (!made.ok) return made;
     checks.push(made.value);

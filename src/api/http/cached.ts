@@ -4,6 +4,8 @@
  */
 import type { Header } from "./answers.ts";
 import type { Parsed } from "./parsed.ts";
+import type { Query } from "./query.ts";
+import type { HttpRequest } from "./types.ts";
 
 /** Questions remembered, the latest ones. */
 export const CACHED_QUESTIONS_MAX = 1000;
@@ -26,10 +28,16 @@ export class AskedBefore {
 }
 
 /** Parameters that say how to answer, not what is asked. */
-const NO_PART_OF_THE_QUESTION: ReadonlySet<string> = new Set(["cached", "index", "wait", "pretty", "passing", "stale", "max_stale", "leader"]);
+const NO_PART_OF_THE_QUESTION: ReadonlySet<string> = new Set(["cached", "index", "wait", "pretty", "passing", "stale", "max_stale", "leader", "token"]);
 
 export function cacheHeaders({ context, query, request }: Parsed): Header[] {
   if (!query.has("cached")) return [];
-  const question = `${request.rawPath}?${query.encode(NO_PART_OF_THE_QUESTION)}`;
+  // What one token may see another may not.
+  const question = [request.rawPath, query.encode(NO_PART_OF_THE_QUESTION), tokenOf(query, request)].join("\n");
   return context.askedBefore.again(question) ? [["Age", "0"], ["X-Cache", "HIT"]] : [["X-Cache", "MISS"]];
+}
+
+function tokenOf(query: Query, { headers }: HttpRequest): string {
+  const [scheme, bearer] = (headers["authorization"] ?? "").split(" ");
+  return query.get("token") || (headers["x-consul-token"] ?? "") || (scheme?.toLowerCase() === "bearer" ? (bearer ?? "") : "");
 }

@@ -3,7 +3,7 @@ import type { CatalogNode, HealthCheck } from "../../wire/fsm-commands.ts";
 import { jsonAnswer, rawJsonAnswer, refuse, textAnswer, type Header } from "./answers.ts";
 import { cacheHeaders } from "./cached.ts";
 import { EncodedRows } from "./encoded-rows.ts";
-import { catalogHeaders, FAILED_META, readOptions } from "./read-options.ts";
+import { catalogHeaders, consistencyOf, FAILED_META, readOptions } from "./read-options.ts";
 import { callOrFail, callServer } from "./rpc-plan.ts";
 import { checkShape, nodeShape, serviceShape } from "./shapes.ts";
 import { datacenterOf, nodesArgsOf, type Parsed } from "./parsed.ts";
@@ -16,10 +16,14 @@ const CHECKS = new EncodedRows<readonly HealthCheck[]>((checks) => checks.map(ch
 const NODE_SERVICES = new EncodedRows<NodeWithServices | null>((found) =>
   found === null ? null : { Node: nodeShape(found.node), Services: new Map(found.services.map((service) => [service.id, serviceShape(service)] as const)) });
 const SERVICE_LIST = new EncodedRows<NodeWithServices | null>((found) =>
+  found === null ? { Node: null, Services: null } : { Node: nodeShape(found.node), Services: found.services.length === 0 ? null : found.services.map(serviceShape) });
+const FILTERED_SERVICE_LIST = new EncodedRows<NodeWithServices | null>((found) =>
   found === null ? { Node: null, Services: null } : { Node: nodeShape(found.node), Services: found.services.map(serviceShape) });
 
 export function handleDatacenters(parsed: Parsed): HttpPlan {
-  return callOrFail("Catalog.ListDatacenters", { datacenter: datacenterOf(parsed) }, (names) => jsonAnswer(names, parsed.pretty, cacheHeaders(parsed)));
+  const consistency = consistencyOf(parsed.request, parsed.query);
+  if (typeof consistency === "string") return refuse(400, consistency);
+  return callOrFail("Catalog.ListDatacenters", { datacenter: parsed.context.datacenter }, (names) => jsonAnswer(names, parsed.pretty, cacheHeaders(parsed)));
 }
 
 export function handleNodes(parsed: Parsed): HttpPlan {
@@ -40,7 +44,8 @@ export function handleNode(parsed: Parsed): HttpPlan {
 export function handleNodeServices(parsed: Parsed): HttpPlan {
   return readPlan(parsed, (options) => {
     if (parsed.rest === "") return refuse(400, "Missing node name");
-    return callServer("Catalog.NodeServiceList", { datacenter: datacenterOf(parsed), node: parsed.rest, options }, (outcome) => readAnswer(parsed, outcome, SERVICE_LIST));
+    return callServer("Catalog.NodeServiceList", { datacenter: datacenterOf(parsed), node: parsed.rest, options }, (outcome) =>
+      readAnswer(parsed, outcome, options.filter === "" ? SERVICE_LIST : FILTERED_SERVICE_LIST));
   });
 }
 

@@ -14,7 +14,7 @@ export function planRequest(request: HttpRequest, context: HttpContext): HttpPla
     return answered(malformed);
   }
   const clean = cleanPath(path);
-  if (clean !== path) return redirect(request, clean);
+  if (clean !== path) return redirect(request, needsSlash(clean) ? `${clean}/` : clean);
   if (needsSlash(path)) return redirect(request, `${path}/`);
   if (path === "/") return refuse(200, "Consul Agent");
   if (!isPrintable(path)) return answered({ status: 400, headers: [], body: "" });

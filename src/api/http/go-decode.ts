@@ -1,4 +1,4 @@
-/** Request bodies into structs, as Go's json.Decoder fills them: names in any case, null leaves a field alone, and Go's words for what does not fit. */
+/** Request bodies into structs, as Go's json.Decoder fills them: names in any case, null empties a list or map and leaves any other field alone, and Go's words for what does not fit. */
 import { fail, ok, type Result } from "../../base/result.ts";
 import { decodeBase64 } from "../../wire/go-base64.ts";
 import { decodeJson, type JsonValue } from "../../wire/go-json.ts";
@@ -18,6 +18,8 @@ export interface GoStruct {
   readonly fields: Readonly<Record<string, GoType>>;
   /** Unknown names are an error. */
   readonly strict: boolean;
+  /** The original decodes it with code of its own: errors inside name the field that holds it. */
+  readonly unmarshalsItself?: boolean;
 }
 
 export type Decoded = JsonValue | Uint8Array | readonly Decoded[] | DecodedStruct;
@@ -90,14 +92,18 @@ function fit(json: JsonValue, type: GoType, struct: GoStruct | null, path: reado
     case "map":
       return fitMap(json, type.of, struct, path, mismatch);
     case "struct":
-      return fitStruct(json, type, path, mismatch);
+      return fitStruct(json, type, struct, path, mismatch);
   }
 }
+
+const UINT64_MAX = 2n ** 64n - 1n;
+const INT64_MAX = 2n ** 63n - 1n;
 
 function fitInteger(json: JsonValue, kind: "int" | "uint64", mismatch: (what?: string) => Mismatch): number | bigint {
   if (typeof json !== "number" && typeof json !== "bigint") throw mismatch();
   const whole = typeof json === "bigint" || Number.isInteger(json);
-  if (!whole || (kind === "uint64" && (json < 0 || json > 0xffff_ffff_ffff_ffffn))) throw mismatch(`number ${String(json)}`);
+  const [min, max] = kind === "uint64" ? [0n, UINT64_MAX] : [-INT64_MAX - 1n, INT64_MAX];
+  if (!whole || json < min || json > max) throw mismatch(`number ${String(json)}`);
   return json;
 }
 
@@ -115,7 +121,7 @@ function fitMap(json: JsonValue, of: GoType, struct: GoStruct | null, path: read
   return out;
 }
 
-function fitStruct(json: JsonValue, type: GoStruct, path: readonly string[], mismatch: () => Mismatch): DecodedStruct {
+function fitStruct(json: JsonValue, type: GoStruct, outer: GoStruct | null, path: readonly string[], mismatch: () => Mismatch): DecodedStruct {
   if (!(json instanceof Map)) throw mismatch();
   const out: Record<string, Decoded> = Object.create(null) as Record<string, Decoded>;
   for (const [given, value] of json as ReadonlyMap<string, JsonValue>) {
@@ -124,7 +130,13 @@ function fitStruct(json: JsonValue, type: GoStruct, path: readonly string[], mis
       if (type.strict) throw new Mismatch(`json: unknown field ${JSON.stringify(given)}`);
       continue;
     }
-    const fitted = fit(value, type.fields[name] as GoType, type, [...path, name]);
+    const { kind } = type.fields[name] as GoType;
+    if (value === null && (kind === "list" || kind === "map")) {
+      out[name] = null;
+      continue;
+    }
+    const itself = type.unmarshalsItself === true && outer !== null;
+    const fitted = fit(value, type.fields[name] as GoType, itself ? outer : type, itself ? path : [...path, name]);
     if (fitted !== undefined) out[name] = fitted;
   }
   return out;

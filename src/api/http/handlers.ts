@@ -13,13 +13,14 @@ import { handleUiNode, handleUiNodes, handleUiServices } from "./ui.ts";
 import {
   handleAgentChecks, handleAgentService, handleAgentServices, handleCheckDeregister, handleCheckFail, handleCheckPass, handleCheckRegister, handleCheckUpdate, handleCheckWarn, handleNodeMaintenance, handleServiceDeregister, handleServiceHealthById, handleServiceHealthByName, handleServiceMaintenance, handleServiceRegister,
 } from "./agent-services.ts";
+import { badRequest } from "./answers.ts";
 import type { Parsed } from "./parsed.ts";
 import type { RouteName } from "./routes.ts";
 import type { HttpPlan } from "./types.ts";
 
 export type Handler = (parsed: Parsed) => HttpPlan;
 
-export const HANDLERS: Readonly<Record<RouteName, Handler>> = {
+const TABLE: Readonly<Record<RouteName, Handler>> = {
   kv: handleKv,
   "session/create": handleSessionCreate,
   "session/destroy": handleSessionDestroy,
@@ -78,3 +79,19 @@ export const HANDLERS: Readonly<Record<RouteName, Handler>> = {
   acl: handleAclDisabled,
   later: handleLater,
 };
+
+/** Routes about objects that have a namespace in the enterprise version: to name one is an error here, and ignored elsewhere. */
+const NAMESPACED = /^(kv|session|agent\/(services?|checks?|health)|catalog\/(service|services|node|node-services|register|deregister)|health|internal)(\/|$)/;
+const NO_NAMESPACES = "Namespaces are a Consul Enterprise feature";
+
+function withoutNamespace(handler: Handler): Handler {
+  return (parsed) => {
+    if ((parsed.request.headers["x-consul-namespace"] ?? "") !== "") return badRequest(`Invalid header: "X-Consul-Namespace" - ${NO_NAMESPACES}`);
+    if (!parsed.query.isEmpty && parsed.query.get("ns") !== "") return badRequest(`Invalid query parameter: "ns" - ${NO_NAMESPACES}`);
+    return handler(parsed);
+  };
+}
+
+export const HANDLERS: Readonly<Record<RouteName, Handler>> = Object.fromEntries(
+  Object.entries(TABLE).map(([name, handler]) => [name, NAMESPACED.test(name) ? withoutNamespace(handler) : handler] as const),
+) as Record<RouteName, Handler>;

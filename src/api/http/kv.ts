@@ -1,6 +1,6 @@
 /** `/v1/kv/<key>` (reference: consul-agent §2.4). */
 import type { DirEntry, KvOp, Wide } from "../../wire/fsm-commands.ts";
-import { badRequest, jsonAnswer, rawJsonAnswer, refuse, textAnswer, VARY, type Header } from "./answers.ts";
+import { jsonAnswer, rawJsonAnswer, refuse, textAnswer, VARY, type Header } from "./answers.ts";
 import { jsonString } from "./json.ts";
 import { isUint64, metaHeaders, readOptions } from "./read-options.ts";
 import { callOrFail, callServer, failure } from "./rpc-plan.ts";
@@ -9,7 +9,6 @@ import { datacenterOf, type Parsed } from "./parsed.ts";
 import type { HttpAnswer, HttpPlan } from "./types.ts";
 
 export function handleKv(parsed: Parsed): HttpPlan {
-  if (parsed.query.has("ns") && parsed.query.get("ns") !== "") return badRequest(NAMESPACES);
   switch (parsed.request.method) {
     case "GET":
       return parsed.query.has("keys") ? listKeys(parsed) : get(parsed);
@@ -19,8 +18,6 @@ export function handleKv(parsed: Parsed): HttpPlan {
       return remove(parsed);
   }
 }
-
-const NAMESPACES = 'Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature';
 
 function get(parsed: Parsed): HttpPlan {
   const read = readOptions(parsed.request, parsed.query);
@@ -114,7 +111,7 @@ function putAsAsked(parsed: Parsed): HttpPlan {
   if (query.has("cas")) {
     const index = parseUint(query.get("cas"));
     if (typeof index === "string") return refuse(500, index);
-    return set(parsed, "cas", flags, Number(index), "");
+    return set(parsed, "cas", flags, Math.min(Number(index), Number.MAX_SAFE_INTEGER), "");
   }
   if (query.has("acquire")) return set(parsed, "lock", flags, 0, query.get("acquire"));
   if (query.has("release")) return set(parsed, "unlock", flags, 0, query.get("release"));
@@ -143,7 +140,7 @@ function remove(parsed: Parsed): HttpPlan {
   if (query.has("cas")) {
     const index = parseUint(query.get("cas"));
     if (typeof index === "string") return refuse(500, index);
-    modifyIndex = Number(index);
+    modifyIndex = Math.min(Number(index), Number.MAX_SAFE_INTEGER);
   }
   const op = recurse ? "delete-tree" : query.has("cas") ? "delete-cas" : "delete";
   return apply(parsed, op, { key: parsed.rest, value: null, flags: 0, session: "", lockIndex: 0, createIndex: 0, modifyIndex });

@@ -1,4 +1,5 @@
 /** `/v1/operator/autopilot` and `/v1/operator/keyring` (reference: consul-agent §2.7). */
+import { goQuote } from "../../base/go-quote.ts";
 import { fail, ok, type Result } from "../../base/result.ts";
 import type { AutopilotSettings } from "../../wire/autopilot-command.ts";
 import { formatDuration, parseDuration } from "../../wire/go-duration.ts";
@@ -40,7 +41,7 @@ function setAutopilot(parsed: Parsed): HttpPlan {
   const cas = query.has("cas");
   const casIndex = cas ? parseUint(query.get("cas")) : settings.value.modifyIndex;
   if (typeof casIndex === "string") return badRequest(`Error parsing cas value: ${casIndex}`);
-  const config = { ...settings.value, modifyIndex: Number(casIndex) };
+  const config = { ...settings.value, modifyIndex: Math.min(Number(casIndex), Number.MAX_SAFE_INTEGER) };
   return callOrFail("Operator.AutopilotSetConfiguration", { datacenter: datacenterOf(parsed), config, cas, token: "" }, (done) => jsonAnswer(cas ? done : true, parsed.pretty));
 }
 
@@ -52,7 +53,7 @@ function settingsOf(body: Uint8Array): Result<AutopilotSettings> {
   if (!threshold.ok) return threshold;
   const stabilization = durationOf(given["ServerStabilizationTime"]);
   if (!stabilization.ok) return stabilization;
-  const number = (name: string): number => Number(given[name] ?? 0);
+  const number = (name: string): number => Math.min(Number(given[name] ?? 0), Number.MAX_SAFE_INTEGER);
   const text = (name: string): string => (given[name] as string | undefined) ?? "";
   return ok({
     cleanupDeadServers: given["CleanupDeadServers"] === true, lastContactThresholdMs: threshold.value, maxTrailingLogs: number("MaxTrailingLogs"), minQuorum: number("MinQuorum"),
@@ -63,7 +64,10 @@ function settingsOf(body: Uint8Array): Result<AutopilotSettings> {
 
 function durationOf(value: Decoded | undefined): Result<number> {
   if (value === undefined) return ok(0);
-  return typeof value === "string" ? parseDuration(value) : fail(`must be enclosed with quotes: ${JSON.stringify(value)}`);
+  if (typeof value === "string") return parseDuration(value);
+  // A bare number is ns.
+  if (typeof value === "number" || typeof value === "bigint") return ok(Number(value) / 1e6);
+  return fail(`strconv.ParseFloat: parsing ${goQuote(JSON.stringify(value))}: invalid syntax`);
 }
 
 /** 429 tells load balancers and scripts that something is wrong. */

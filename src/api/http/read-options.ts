@@ -12,19 +12,9 @@ export type ReadOptions = { readonly ok: true; readonly datacenter: string; read
 /** In the order in which the original looks, since the first mistake wins. */
 export function readOptions(request: HttpRequest, query: Query): ReadOptions {
   if (query.isEmpty && request.headers["cache-control"] === undefined) return PLAIN;
-  const stale = query.has("stale");
-  const consistent = query.has("consistent");
-  const maxStale = query.get("max_stale");
-  let maxStaleMs = 0;
-  if (maxStale !== "") {
-    const parsed = parseDuration(maxStale);
-    if (!parsed.ok) return refused(`Invalid max_stale value ${JSON.stringify(maxStale)}`);
-    maxStaleMs = parsed.value;
-  }
-  if ((stale || maxStaleMs > 0) && consistent) return refused("Cannot specify ?stale with ?consistent, conflicting semantics.");
-  if (query.has("cached") && consistent) return refused("Cannot specify ?cached with ?consistent, conflicting semantics.");
-  const cacheControl = request.headers["cache-control"];
-  if (cacheControl !== undefined && !validCacheControl(cacheControl)) return refused("Invalid Cache-Control header.");
+  const consistency = consistencyOf(request, query);
+  if (typeof consistency === "string") return refused(consistency);
+  const { stale, consistent, maxStaleMs } = consistency;
   const wait = query.get("wait");
   const waitTime = wait === "" ? NO_WAIT : parseDuration(wait);
   if (!waitTime.ok) return refused("Invalid wait time");
@@ -42,6 +32,26 @@ export function readOptions(request: HttpRequest, query: Query): ReadOptions {
       filter: query.get("filter"),
     },
   };
+}
+
+interface Consistency {
+  readonly stale: boolean;
+  readonly consistent: boolean;
+  readonly maxStaleMs: number;
+}
+
+/** Which state may answer; a text is what is wrong with the question. */
+export function consistencyOf(request: HttpRequest, query: Query): Consistency | string {
+  const stale = query.has("stale");
+  const consistent = query.has("consistent");
+  const maxStale = query.get("max_stale");
+  const age = maxStale === "" ? NO_WAIT : parseDuration(maxStale);
+  if (!age.ok) return `Invalid max_stale value ${JSON.stringify(maxStale)}`;
+  if ((stale || age.value > 0) && consistent) return "Cannot specify ?stale with ?consistent, conflicting semantics.";
+  if (query.has("cached") && consistent) return "Cannot specify ?cached with ?consistent, conflicting semantics.";
+  const cacheControl = request.headers["cache-control"];
+  if (cacheControl !== undefined && !validCacheControl(cacheControl)) return "Invalid Cache-Control header.";
+  return { stale, consistent, maxStaleMs: age.value };
 }
 
 const NO_WAIT = ok(0);
@@ -63,7 +73,7 @@ export function isUint64(text: string): boolean {
 function validCacheControl(header: string): boolean {
   return header.split(",").every((part) => {
     const [name, value] = part.trim().toLowerCase().split("=", 2);
-    return (name !== "max-age" && name !== "stale-if-error") || /^\d+$/.test(value ?? "");
+    return (name !== "max-age" && name !== "stale-if-error") || /^[-+]?\d+$/.test(value ?? "");
   });
 }
 

@@ -28,9 +28,12 @@ const REGISTER = goStruct("structs.RegisterRequest", {
   Datacenter: GO_STRING, ID: { kind: "string", go: "types.NodeID" }, Node: GO_STRING, Address: GO_STRING, TaggedAddresses: goMap(GO_STRING), NodeMeta: goMap(GO_STRING), Service: SERVICE,
   Check: CHECK, Checks: goList(CHECK, "structs.HealthChecks"), SkipNodeUpdate: GO_BOOL, Token: GO_STRING, CreateIndex: GO_UINT64, ModifyIndex: GO_UINT64,
 }, true);
-const DEREGISTER = goStruct("structs.DeregisterRequest", {
-  Datacenter: GO_STRING, Node: GO_STRING, Address: GO_STRING, ServiceID: GO_STRING, CheckID: { kind: "string", go: "types.CheckID" }, Token: GO_STRING,
-}, true);
+const DEREGISTER = {
+  ...goStruct("struct { Address string; *structs.Alias }", {
+    Datacenter: GO_STRING, Node: GO_STRING, Address: GO_STRING, ServiceID: GO_STRING, CheckID: { kind: "string", go: "types.CheckID" }, Token: GO_STRING,
+  }, true),
+  name: "",
+} as const;
 
 const NOT_A_PROXY: ReadonlySet<string> = new Set(["Proxy", "Connect"]);
 

@@ -102,7 +102,9 @@ export function text(fields: DecodedStruct, name: string): string {
 
 export function integer(fields: DecodedStruct, name: string): number {
   const value = fields[name];
-  return typeof value === "number" || typeof value === "bigint" ? Number(value) : 0;
+  if (typeof value !== "number" && typeof value !== "bigint") return 0;
+  // What is not exact any more equals no index, and is no port.
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number(value), Number.MAX_SAFE_INTEGER));
 }
 
 export function textsOf(value: Decoded | undefined): readonly string[] | null {

@@ -1,5 +1,5 @@
 /** `/v1/session` (reference: consul-agent §2.5). */
-import { fail, ok, type Result } from "../../base/result.ts";
+import { ok, type Result } from "../../base/result.ts";
 import type { Session, ServiceCheckRef } from "../../wire/fsm-commands.ts";
 import { parseDuration } from "../../wire/go-duration.ts";
 import { jsonAnswer, refuse, textAnswer } from "./answers.ts";
@@ -26,7 +26,7 @@ const SESSION_BODY = {
 const SERF_HEALTH = "serfHealth";
 const LOCK_DELAY_NS = 15_000_000_000;
 /** Numbers below this are seconds, others nanoseconds. */
-const LOCK_DELAY_SECONDS_BELOW = 1000;
+const LOCK_DELAY_SECONDS_BELOW = 1000n;
 
 export function handleSessionCreate(parsed: Parsed): HttpPlan {
   const session = sessionOf(parsed);
@@ -53,9 +53,9 @@ function sessionOf(parsed: Parsed): Result<Session> {
     behavior: text(body, "Behavior", defaults.behavior),
     ttl: text(body, "TTL", ""),
     lockDelay: delay.value,
-    // `Checks` is the old name.
-    nodeChecks: (body["NodeChecks"] as readonly string[] | undefined) ?? (body["Checks"] as readonly string[] | undefined) ?? defaults.nodeChecks,
-    serviceChecks: (body["ServiceChecks"] as readonly DecodedStruct[] | undefined)?.map(serviceCheck) ?? null,
+    // `Checks` is the old name, and wins.
+    nodeChecks: (body["Checks"] as readonly string[] | null | undefined) ?? ("NodeChecks" in body ? (body["NodeChecks"] as readonly string[] | null) : defaults.nodeChecks),
+    serviceChecks: (body["ServiceChecks"] as readonly DecodedStruct[] | null | undefined)?.map(serviceCheck) ?? null,
   });
 }
 
@@ -68,13 +68,18 @@ function serviceCheck(body: DecodedStruct): ServiceCheckRef {
   return { id: text(body, "ID", ""), namespace: text(body, "Namespace", "") };
 }
 
+const NS_PER_SECOND = 1_000_000_000n;
+
+/** What is below 1000, as a number or as a text of so few ns, counts as seconds. What is neither a number nor a text counts as 0. */
 function lockDelayNs(value: Decoded | undefined): Result<number> {
+  if (value === undefined) return ok(LOCK_DELAY_NS);
+  let delay = 0n;
   if (typeof value === "string") {
     const parsed = parseDuration(value);
-    return parsed.ok ? ok(Math.round(parsed.value * 1e6)) : parsed;
-  }
-  if (typeof value === "number") return ok(Math.trunc(value < LOCK_DELAY_SECONDS_BELOW ? value * 1e9 : value));
-  return value === undefined ? ok(LOCK_DELAY_NS) : fail("invalid LockDelay: expects a duration such as \"15s\", or a number of seconds");
+    if (!parsed.ok) return parsed;
+    delay = BigInt(Math.round(parsed.value * 1e6));
+  } else if (typeof value === "number" || typeof value === "bigint") delay = BigInt(Math.trunc(Number(value)));
+  return ok(Number(BigInt.asIntN(64, delay < LOCK_DELAY_SECONDS_BELOW ? delay * NS_PER_SECOND : delay)));
 }
 
 export function handleSessionDestroy(parsed: Parsed): HttpPlan {

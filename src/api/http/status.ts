@@ -6,10 +6,14 @@ import { datacenterOf, type Parsed } from "./parsed.ts";
 import type { HttpPlan } from "./types.ts";
 
 export function handleStatusLeader(parsed: Parsed): HttpPlan {
+  const read = readOptions(parsed.request, parsed.query);
+  if (!read.ok) return refuse(400, read.error);
   return callOrFail("Status.Leader", { datacenter: datacenterOf(parsed) }, (leader) => jsonAnswer(leader, parsed.pretty));
 }
 
 export function handleStatusPeers(parsed: Parsed): HttpPlan {
+  const read = readOptions(parsed.request, parsed.query);
+  if (!read.ok) return refuse(400, read.error);
   return callOrFail("Status.Peers", { datacenter: datacenterOf(parsed) }, (peers) => jsonAnswer(peers, parsed.pretty));
 }
 
@@ -28,9 +32,11 @@ export function handleRaftConfiguration(parsed: Parsed): HttpPlan {
 export function handleRaftPeer(parsed: Parsed): HttpPlan {
   const id = parsed.query.get("id");
   const address = parsed.query.get("address");
-  if (id === "" && address === "") return badRequest("Must specify either ?id with the server's ID or ?address with IP:port of peer to remove");
-  if (id !== "" && address !== "") return badRequest("Must specify only one of ?id or ?address");
+  const byId = parsed.query.has("id");
+  const byAddress = parsed.query.has("address");
+  if (!byId && !byAddress) return badRequest("Must specify either ?id with the server's ID or ?address with IP:port of peer to remove");
+  if (byId && byAddress) return badRequest("Must specify only one of ?id or ?address");
   const datacenter = datacenterOf(parsed);
-  if (id !== "") return callOrFail("Operator.RaftRemovePeerByID", { datacenter, id }, () => textAnswer(200, ""));
+  if (byId) return callOrFail("Operator.RaftRemovePeerByID", { datacenter, id }, () => textAnswer(200, ""));
   return callOrFail("Operator.RaftRemovePeerByAddress", { datacenter, address }, () => textAnswer(200, ""));
 }

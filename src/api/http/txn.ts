@@ -104,9 +104,9 @@ function txnAnswer(parsed: Parsed, outcome: TxnOutcome, meta: Readonly<Record<st
       case "node":
         return { Node: nodeShape(result.node) };
       case "service":
-        return { Service: serviceShape(result.service) };
+        return { Service: { ...(serviceShape(result.service) as Readonly<Record<string, Json>>), Tags: result.service.tags } };
       case "check":
-        return { Check: checkShape(result.check) };
+        return { Check: { ...(checkShape(result.check) as Readonly<Record<string, Json>>), ServiceTags: result.check.serviceTags } };
     }
   }
 }

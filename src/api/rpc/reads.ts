@@ -6,6 +6,7 @@ import { rowsOf, type AnyRead, type ReadProcedure, type ReplyValue } from "./rea
 import { hasMeta, nearestFirst, nodeHasMeta } from "./rows.ts";
 import { CHECKS_OF_NODES, SERVICE_READS, type ServiceReadMethod } from "./service-reads.ts";
 import { sessionIdError } from "./session-id.ts";
+import { keyErrors } from "./writes.ts";
 import type { NodeArgs, NodeWithServices } from "./types.ts";
 
 export type ReadMethod =
@@ -17,7 +18,7 @@ export type ReadMethod =
 const NODE_SERVICES = {
   run: (reads: CatalogReads, { node }: NodeArgs): Indexed<NodeWithServices | null> => {
     const found = reads.node(node);
-    const known = found.value ?? reads.nodeById(node);
+    const known = found.value ?? reads.nodeByIdPrefix(node);
     return known === null ? { index: found.index, value: null } : nodeServices(reads, known);
   },
   interests: ({ node }: NodeArgs): readonly Interest[] => [{ kind: "node", node }],
@@ -68,7 +69,10 @@ const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
     interests: () => [{ kind: "table", table: "sessions" }],
   },
   "Txn.Read": {
-    run: (reads, { ops }) => ({ index: 0, value: reads.txnRead(ops) }),
+    run: (reads, { ops }) => {
+      const errors = keyErrors(ops);
+      return { index: 0, value: errors.length > 0 ? { results: [], errors } : reads.txnRead(ops) };
+    },
     interests: () => [],
   },
   "Catalog.ListNodes": {

@@ -40,13 +40,14 @@ function serviceProblem(service: NodeService): string | null {
   return isAnyAddress(service.address) ? "Invalid service address" : null;
 }
 
-/** A proxy says whom it stands for, and where it listens. */
+/** A proxy says whom it stands for, and it and gateways where they listen. */
 export function connectProxyProblem({ kind, proxy, port }: Pick<NodeService, "kind" | "proxy" | "port">): string | null {
-  if (kind !== "connect-proxy") return null;
   const errors: string[] = [];
-  const destination = proxy instanceof Map ? (proxy as ReadonlyMap<string, MsgpackValue>).get("DestinationServiceName") : "";
-  if (typeof destination !== "string" || destination.trim() === "") errors.push("Proxy.DestinationServiceName must be non-empty for Connect proxy services");
-  if (port === 0) errors.push("Port must be set for a Connect proxy");
+  if (kind === "connect-proxy") {
+    const destination = proxy instanceof Map ? (proxy as ReadonlyMap<string, MsgpackValue>).get("DestinationServiceName") : "";
+    if (typeof destination !== "string" || destination.trim() === "") errors.push("Proxy.DestinationServiceName must be non-empty for Connect proxy services");
+    if (port === 0) errors.push("Port must be set for a Connect proxy");
+  } else if ((kind === "mesh-gateway" || kind === "terminating-gateway") && port === 0) errors.push(`Port must be non-zero for a ${kind}`);
   if (errors.length === 0) return null;
   return `${errors.length} error${errors.length === 1 ? "" : "s"} occurred:\n${errors.map((error) => `\t* ${error}\n`).join("")}\n`;
 }

@@ -83,6 +83,14 @@ export function prepareTxn(request: TxnRequest, view: LeaderView, nowMs: number)
   return { kind: "append", command: request };
 }
 
+/** Operations on keys that name none. */
+export function keyErrors(ops: readonly TxnOp[]): readonly TxnError[] {
+  return ops.flatMap((op, opIndex) => {
+    const what = op.kind === "kv" ? kvError(op.verb, op.entry.key) : null;
+    return what === null ? [] : [{ opIndex, what }];
+  });
+}
+
 function txnOpError(op: TxnOp, view: LeaderView, nowMs: number): string | null {
   switch (op.kind) {
     case "kv": {

@@ -60,7 +60,7 @@ function serfHealth(node: string, status: string, output: string): HealthCheck {
 /** The service that every server registers. */
 function consulService(server: ServerInfo): NodeService {
   return {
-    kind: "", id: "consul", service: "consul", tags: [], address: "", taggedAddresses: null,
+    kind: "", id: "consul", service: "consul", tags: null, address: "", taggedAddresses: null,
     meta: new Map([
       ["non_voter", String(server.nonVoter)],
       ["raft_version", server.raftVersion],

@@ -1,5 +1,5 @@
 /** What weights and meta data of a service may be, in the original's words (reference: consul-agent §2.1). */
-import type { TextMap, Weights } from "../../wire/fsm-commands.ts";
+import type { TextMap, Weights } from "../wire/fsm-commands.ts";
 
 const WEIGHT_MAX = 65_535;
 export const META_PAIRS_MAX = 64;
@@ -15,11 +15,11 @@ export function weightsProblem(weights: Weights | null): string | null {
 }
 
 export function metaProblem(meta: TextMap | null): string | null {
-  if (meta === null) return null;
-  if (meta.size > META_PAIRS_MAX) return `Invalid Service Meta: Node metadata cannot contain more than ${META_PAIRS_MAX} key/value pairs`;
+  if (meta === null || meta.size === 0) return null;
+  if (meta.size > META_PAIRS_MAX) return `Node metadata cannot contain more than ${META_PAIRS_MAX} key/value pairs`;
   for (const [key, value] of meta) {
     const problem = pairProblem(key, value);
-    if (problem !== null) return `Invalid Service Meta: Couldn't load metadata pair ('${key}', '${value}'): ${problem}`;
+    if (problem !== null) return `Couldn't load metadata pair ('${key}', '${value}'): ${problem}`;
   }
   return null;
 }
