@@ -1,15 +1,17 @@
 /** The server half of an agent: opens the log, restores the state from the newest snapshot, and runs Raft and catalog behind one driver. */
+import { join } from "node:path";
 import { createStateMachine } from "../catalog/state-machine.ts";
 import type { StateMachine } from "../catalog/types.ts";
 import { Server } from "../node/server/server.ts";
 import type { ServerConfig } from "../node/server/types.ts";
 import { Raft } from "../raft/raft.ts";
-import type { PeerAddress, RaftConfig, Role } from "../raft/types.ts";
+import type { PeerAddress, RaftConfig, RaftStart, Role } from "../raft/types.ts";
 import { formatEndpoint } from "../base/endpoint.ts";
 import type { ConsulAgentOptions, ConsulServerOptions } from "./consul-agent-options.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
 import type { LogEvents, LogStore } from "./lanes/log-store.ts";
+import { DamagedLogError, remedyFor } from "./lanes/log-file-check.ts";
 import { MemoryLogStore } from "./lanes/memory-log-store.ts";
 import { openWorkerLog } from "./lanes/worker-log-store.ts";
 import { listenErrorText } from "./go-errors.ts";
@@ -63,6 +65,7 @@ export class ConsulServer {
     const events = forwardEvents(() => server?.driver.logEvents ?? null, options);
     const log = await openLog(options, events);
     try {
+      checkReaches(log.found, join(options.dataDir, "raft"));
       const state = createStateMachine();
       await restoreState(state, log);
       server = new ConsulServer(options, log, () => new Server(serverConfig(options, settings), new Raft(raftConfig(options, settings), log.found, new SystemRandom()), state, new SystemRandom()));
@@ -112,6 +115,13 @@ function fatal(options: ConsulAgentOptions, reason: string): void {
 async function openLog(options: ConsulAgentOptions, events: LogEvents): Promise<LogStore> {
   if (options.dataDir === "") return new MemoryLogStore(events);
   return openWorkerLog({ dataDir: options.dataDir, events, tailBytesMax: TAIL_BYTES_MAX, lateAfterMs: LATE_WRITE_MS });
+}
+
+/** Rejects with a text for the operator what the core would refuse to start from. */
+function checkReaches({ firstIndex, lastIndex, snapshot }: RaftStart, raftDir: string): void {
+  if (lastIndex === 0 || firstIndex <= (snapshot?.index ?? 0) + 1) return;
+  const before = snapshot === null ? "there is no whole snapshot" : `the newest whole snapshot ends at entry ${snapshot.index}`;
+  throw new DamagedLogError(`the log in ${raftDir} begins at entry ${firstIndex}, and ${before}: what is between is lost; ${remedyFor(raftDir)}`);
 }
 
 /** The driver exists only once the log is open. */

@@ -18,8 +18,8 @@ export async function nodeIdOf(asked: string, dataDir: string): Promise<Result<s
   const path = join(dataDir, "node-id");
   try {
     mkdirSync(dataDir, { recursive: true });
-    const kept = wanted === "" ? readKept(path) : "";
-    if (kept !== "") {
+    const kept = wanted === "" ? readKept(path) : null;
+    if (kept !== null) {
       const error = uuidError(kept);
       return error === null ? ok(kept) : fail(`failed to setup node ID: ${path}: ${error}; remove the file to draw a new id`);
     }
@@ -31,11 +31,12 @@ export async function nodeIdOf(asked: string, dataDir: string): Promise<Result<s
   }
 }
 
-function readKept(path: string): string {
+/** Null: there is none. */
+function readKept(path: string): string | null {
   try {
     return readFileSync(path, "utf8").trim().toLowerCase();
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return "";
+    if (errorCode(error) === "ENOENT") return null;
     throw error;
   }
 }

@@ -11,6 +11,32 @@ import { canTrace, fillDisk, smallDisk } from "../support/small-disk.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const DEADLINE_MS = 60_000;
+const WRITES = 20;
+
+/** "" while it knows none. */
+async function leaderOf(server: ConsulServerProcess): Promise<string> {
+  return (JSON.parse((await server.http("GET", "/v1/status/leader")).body || '""') as string).split(":")[0] ?? "";
+}
+
+/** Writes at `other` until some are acknowledged and another than `leaderIp` leads; gives their keys, which begin with k. */
+async function writesUnderAnother(servers: readonly ConsulServerProcess[], other: ConsulServerProcess, leaderIp: string): Promise<readonly string[]> {
+  const acknowledged: string[] = [];
+  await eventually("another server leads and takes writes", DEADLINE_MS, async () => {
+    const key = `k${acknowledged.length}-${performance.now()}`;
+    if ((await other.http("PUT", `/v1/kv/${key}`, "yes", 2_000)).status === 200) acknowledged.push(key);
+    const now = await leaderOf(other);
+    return acknowledged.length >= WRITES && now !== leaderIp && now !== "" ? null : `${acknowledged.length} written, leader ${now}`;
+  }, () => servers.map((server) => server.child.describe(25)).join("\n"));
+  return acknowledged;
+}
+
+async function holdsAll(server: ConsulServerProcess, acknowledged: readonly string[]): Promise<void> {
+  await eventually(`${server.ip} has all of them`, DEADLINE_MS, async () => {
+    const keys = JSON.parse((await server.http("GET", "/v1/kv/k?keys&stale")).body || "[]") as string[];
+    const missing = acknowledged.filter((key) => !keys.includes(key));
+    return missing.length === 0 ? null : `missing: ${missing.join(" ")}`;
+  }, () => server.child.describe());
+}
 
 test("a full disk: writes are refused with a reason, stale reads go on, writes resume by themselves, and all of them survive a kill", async (t) => {
   const disk = smallDisk(t, 96);
@@ -67,7 +93,8 @@ test("a data directory of the original is refused with a hint, and left as it is
 test("a torn tail of the newest snapshot: the server says so, starts from the older one and the log, and has every write", async (t) => {
   const dir = tempDir(t);
   const ip = nextLoopbackIp();
-  const settings = { raft_snapshot_threshold: 20, raft_snapshot_interval: "50ms" };
+  // However few entries trail behind a snapshot, the log goes back to the one before it.
+  const settings = { raft_snapshot_threshold: 20, raft_snapshot_interval: "50ms", raft_trailing_logs: 1 };
   const server = new ConsulServerProcess(ip, dir, ["-bootstrap-expect=1"], settings);
   t.after(() => server.child.stop("SIGKILL"));
   await server.writable();
@@ -102,31 +129,41 @@ test("the leader's disk takes 5 s for a sync: another server leads, and nothing 
     await Promise.all(servers.map((server) => server.child.stop("SIGKILL")));
   });
   for (const server of servers) await server.writable(`ready-${server.ip}`);
-  const leaderOf = async (server: ConsulServerProcess): Promise<string> => (JSON.parse((await server.http("GET", "/v1/status/leader")).body || '""') as string).split(":")[0] ?? "";
   const leaderIp = await leaderOf(servers[0] as ConsulServerProcess);
   const leader = servers.find((server) => server.ip === leaderIp);
   const other = servers.find((server) => server.ip !== leaderIp);
   assert.ok(leader !== undefined && other !== undefined, leaderIp);
 
-  const acknowledged: string[] = [];
   const strace = new Child("strace", ["strace", "-f", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=5000000", "-p", String(leader.child.pid)]);
   t.after(() => strace.stop("SIGINT"));
   await strace.waitFor("attached", (output) => output.includes("attached"), DEADLINE_MS);
-  await eventually("another server leads and takes writes", DEADLINE_MS, async () => {
-    const key = `k${acknowledged.length}-${performance.now()}`;
-    const { status } = await other.http("PUT", `/v1/kv/${key}`, "yes", 2_000);
-    if (status === 200) acknowledged.push(key);
-    const now = await leaderOf(other);
-    return acknowledged.length >= 20 && now !== leaderIp && now !== "" ? null : `${acknowledged.length} written, leader ${now}`;
-  }, () => servers.map((server) => server.child.describe(25)).join("\n"));
+  const acknowledged = await writesUnderAnother(servers, other, leaderIp);
   await strace.stop("SIGINT");
-  for (const server of servers) {
-    await eventually(`${server.ip} has all of them`, DEADLINE_MS, async () => {
-      const keys = JSON.parse((await server.http("GET", "/v1/kv/k?keys&stale")).body || "[]") as string[];
-      const missing = acknowledged.filter((key) => !keys.includes(key));
-      return missing.length === 0 ? null : `missing: ${missing.join(" ")}`;
-    }, () => server.child.describe());
-  }
+  for (const server of servers) await holdsAll(server, acknowledged);
+});
+
+test("the leader's disk is full: another server leads, nothing acknowledged is lost, and with room it follows again", async (t) => {
+  const disks = [smallDisk(t, 96), smallDisk(t, 96), smallDisk(t, 96)];
+  if (disks.some((disk) => disk === null)) return t.skip("cannot mount a file system here");
+  const ips = disks.map(() => nextLoopbackIp());
+  const servers = ips.map((ip, i) => {
+    const dir = join(disks[i] as string, "data");
+    mkdirSync(dir);
+    return new ConsulServerProcess(ip, dir, ["-bootstrap-expect=3", ...ips.map((other) => `-retry-join=${other}`)]);
+  });
+  t.after(() => Promise.all(servers.map((server) => server.child.stop("SIGKILL"))));
+  for (const server of servers) await server.writable(`ready-${server.ip}`);
+  const leaderIp = await leaderOf(servers[0] as ConsulServerProcess);
+  const full = ips.indexOf(leaderIp);
+  const other = servers.find((server) => server.ip !== leaderIp);
+  assert.ok(full >= 0 && other !== undefined, leaderIp);
+
+  const fat = join(disks[full] as string, "fat");
+  await fillDisk(fat);
+  const acknowledged = await writesUnderAnother(servers, other, leaderIp);
+  assert.match(servers[full]?.child.output ?? "", /no space left for the raft log/);
+  rmSync(fat);
+  for (const server of servers) await holdsAll(server, acknowledged);
 });
 
 test("registered services and checks are there after a kill, in the agent and in the catalog, and removed ones are not", async (t) => {

@@ -21,18 +21,28 @@ export async function consulHttp(ip: string, method: string, path: string, body?
   }
 }
 
+export interface ServerProcessOptions {
+  /** Directory for the configuration file; default: the data directory. */
+  readonly configDir?: string;
+  /** A program and its arguments that start it. */
+  readonly under?: readonly string[];
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** A server of ours as a process of its own, on one loopback address with the usual ports. */
 export class ConsulServerProcess {
   readonly ip: string;
   readonly child: Child;
 
   /** `dataDir` must exist; `args` follow the usual ones, `settings` go into its configuration file. `raft_multiplier` is 1. */
-  constructor(ip: string, dataDir: string, args: readonly string[], settings: Readonly<Record<string, unknown>> = {}) {
+  constructor(ip: string, dataDir: string, args: readonly string[], settings: Readonly<Record<string, unknown>> = {}, options: ServerProcessOptions = {}) {
     this.ip = ip;
-    const config = join(dataDir, "test.json");
+    const config = join(options.configDir ?? dataDir, "test.json");
     writeFileSync(config, JSON.stringify({ performance: { raft_multiplier: 1 }, node_name: `n-${ip.replaceAll(".", "-")}`, ...settings }));
     const common = [`-data-dir=${dataDir}`, `-config-file=${config}`, `-bind=${ip}`, `-client=${ip}`];
-    this.child = new Child(`server ${ip}`, [process.execPath, projectPath("dist/src/main.js"), "consul", "agent", "-server", ...common, ...args]);
+    const command = [process.execPath, projectPath("dist/src/main.js"), "consul", "agent", "-server", ...common, ...args];
+    this.child = new Child(`server ${ip}`, [...(options.under ?? []), ...command], { ...process.env, ...options.env });
   }
 
   async http(method: string, path: string, body?: string, deadlineMs = 10_000): Promise<HttpAnswer> {

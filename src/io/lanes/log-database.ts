@@ -11,6 +11,7 @@ import { assert } from "../../base/assert.ts";
 import { decodeUtf8, encodeUtf8 } from "../../base/utf8.ts";
 import type { HardState, TermRun } from "../../raft/types.ts";
 import type { LogEntry } from "../../wire/raft-messages.ts";
+import { DamagedLogError } from "./log-file-check.ts";
 import { isConfiguration, isIntact, readRecord, recordTerm, sealRecord } from "./log-record.ts";
 import type { AppendWork } from "./log-protocol.ts";
 
@@ -31,11 +32,6 @@ const FORMAT_KEY = Buffer.from("format");
 const HOLDER_KEY = Buffer.from("holder");
 const TERM_KEY = Buffer.from("currentTerm");
 const VOTE_KEY = Buffer.from("lastVote");
-
-/** The disk gave back other bytes than were written, or less. */
-export class DamagedLogError extends Error {
-  readonly code = "ERR_MUSTER_LOG_DAMAGED";
-}
 
 export class LogDatabase {
   readonly path: string;

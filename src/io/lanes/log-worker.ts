@@ -8,6 +8,7 @@ import { receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import { assertNever } from "../../base/assert.ts";
 import { COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX } from "./log-limits.ts";
 import { LogDatabase } from "./log-database.ts";
+import { checkLogFile, DamagedLogError, remedyFor } from "./log-file-check.ts";
 import { decodeAppends, encodeEntries, type AppendWork, type LogReply, type LogRequest, type LogStart } from "./log-protocol.ts";
 import { LogSpace } from "./log-space.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
@@ -215,7 +216,7 @@ export async function runLogWorker(start: LogStart): Promise<void> {
   try {
     worker = await openLog(start, tell);
   } catch (error) {
-    tell({ kind: "refusedToOpen", error: textOf(error) });
+    tell({ kind: "refusedToOpen", error: openErrorText(join(start.dataDir, "raft"), error) });
     port.close();
     return;
   }
@@ -235,10 +236,12 @@ async function openLog({ port, dataDir, tailBytesMax }: LogStart, tell: (message
   const space = new LogSpace(dir);
   const refusal = space.refusal(0);
   if (refusal !== null) throw new Error(refusal);
+  const snapshotsDir = join(dir, "snapshots");
+  checkLogFile(path, snapshotsDir);
   const holder = `process ${process.pid}, started ${new Date().toISOString()}`;
   const database = new LogDatabase(dir, holder);
   try {
-    const snapshots = new SnapshotFiles({ dir: join(dir, "snapshots"), space, nowMs: Date.now, report: (text) => tell({ kind: "report", text }) });
+    const snapshots = new SnapshotFiles({ dir: snapshotsDir, space, nowMs: Date.now, report: (text) => tell({ kind: "report", text }) });
     const snapshot = await snapshots.newest();
     const { firstIndex, lastIndex } = database;
     const tailStart = database.tailStart(tailBytesMax);
@@ -252,6 +255,13 @@ async function openLog({ port, dataDir, tailBytesMax }: LogStart, tell: (message
     await database.close();
     throw error;
   }
+}
+
+function openErrorText(dir: string, error: unknown): string {
+  const text = textOf(error);
+  if (error instanceof DamagedLogError) return `${text}; ${remedyFor(dir)}`;
+  if (text.startsWith("MDB_")) return `the log in ${dir} cannot be read: ${text}; ${remedyFor(dir)}`;
+  return text.includes(dir) ? text : `the log in ${dir} cannot be opened: ${text}`;
 }
 
 function textOf(error: unknown): string {
