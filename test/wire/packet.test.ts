@@ -8,7 +8,7 @@ import { NodeSealer } from "../../src/io/node-sealer.ts";
 import { encodeCompress, wrapCompressed } from "../../src/wire/compress.ts";
 import { encodeNack, encodeUser } from "../../src/wire/gossip-codec.ts";
 import { MessageType } from "../../src/wire/gossip-messages.ts";
-import { addLabel } from "../../src/wire/label.ts";
+import { addLabel, LABEL_BYTES_MAX, labelError } from "../../src/wire/label.ts";
 import { compressLzw } from "../../src/wire/lzw.ts";
 import {
   COMPOUND_PARTS_MAX,
@@ -196,6 +196,22 @@ test("inflation is bounded for all parts of a packet together, and stops there",
   const before = user("before");
   const { messages, drops } = openPacket(encodeCompound([before, half, half, user("after")]), open);
   assert.deepEqual([messages.length, drops], [2, ["inflatedTooLarge"]]);
+});
+
+test("a part that is empty once inflated is dropped and counted, and its neighbours are kept (memberlist#369)", () => {
+  const nothing = encodeCompress(EMPTY_BYTES);
+  assert.deepEqual(openPacket(nothing, open), { messages: [], drops: ["empty"] });
+  const { messages, drops } = openPacket(encodeCompound([user("before"), nothing, user("after")]), open);
+  assert.deepEqual([hex(messages), drops], [hex([user("before"), user("after")]), ["empty"]]);
+});
+
+test("a label has at most 255 bytes, whatever its characters; the longest one is read back", () => {
+  const longest = "é".repeat(127) + "x";
+  assert.equal(labelError(longest), null);
+  assert.equal(labelError(`${longest}x`), `label ${JSON.stringify(`${longest}x`)} is too long`);
+  const label = encodeUtf8(longest);
+  assert.equal(label.length, LABEL_BYTES_MAX);
+  assert.deepEqual(hex(openPacket(addLabel(label, user("x")), { ...open, label }).messages), hex([user("x")]));
 });
 
 test("broken compressed parts use up the packet's budget", () => {

@@ -173,6 +173,13 @@ test("a compressed stream message inflates up to the limit and no further", () =
   assert.deepEqual(readIn(bomb.length, bomb, base).failure, { error: "decompressed data is larger than allowed", answer: true });
 });
 
+test("a stream message that is empty once inflated is refused, and nothing is read beyond it (memberlist#369)", () => {
+  const reader = new StreamReader(base);
+  assert.deepEqual(reader.push(encodeCompress(EMPTY_BYTES)), []);
+  assert.notEqual(reader.failure, null);
+  assert.deepEqual(reader.push(messages[0]?.[1] ?? EMPTY_BYTES), []);
+});
+
 test("a large push/pull in small chunks is scanned once", () => {
   const nodes = Array.from({ length: 20_000 }, (_, i) => ({ ...node, name: `node-${i}` }));
   const bytes = encodePushPull({ join: true, nodes, userState: new Uint8Array(100_000) });
