@@ -63,7 +63,8 @@ export class PoolIo implements PoolPort {
   readonly #options: PoolIoOptions;
   readonly #sealer: NodeSealer;
   readonly hashKey = drawHashKey();
-  readonly #laneCounts = new Map<string, number>();
+  /** By name: the name of its metric, which is not made anew with each batch, and the sum so far. */
+  readonly #laneCounts = new Map<string, { readonly metric: string; sum: number }>();
   readonly #inline: InlineLane;
   #lane: PacketLane;
   readonly #streams: Streams;
@@ -181,13 +182,18 @@ export class PoolIo implements PoolPort {
   }
 
   #countLane(name: string, delta: number): void {
-    this.#laneCounts.set(name, (this.#laneCounts.get(name) ?? 0) + delta);
-    this.#options.metrics.count(`muster.lane.${name}`, delta);
+    let counted = this.#laneCounts.get(name);
+    if (counted === undefined) {
+      counted = { metric: `muster.lane.${name}`, sum: 0 };
+      this.#laneCounts.set(name, counted);
+    }
+    counted.sum += delta;
+    this.#options.metrics.count(counted.metric, delta);
   }
 
   /** What became of the packets, by path, since the start. */
   laneCounts(): ReadonlyMap<string, number> {
-    return this.#laneCounts;
+    return new Map(Array.from(this.#laneCounts, ([name, { sum }]) => [name, sum]));
   }
 
   /** Received packets that nobody has opened yet. */

@@ -111,13 +111,13 @@ export class UdpSocket {
       this.#hooks.count("memberlist.udp.receive_dropped", 1);
       return;
     }
-    if (this.#batch.length === 0) setImmediate(() => this.#flush());
+    if (this.#batch.length === 0) setImmediate(this.#flush);
     this.#batch.push({ from: { ip, port: remote.port }, bytes: plainBytes(bytes) });
   }
 
-  #flush(): void {
+  readonly #flush = (): void => {
     const batch = this.#batch;
     this.#batch = [];
     if (!this.#closed) this.#hooks.packets(batch);
-  }
+  };
 }
