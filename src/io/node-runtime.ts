@@ -43,7 +43,9 @@ export interface Reply {
   readonly errors: readonly string[];
 }
 
-interface Pending {
+/** A command without a reply. */
+export interface Pending {
+  readonly request: RequestId;
   readonly done: (reply: Reply) => void;
   readonly failed: (error: Error) => void;
 }
@@ -72,6 +74,8 @@ export class NodeRuntime {
   readonly #hooks: RuntimeHooks;
   readonly #ports = new Map<PoolName, PoolPort>();
   readonly #requests = new Map<RequestId, Pending>();
+  /** The request being submitted: most are answered at once, and a map that is filled and emptied by the thousand keeps its old tables alive. */
+  #asking: Pending | null = null;
   readonly #urgent = new WorkQueue();
   readonly #gossip = new WorkQueue();
   readonly #out: NodeEffect[] = [];
@@ -112,16 +116,26 @@ export class NodeRuntime {
 
   /** Applies a command and resolves with its reply; rejects with the error given to `stop` when the runtime is stopped first. */
   request(pool: PoolName, make: (request: RequestId) => OtherInput): Promise<Reply> {
-    return new Promise((done, failed) => this.order(pool, make, done, failed));
+    const request = this.takeRequest();
+    return new Promise((done, failed) => this.order(pool, make(request), { request, done, failed }));
   }
 
-  /** As `request`, without a promise: one of the two is called, in most cases before this returns. Neither may throw. */
-  order(pool: PoolName, make: (request: RequestId) => OtherInput, done: (reply: Reply) => void, failed: (error: Error) => void): void {
-    if (this.#stopError !== null) return failed(this.#stopError);
+  /** A number for a command that is given to `order` next. */
+  takeRequest(): RequestId {
     this.#nextRequest += 1;
-    const request = this.#nextRequest;
-    this.#requests.set(request, { done, failed });
-    this.submit(pool, make(request));
+    return this.#nextRequest;
+  }
+
+  /** As `request`, without a promise: one function of `pending` is called, in most cases before this returns. Neither may throw. */
+  order(pool: PoolName, input: OtherInput, pending: Pending): void {
+    if (this.#stopError !== null) return pending.failed(this.#stopError);
+    if (this.#running) this.#requests.set(pending.request, pending);
+    else this.#asking = pending;
+    this.submit(pool, input);
+    if (this.#asking !== pending) return;
+    this.#asking = null;
+    if (this.#stopError !== null) pending.failed(this.#stopError);
+    else this.#requests.set(pending.request, pending);
   }
 
   /** Queues the messages of a batch. Probes go ahead of gossip: a node busy with events must not look dead. */
@@ -211,12 +225,21 @@ export class NodeRuntime {
     // The list does not grow meanwhile: whatever an effect causes is queued.
     for (const { pool, effect } of out) {
       if (effect.kind === "reply") {
-        const pending = this.#requests.get(effect.request);
-        this.#requests.delete(effect.request);
-        pending?.done({ value: effect.value, errors: effect.errors });
+        this.#take(effect.request)?.done(effect);
       } else this.#ports.get(pool)?.apply(effect);
     }
     while (out.length > 0) out.pop(); // Setting the length would leave optimised code.
+  }
+
+  #take(request: RequestId): Pending | undefined {
+    const asking = this.#asking;
+    if (asking !== null && asking.request === request) {
+      this.#asking = null;
+      return asking;
+    }
+    const pending = this.#requests.get(request);
+    this.#requests.delete(request);
+    return pending;
   }
 
   #continueLater(): void {

@@ -184,16 +184,17 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
 
   fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): void {
     this.#log.write("debug", () => `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quotePayload(payload)}`);
-    const end = (error: string): void => {
-      if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
-      done(error);
-    };
-    this.#runtime.order(
-      POOL,
-      (request) => ({ kind: "userEvent", request, name, payload, coalesce }),
-      ({ errors }) => end(errors[0] ?? ""),
-      (error) => end(errnoText(error)),
-    );
+    const request = this.#runtime.takeRequest();
+    this.#runtime.order(POOL, { kind: "userEvent", request, name, payload, coalesce }, {
+      request,
+      done: ({ errors }) => this.#eventFired(errors[0] ?? "", done),
+      failed: (error) => this.#eventFired(errnoText(error), done),
+    });
+  }
+
+  #eventFired(error: string, done: (error: string) => void): void {
+    if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
+    done(error);
   }
 
   async query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe> {

@@ -88,18 +88,26 @@ export class EventRing {
     const index = lamportTime % this.#size;
     let slot = this.#slots[index] ?? null;
     const hash = hashEvent(name, payload);
-    if (slot === null || slot.lamportTime !== lamportTime) {
-      this.#bytes -= slot?.bytes ?? 0;
-      this.#count -= slot?.events.length ?? 0;
-      slot = { lamportTime, events: [], hashes: [], bytes: 0 };
-      this.#slots[index] = slot;
-    } else if (contains(slot, hash, name, payload)) return "known";
+    if (slot !== null && slot.lamportTime !== lamportTime) {
+      this.#bytes -= slot.bytes;
+      this.#count -= slot.events.length;
+      slot = null;
+    } else if (slot !== null && contains(slot, hash, name, payload)) return "known";
 
     const bytes = utf8Length(name) + (payload?.length ?? 0);
-    if (slot.events.length >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) return "full";
-    slot.events.push({ name, payload });
-    slot.hashes.push(hash);
-    slot.bytes += bytes;
+    const held = slot?.events.length ?? 0;
+    if (held >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) {
+      if (slot === null) this.#slots[index] = { lamportTime, events: [], hashes: [], bytes: 0 };
+      return "full";
+    }
+    if (slot === null) {
+      // Most times have one event, and a list that grows takes room for seventeen.
+      this.#slots[index] = { lamportTime, events: [{ name, payload }], hashes: [hash], bytes };
+    } else {
+      slot.events.push({ name, payload });
+      slot.hashes.push(hash);
+      slot.bytes += bytes;
+    }
     this.#bytes += bytes;
     this.#count += 1;
     return "new";

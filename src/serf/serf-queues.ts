@@ -55,7 +55,12 @@ export class SerfQueues {
 
   /** Queues a Serf message, as the packet message that will carry it. `token` comes back in `queue.finished`, unless 0. */
   add(queue: BroadcastQueue, message: Uint8Array, out: PoolEffect[], token = 0): void {
-    queue.queue(NO_KEY, encodeUser(message), token);
+    this.addPacket(queue, encodeUser(message), out, token);
+  }
+
+  /** As `add`, of the packet message itself. */
+  addPacket(queue: BroadcastQueue, message: Uint8Array, out: PoolEffect[], token = 0): void {
+    queue.queue(NO_KEY, message, token);
     this.#bound(queue, out);
   }
 

@@ -23,7 +23,7 @@ import {
   encodeJoin,
   encodeQuery,
   encodeSerfPushPull,
-  encodeUserEvent,
+  encodeUserEventPacket,
   queryConcerns,
 } from "../wire/serf-codec.ts";
 import { QueryFlag, SerfMessageType, type QueryMessage, type Relay, type SerfMessage, type SerfPushPull, type UserEventMessage } from "../wire/serf-messages.ts";
@@ -313,11 +313,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     const limit = this.#config.userEventSizeMax;
     if (utf8Length(name) + (payload?.length ?? 0) > limit) return `user event exceeds configured limit of ${limit} bytes before encoding`;
     const event: UserEventMessage = { kind: "userEvent", lamportTime: this.eventClock.time, name, payload, coalesce };
-    const message = encodeUserEvent(event);
-    if (message.length > limit) return `encoded user event exceeds configured limit of ${limit} bytes after encoding`;
+    const message = encodeUserEventPacket(event);
+    // Without the packet's type.
+    if (message.length - 1 > limit) return `encoded user event exceeds configured limit of ${limit} bytes after encoding`;
     this.eventClock.increment();
     this.#userEvent(event, nowMs, out);
-    this.queues.add(this.queues.events, message, out);
+    this.queues.addPacket(this.queues.events, message, out);
     this.#noticeCrowd(nowMs);
     return "";
   }
@@ -516,7 +517,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
         const event = { lamportTime, name, payload, coalesce: false };
         // Gossip has missed us, so it may have missed others: what a periodic exchange brought is passed on like news. The original keeps it
         // to itself, and the next node waits for its own push/pull (minutes, in a large cluster). Not on a join, where we are what is new.
-        if (this.#userEvent(event, nowMs, out) === "new" && !join) this.queues.add(this.queues.events, encodeUserEvent(event), out);
+        if (this.#userEvent(event, nowMs, out) === "new" && !join) this.queues.addPacket(this.queues.events, encodeUserEventPacket(event), out);
       }
     }
     // What is missing now came before us: the contact has told all that it knows.

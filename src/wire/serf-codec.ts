@@ -6,6 +6,7 @@
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { fail, ok, type Result } from "../base/result.ts";
 import { utf8Length } from "../base/utf8.ts";
+import { MessageType } from "./gossip-messages.ts";
 import type { Matcher } from "./matcher.ts";
 import { Reader, Schema, Writer, encodeKey, headLength, intLength, stringLength, structLength } from "./msgpack.ts";
 import { readTags, writeTags } from "./serf-tags.ts";
@@ -549,13 +550,23 @@ export function encodeJoin({ lamportTime, node }: Omit<JoinIntent, "kind">): Uin
   return writer.finish();
 }
 
-export function encodeUserEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">): Uint8Array {
+export function encodeUserEvent(event: Omit<UserEventMessage, "kind">): Uint8Array {
+  return writeUserEvent(event).finish();
+}
+
+/** The same as the packet message that carries it (`encodeUser`), without a copy. */
+export function encodeUserEventPacket(event: Omit<UserEventMessage, "kind">): Uint8Array {
+  writer.byte(MessageType.user);
+  return writeUserEvent(event).finish();
+}
+
+function writeUserEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">): Writer {
   writer.byte(SerfMessageType.userEvent).mapHead(4);
   writer.raw(key.cc).bool(coalesce);
   writer.raw(key.lTime).int(lamportTime);
   writer.raw(key.name).text(name);
   writer.raw(key.payload).bytes(payload);
-  return writer.finish();
+  return writer;
 }
 
 export function encodeQuery(query: Omit<QueryMessage, "kind">): Uint8Array {

@@ -96,6 +96,35 @@ test("a command resolves with its own reply", async () => {
   assert.deepEqual(replies.map(({ errors }) => errors[0]), ["r1", "r2"]);
 });
 
+test("a command hears once: at once, later, when it was given inside another's reply, or that the runtime has stopped", () => {
+  const { machine, port, runtime } = setUp();
+  const heard: string[] = [];
+  const order = (label: string, then = (): void => undefined): void => {
+    const request = runtime.takeRequest();
+    const done = (): void => {
+      heard.push(`${label} done`);
+      then();
+    };
+    runtime.order("lan", { kind: "leave", request }, { request, done, failed: ({ message }) => heard.push(`${label} ${message}`) });
+  };
+  const replyTo = (...requests: readonly number[]): void => {
+    machine.answer = () => requests.map((request) => ({ kind: "reply", request, value: { kind: "none" }, errors: [] }));
+  };
+  order("1");
+  order("2");
+  assert.deepEqual(heard, [], "nobody has answered");
+  replyTo(2, 3, 1, 3);
+  order("3", () => order("4"));
+  assert.deepEqual(heard.splice(0), ["2 done", "3 done", "1 done"]);
+  replyTo();
+  port.onApply = () => runtime.stop(new Error("stopped"));
+  machine.answer = () => [{ kind: "stop", reason: "" }];
+  order("5");
+  assert.deepEqual(heard.splice(0), ["4 stopped", "5 stopped"]);
+  order("6");
+  assert.deepEqual(heard, ["6 stopped"]);
+});
+
 test("copies in one batch: once the first is settled the others are left out; unsettled ones are all applied", () => {
   const { machine, port, runtime } = setUp();
   port.settled = new Set();
