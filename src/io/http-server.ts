@@ -141,9 +141,7 @@ class Exchange implements Waiting {
     try {
       plan = planRequest(asked, this.#port.backend.context);
     } catch (error) {
-      // A fault of ours must cost one request, not the node.
-      this.#port.backend.log("err", `agent.http: ${asked.method} ${asked.rawPath}: ${String(error)}`);
-      this.#send({ status: 500, headers: [], body: "internal error" });
+      this.#fault(error);
       return;
     }
     switch (plan.kind) {
@@ -153,8 +151,8 @@ class Exchange implements Waiting {
       case "agent": {
         const { answer } = plan;
         const outcome = this.#port.backend.agent(plan.call);
-        if (outcome instanceof Promise) void outcome.then((later) => this.#send(answer(later)));
-        else this.#send(answer(outcome));
+        if (outcome instanceof Promise) outcome.then((later) => this.#made(answer, later)).catch((error: unknown) => this.#fault(error));
+        else this.#made(answer, outcome);
         return;
       }
       case "rpc": {
@@ -165,12 +163,25 @@ class Exchange implements Waiting {
   }
 
   #ready(answer: (outcome: RpcOutcome) => HttpAnswer, outcome: RpcOutcome): void {
-    this.#port.answers.run(() => {
-      if (this.#answered) return 0;
+    this.#port.answers.run(() => (this.#answered ? 0 : 1 + this.#made(answer, outcome) / UNIT_BYTES));
+  }
+
+  /** Sends what the outcome is made into; gives the length of its body. */
+  #made<Outcome>(answer: (outcome: Outcome) => HttpAnswer, outcome: Outcome): number {
+    try {
       const ready = answer(outcome);
       this.#send(ready);
-      return 1 + ready.body.length / UNIT_BYTES;
-    });
+      return ready.body.length;
+    } catch (error) {
+      this.#fault(error);
+      return 0;
+    }
+  }
+
+  /** A fault of ours must cost one request, not the node, whose step this may be a part of. */
+  #fault(error: unknown): void {
+    this.#port.backend.log("err", `agent.http: ${this.#request.method ?? "GET"} ${this.#request.url ?? "/"}: ${String(error)}`);
+    this.#send({ status: 500, headers: [], body: "internal error" });
   }
 
   abandoned(): void {

@@ -205,7 +205,12 @@ export class ServerDriver {
         this.#network?.raft(effect);
         return;
       case "reply": {
-        this.#callers.take(effect.call)?.(effect.outcome);
+        try {
+          this.#callers.take(effect.call)?.(effect.outcome);
+        } catch (error) {
+          // A fault in what one outcome is made into must not end the step, and with it the server.
+          this.#hooks.log("err", `agent.server: an answer could not be given: error=${JSON.stringify(String(error))}`);
+        }
         return;
       }
       case "forward":

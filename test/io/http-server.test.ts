@@ -19,6 +19,7 @@ interface Call {
 interface World {
   readonly calls: Call[];
   readonly counts: Map<string, number>;
+  readonly logged: string[];
   lateMs: number;
   open(): Promise<Client>;
 }
@@ -33,6 +34,7 @@ async function world(t: TestContext, limits: { readonly connections?: number; re
   const ip = nextLoopbackIp();
   const calls: Call[] = [];
   const counts = new Map<string, number>();
+  const logged: string[] = [];
   const state = { lateMs: 0 };
   const backend: HttpBackend = {
     context: {
@@ -47,13 +49,14 @@ async function world(t: TestContext, limits: { readonly connections?: number; re
     agent: () => Promise.resolve({ ok: false, error: "not here" }),
     loopDelayMs: () => state.lateMs,
     count: (name, delta) => void counts.set(name, (counts.get(name) ?? 0) + delta),
-    log: () => undefined,
+    log: (level, text) => void logged.push(`${level} ${text}`),
   };
   const server = await startHttpServer({ listen: { ip, port: 0 }, connectionsPerClientMax: limits.connections ?? 100 }, backend);
   t.after(() => server.close());
   return {
     calls,
     counts,
+    logged,
     get lateMs() {
       return state.lateMs;
     },
@@ -112,6 +115,20 @@ test("a body that is announced as too large is refused before it arrives, one in
   client.socket.end("0\r\n\r\n");
   await until("the end", () => client.closed());
   assert.equal(w.calls.length, 0);
+});
+
+test("an outcome that cannot be made into an answer costs that request alone, and nothing is thrown at who gave it", async (t) => {
+  const w = await world(t);
+  const client = await w.open();
+  client.socket.write(head("GET", "/v1/kv/k"));
+  await until("the call", () => w.calls.length === 1);
+  w.calls[0]?.done({ ok: true, value: null });
+  assert.equal(await statusOf(client), 500);
+  assert.match(client.text(), /internal error/);
+  assert.equal(w.logged.length, 1);
+  assert.match(w.logged[0] ?? "", /^err agent\.http: GET \/v1\/kv\/k: TypeError/);
+  client.socket.write(head("GET", "/v1/kv/k"));
+  await until("the next call on the same connection", () => w.calls.length === 2);
 });
 
 test("a larger value is taken when the configuration allows it", async (t) => {

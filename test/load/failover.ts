@@ -12,6 +12,7 @@ const CALM_MS = 500;
 const FIRST_WRITE_MS_MAX = 90_000;
 /** A server that was cut off stays so for this long after the others went on. */
 const CUT_AFTER_MS = 1000;
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 const { values } = parseArgs({
   options: {
@@ -66,6 +67,9 @@ async function run(peer: string, count: number, losses: Losses): Promise<void> {
   const cluster = new Cluster({ peer, multiplier, namespaces: event === "cut", net: values.net });
   const clients = new Clients(cluster);
   let done = false;
+  // Servers and namespaces would stay behind.
+  const ended = (): void => void cluster.close(true).finally(() => process.exit(1));
+  for (const signal of SIGNALS) process.once(signal, ended);
   try {
     for (const member of cluster.members) cluster.start(member);
     await cluster.until("three voters and a leader", () => cluster.calm());
@@ -85,6 +89,7 @@ async function run(peer: string, count: number, losses: Losses): Promise<void> {
     losses.late += clients.late;
     done = losses.lost === 0;
   } finally {
+    for (const signal of SIGNALS) process.off(signal, ended);
     await cluster.close(!done || process.env["KEEP"] !== undefined);
   }
 }
