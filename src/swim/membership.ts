@@ -246,6 +246,23 @@ export class Membership {
     return incarnation === table.incarnation(slot) && this.#suspicions.has(slot) && !this.#suspicions.wouldConfirm(slot, from);
   }
 
+  /** `suspect` of the member in `slot` would do nothing now: nobody we know, or gone, or accused by this accuser before. */
+  isIdleSuspect(slot: number, { incarnation, from }: Accusation): boolean {
+    const { table, selfSlot } = this.#core;
+    if (slot === selfSlot) return false;
+    const state = table.state(slot);
+    if (state === StateCode.unknown || incarnation < table.incarnation(slot)) return true;
+    return this.#suspicions.has(slot) ? !this.#suspicions.wouldConfirm(slot, from) : state !== StateCode.alive;
+  }
+
+  /** `dead` of the member in `slot` would do nothing now: nobody we know, or gone already, or it has said something newer. */
+  isIdleDead(slot: number, { incarnation }: Accusation): boolean {
+    const { table, selfSlot } = this.#core;
+    if (slot === selfSlot) return false;
+    const state = table.state(slot);
+    return state === StateCode.unknown || state === StateCode.dead || state === StateCode.left || incarnation < table.incarnation(slot);
+  }
+
   /** As `isSettledAlive`: the member is known to be dead or gone, or has said something newer. */
   isSettledDead({ node, incarnation }: Accusation): boolean {
     const { table, selfSlot } = this.#core;

@@ -287,9 +287,9 @@ export class Swim<Out> {
       case "alive":
         return slot >= 0 && this.#membership.isSettledKnownAlive(slot, known.variant, message);
       case "suspect":
-        return slot >= 0 && this.#membership.isSettledSuspect(message);
+        return slot >= 0 && this.#membership.isIdleSuspect(slot, message);
       case "dead":
-        return slot >= 0 && this.#membership.isSettledDead(message);
+        return slot >= 0 && this.#membership.isIdleDead(slot, message);
       case "user":
         return this.#core.delegate.isRepeat(known);
       default:
