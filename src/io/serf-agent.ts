@@ -12,6 +12,7 @@ import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
 import { StreamLane } from "./lanes/stream-lane.ts";
 import { LaneStarter } from "./lanes/lane-starter.ts";
+import { optimizeAsUsual } from "./late-optimizing.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
@@ -353,6 +354,7 @@ function laneStarter({ packetWorkers, log, metrics }: SerfAgentOptions, io: Pool
   return new LaneStarter({
     now: monotonicMs,
     async start() {
+      optimizeAsUsual();
       const { LaneHost: Host } = await import("./lanes/lane-host.ts");
       const host = new Host({ lanes: packetWorkers, hashKey: io.hashKey, log, metrics: metrics ?? new Metrics() });
       await io.useLanes(host);
