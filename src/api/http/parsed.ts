@@ -26,9 +26,12 @@ export function nodesArgsOf(parsed: Parsed, options: QueryOptions): NodesArgs {
 
 /** `node-meta=key:value`, all of which must hold; a key alone means an empty value. */
 function nodeMetaOf(parsed: Parsed): ReadonlyMap<string, string> {
+  if (!parsed.query.has("node-meta")) return NO_META;
   const pairs = parsed.query.all("node-meta").map((pair) => {
     const colon = pair.indexOf(":");
     return colon < 0 ? ([pair, ""] as const) : ([pair.slice(0, colon), pair.slice(colon + 1)] as const);
   });
   return new Map(pairs);
 }
+
+const NO_META: ReadonlyMap<string, string> = new Map();

@@ -21,8 +21,10 @@ function isPassing({ checks }: CheckedInstance): boolean {
   return checks.every(({ status }) => status === "passing");
 }
 
+const NO_TAGS: readonly string[] = [];
+
 function argsOf(parsed: Parsed, options: QueryOptions): ServiceArgs {
-  return { ...nodesArgsOf(parsed, options), service: parsed.rest, tags: parsed.query.all("tag"), address: "" };
+  return { ...nodesArgsOf(parsed, options), service: parsed.rest, tags: parsed.query.has("tag") ? parsed.query.all("tag") : NO_TAGS, address: "" };
 }
 
 export function handleCatalogService(parsed: Parsed): HttpPlan {

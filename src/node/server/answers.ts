@@ -82,7 +82,7 @@ export class Answers {
   #kept(method: RpcMethod, read: AnyRead): AnyRead {
     const { dependsOn } = read;
     if (dependsOn === undefined) return read;
-    return { ...read, run: (reads, args) => this.#keptReads.read(questionOf(method, args), dependsOn(args), () => read.run(reads, args)) };
+    return { ...read, run: (reads, args) => this.#keptReads.read(questionOf(method, args as unknown as Readonly<Record<string, unknown>>), dependsOn(args), () => read.run(reads, args)) };
   }
 
   /** The read with its filter, which is understood once however often a blocked read runs; a text is what is wrong with it. */
@@ -312,8 +312,18 @@ export class Answers {
 }
 
 /** What is asked, without how it is to be answered. */
-function questionOf(method: RpcMethod, args: { readonly options: QueryOptions }): string {
-  return `${method} ${JSON.stringify({ ...args, options: undefined }, (_name, value: unknown) => (value instanceof Map ? [...(value as ReadonlyMap<unknown, unknown>)] : value))}`;
+function questionOf(method: RpcMethod, args: Readonly<Record<string, unknown>>): string {
+  let question: string = method;
+  for (const name in args) {
+    const value = args[name];
+    if (name === "options") continue;
+    // Lists and maps of texts; a text may hold anything but ends here.
+    if (typeof value === "string") question += `\n${name} ${value.length} ${value}`;
+    else if (value instanceof Map) {
+      if (value.size > 0) question += `\n${name} ${JSON.stringify([...(value as ReadonlyMap<string, string>)])}`;
+    } else if (!Array.isArray(value) || value.length > 0) question += `\n${name} ${JSON.stringify(value)}`;
+  }
+  return question;
 }
 
 function contactText(status: RaftStatus, isLeader: boolean): string {
