@@ -10,6 +10,7 @@ import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { monotonicMs } from "./clock.ts";
 import { listenErrorText } from "./go-errors.ts";
+import { optimizeAsUsual } from "./late-optimizing.ts";
 import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
 import { Re2Matcher, syntaxError } from "./matcher.ts";
 import type { MetricSink, SerfAgentApi, Unsubscribe } from "./serf-agent-api.ts";
@@ -24,6 +25,8 @@ export const RPC_CONNECTIONS_MAX = 1024;
 export const RPC_SOCKET_BUFFER_BYTES = 262_144;
 /** A connection on which nothing was heard for so long is asked by TCP whether its client still lives: clients vanish without a word. */
 const KEEP_ALIVE_MS = 30_000;
+/** Reads of clients after which their requests are worth optimizing, also in the first minute of an agent: more than who joins a cluster and looks at it. */
+const BUSY_READS = 1000;
 /** After the last answer, how long a client may take to close its side. */
 const CLOSE_GRACE_MS = 1000;
 
@@ -51,7 +54,7 @@ export interface RpcServer {
 /** Rejects with Go's text (`listen tcp 127.0.0.1:7373: bind: address already in use`) when the port cannot be had. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const connections = new Set<Connection>();
-  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer() };
+  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reads: 0 };
   const server = createServer({ highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
     if (connections.size >= RPC_CONNECTIONS_MAX && !evictStranger(connections, options)) {
       options.metrics?.count("agent.ipc.refused", 1);
@@ -126,6 +129,7 @@ interface Shared {
   /** Of connections that have nothing to write: there is one for each step inside steps. */
   readonly outputs: IpcOutput[];
   readonly buffers: LastBuffer;
+  reads: number;
 }
 
 /** `write` makes a buffer of other bytes each time; answers mostly lie where the last one did. */
@@ -171,7 +175,11 @@ class Connection {
     this.#budget = budget;
     this.#onClosed = onClosed;
     this.#session = new IpcSession({ authKey: options.authKey }, view, members);
-    socket.on("data", (bytes) => this.#step({ kind: "data", bytes }));
+    socket.on("data", (bytes) => {
+      shared.reads += 1;
+      if (shared.reads === BUSY_READS) optimizeAsUsual();
+      this.#step({ kind: "data", bytes });
+    });
     socket.on("drain", () => this.#step(RESUME));
     socket.on("error", () => undefined); // "close" follows; a client that vanished is nobody's error.
     socket.on("close", () => this.#release());
