@@ -1,9 +1,13 @@
 /**
- * V8's optimizing compiler waits in the first minute of an agent. What runs then (a join, the first gossip) is soon over, and optimizing it costs more than
- * it saves. Measured with 60 agents on two cores (`native-free-bench/load/cluster-driver.ts`): all know all after 2.0 s instead of 2.9, and of 50 events a
- * second 99.8 % are everywhere within 2 s instead of 93.4. Code that is really busy is optimized all the same, after some ms instead of fractions of one.
+ * Where many agents start on few processors, V8's optimizing compiler waits in the first minute of each. What runs then (a join, the first gossip) is soon over, and
+ * optimizing it costs more than it saves. Measured with 60 agents on two cores (`native-free-bench/load/cluster-driver.ts`): all know all after 2.0 s instead of
+ * 2.9, and of 50 events a second 99.8 % are everywhere within 2 s instead of 93.4. An agent that has a processor to itself does not wait: in its first seconds a
+ * packet of fresh events would cost it a third more. Code that is really busy is optimized in any case, after some ms instead of fractions of one.
  */
 import { setFlagsFromString } from "node:v8";
+import { BusyWindow } from "./busy-window.ts";
+import { monotonicMs } from "./clock.ts";
+import { isStarved } from "./run-queue.ts";
 
 /** Node 20's V8, whose own budget is known; the flag is left alone elsewhere. */
 const KNOWN_V8 = "11.3.";
@@ -11,18 +15,29 @@ const KNOWN_V8 = "11.3.";
 export const USUAL_BUDGET = 67_584;
 const EARLY_BUDGET = 1_000_000;
 const EARLY_MS = 60_000;
+/** Bytes of packets within a second that end the first minute: some 200 full packets, while a member of 60 in a storm of joins or events has a fifth of that. */
+export const BUSY_BYTES = 256 * 1024;
+const BUSY_WINDOW_MS = 1000;
 
 let isLate = false;
 
-/** For the whole process, its workers included: for programs of our own only. */
-export function optimizeLate(): void {
-  if (!process.versions.v8.startsWith(KNOWN_V8)) return;
+/** To be called when the program's code is loaded. For the whole process, its workers included: for programs of our own only. */
+export function optimizeLateWhenStarved(): void {
+  if (!process.versions.v8.startsWith(KNOWN_V8) || !isStarved()) return;
   isLate = true;
   setFlagsFromString(`--interrupt-budget=${EARLY_BUDGET}`);
   setTimeout(optimizeAsUsual, EARLY_MS).unref();
 }
 
-/** Ends the first minute at once: there is work for worker threads. Does nothing when it has ended, or never began. */
+/** Listens to how many bytes of packets come and go, and ends the first minute once they are many. */
+export function optimizeUnderLoad(): (bytes: number) => void {
+  const window = new BusyWindow({ amountMax: BUSY_BYTES, windowMs: BUSY_WINDOW_MS, now: monotonicMs });
+  return (bytes) => {
+    if (isLate && window.add(bytes)) optimizeAsUsual();
+  };
+}
+
+/** Ends the first minute at once. Does nothing when it has ended, or never began. */
 export function optimizeAsUsual(): void {
   if (!isLate) return;
   isLate = false;

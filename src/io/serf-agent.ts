@@ -12,7 +12,7 @@ import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
 import { StreamLane } from "./lanes/stream-lane.ts";
 import { LaneStarter } from "./lanes/lane-starter.ts";
-import { optimizeAsUsual } from "./late-optimizing.ts";
+import { optimizeAsUsual, optimizeUnderLoad } from "./late-optimizing.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
@@ -124,7 +124,11 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     }
     const lanes = laneStarter(options, io);
     if (options.lanesAtOnce === true) await lanes?.start();
-    if (lanes !== null) io.onWork((bytes) => lanes.work(bytes));
+    const hurry = optimizeUnderLoad();
+    io.onWork((bytes) => {
+      hurry(bytes);
+      lanes?.work(bytes);
+    });
     return new SerfAgent(options, io, lanes, bound, advertise.value, snapshot);
   }
 

@@ -1,7 +1,7 @@
 /** `serf agent`: the command that runs a node. */
 import { startRpcServer } from "../../io/rpc-server.ts";
 import { SerfAgent } from "../../io/serf-agent.ts";
-import { optimizeLate } from "../../io/late-optimizing.ts";
+import { optimizeLateWhenStarved } from "../../io/late-optimizing.ts";
 import type { Command, CliContext } from "../context.ts";
 import { flagNames } from "../command.ts";
 import { AGENT_FLAGS } from "./agent-flags.ts";
@@ -68,7 +68,7 @@ export const agentCommand: Command = {
   usage: USAGE,
   flagNames: flagNames(AGENT_FLAGS),
   async run(context: CliContext, args) {
-    optimizeLate();
+    optimizeLateWhenStarved();
     const output = new BoundedOutput(context);
     const exitCode = await runAgent(args, USAGE, new AgentUi(output), world);
     if (!(await output.drain())) process.exit(exitCode);

@@ -2,6 +2,7 @@
  * Starts the packet lanes when there is work for them. A thread costs 10 MB and the processor time of loading and warming up the same code a second
  * time; most agents handle some dozens of packets a second, which the main thread does with less.
  */
+import { BusyWindow } from "../busy-window.ts";
 
 /** Bytes of packets within one window that make the lanes worth their threads: more than 1,000 packets a second, 3 % of a core inline. */
 export const START_ABOVE_BYTES = 1024 * 1024;
@@ -16,14 +17,14 @@ export interface LaneStarterOptions<Host> {
 
 export class LaneStarter<Host> {
   readonly #options: LaneStarterOptions<Host>;
-  #windowSinceMs = 0;
-  #bytes = 0;
+  readonly #window: BusyWindow;
   #starting: Promise<Host> | null = null;
   #host: Host | null = null;
   #stopped = false;
 
   constructor(options: LaneStarterOptions<Host>) {
     this.#options = options;
+    this.#window = new BusyWindow({ amountMax: START_ABOVE_BYTES, windowMs: WINDOW_MS, now: options.now });
   }
 
   /** Null until the lanes were started. */
@@ -34,13 +35,7 @@ export class LaneStarter<Host> {
   /** Packets of so many bytes were received or sent. */
   work(bytes: number): void {
     if (this.#starting !== null) return;
-    const nowMs = this.#options.now();
-    if (nowMs - this.#windowSinceMs >= WINDOW_MS) {
-      this.#windowSinceMs = nowMs;
-      this.#bytes = 0;
-    }
-    this.#bytes += bytes;
-    if (this.#bytes > START_ABOVE_BYTES) void this.start();
+    if (this.#window.add(bytes)) void this.start();
   }
 
   /** Starts them now, whatever the load. */
