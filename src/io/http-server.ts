@@ -13,6 +13,7 @@ import { listenErrorText } from "./go-errors.ts";
 import { send, sendUnframed } from "./http-answer.ts";
 import { HttpConnections, type Waiting } from "./http-connections.ts";
 import { WholeRequest } from "./http-request.ts";
+import { ACCEPT_BACKLOG } from "./network.ts";
 import { TurnShare } from "./turn-share.ts";
 
 /** What serves the plans. Each callback comes once, later than the call or at once, and never after `cancel`. */
@@ -62,7 +63,7 @@ export async function startHttpServer(options: HttpServerOptions, backend: HttpB
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(new Error(listenErrorText("tcp", formatEndpoint(options.listen), error))));
-    server.listen({ host: options.listen.ip, port: options.listen.port }, resolve);
+    server.listen({ host: options.listen.ip, port: options.listen.port, backlog: ACCEPT_BACKLOG }, resolve);
   });
   return {
     address: { ip: options.listen.ip, port: (server.address() as AddressInfo).port },

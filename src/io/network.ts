@@ -31,6 +31,12 @@ export function localAddresses(): InterfaceAddress[] {
   return Object.entries(networkInterfaces()).flatMap(([name, list]) => (list ?? []).map(({ address, internal }) => ({ name, ip: address, internal })));
 }
 
+/**
+ * Connections that the kernel holds until we accept them; it takes no more than `net.core.somaxconn`, which is what the originals ask for. Node's own 511 is soon
+ * full when a thousand clients come at once, and who is turned away tries again after 1, 3 and 7 s.
+ */
+export const ACCEPT_BACKLOG = 4096;
+
 export function isWildcard(ip: string): boolean {
   return ip === "0.0.0.0" || ip === "::" || ip === "";
 }

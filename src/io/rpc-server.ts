@@ -12,6 +12,7 @@ import { monotonicMs } from "./clock.ts";
 import { listenErrorText } from "./go-errors.ts";
 import { optimizeAsUsual } from "./late-optimizing.ts";
 import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
+import { ACCEPT_BACKLOG } from "./network.ts";
 import { Re2Matcher, syntaxError } from "./matcher.ts";
 import type { MetricSink, SerfAgentApi, Unsubscribe } from "./serf-agent-api.ts";
 import { TurnBudget } from "./turn-budget.ts";
@@ -98,7 +99,7 @@ function evictStranger(connections: ReadonlySet<Connection>, { metrics }: RpcSer
 function listen(server: Server, endpoint: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error) => reject(new Error(listenErrorText("tcp", formatEndpoint(endpoint), error), { cause: error })));
-    server.listen(endpoint.port, endpoint.ip, () => {
+    server.listen({ host: endpoint.ip, port: endpoint.port, backlog: ACCEPT_BACKLOG }, () => {
       server.removeAllListeners("error");
       resolve();
     });

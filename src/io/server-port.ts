@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import type { Endpoint } from "../base/endpoint.ts";
+import { ACCEPT_BACKLOG } from "./network.ts";
 
 /** First byte of a connection. Frozen. */
 export const CONNECTION_KIND = { rpc: 0, raft: 1, multiplexedRpc: 4, snapshot: 5 } as const;
@@ -44,7 +45,7 @@ export class ServerPort {
   listen({ ip, port }: Endpoint): Promise<Endpoint> {
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject);
-      this.#server.listen({ host: ip, port }, () => {
+      this.#server.listen({ host: ip, port, backlog: ACCEPT_BACKLOG }, () => {
         this.#server.off("error", reject);
         // Running out of descriptors is no reason to end: those that are open go on.
         this.#server.on("error", () => undefined);

@@ -8,7 +8,7 @@ import type { StreamId } from "../swim/types.ts";
 import { encodeErr } from "../wire/gossip-codec.ts";
 import { MessageType } from "../wire/gossip-messages.ts";
 import { dialErrorText, errnoText } from "./go-errors.ts";
-import { canonicalIp, type AllowList } from "./network.ts";
+import { ACCEPT_BACKLOG, canonicalIp, type AllowList } from "./network.ts";
 
 /** Push/pulls of peers served at the same time; more are closed, as the original does. */
 export const PUSH_PULLS_MAX = 128;
@@ -108,7 +108,7 @@ export class Streams {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen({ host: at.ip, port: at.port, exclusive: true, ipv6Only: at.ip !== "::" }, () => {
+      server.listen({ host: at.ip, port: at.port, backlog: ACCEPT_BACKLOG, exclusive: true, ipv6Only: at.ip !== "::" }, () => {
         server.off("error", reject);
         resolve();
       });

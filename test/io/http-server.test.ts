@@ -179,6 +179,21 @@ test("one client has so many connections and no more, until it closes one", asyn
   assert.equal(second.closed(), false);
 });
 
+test("a thousand clients that come within one turn are all let in before one that comes after them", async (t) => {
+  const w = await world(t, { connections: 2000 });
+  const order: string[] = [];
+  const crowd = Array.from({ length: 1000 }, async () => {
+    await w.open();
+    order.push("crowd");
+  });
+  // Who does not fit the kernel's queue of the port tries again a second later, behind this one.
+  await Promise.race(crowd);
+  await w.open();
+  order.push("later");
+  await Promise.all(crowd);
+  assert.equal(order.indexOf("later"), 1000);
+});
+
 test("the call of a client that goes away is cancelled, that of one that was answered is not", async (t) => {
   const w = await world(t);
   const client = await w.open();
