@@ -166,7 +166,7 @@ export class Watchers {
   private constructor(clients: Client[], changers: Client[]) {
     this.#clients = clients;
     this.#changers = changers;
-    this.#changedMs = clients.map(() => 0);
+    this.#changedMs = clients.map(() => Infinity);
     clients.forEach((client, i) => {
       client.onClosed = () => (this.#failed += 1);
       this.#watch(client, i, 0);
@@ -193,6 +193,8 @@ export class Watchers {
   #change(changer: Client): void {
     const i = this.#next % this.#clients.length;
     this.#next += 1;
+    // Until it is acknowledged: whoever is told before is told at once.
+    this.#changedMs[i] = Infinity;
     changer.ask("PUT", `/v1/kv/watched/${i}`, String(this.#next), () => {
       this.#changedMs[i] = performance.now();
       this.#changers.push(changer);
