@@ -1,7 +1,7 @@
 /**
  * Second step of the build: joins `main` and all commands that talk to a running agent into one file, `dist/muster.cjs`, which is what the name `muster` starts.
  * Node spends about 1 ms on each ES module of the 30 that `muster serf members` needs, and 8 ms on its module loader as soon as there is one; such a command has to be
- * about as quick as an empty program. What is large (agent, simulator) stays as `tsc` wrote it and is imported when it is asked for.
+ * about as quick as an empty program. What is large (agent, simulator) stays as `tsc` wrote it and is imported when it is asked for; see `bundle-agents.ts`.
  */
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -13,7 +13,6 @@ import { SystemRandom } from "./entropy.ts";
 import type { LogEvents, LogStore } from "./lanes/log-store.ts";
 import { DamagedLogError, remedyFor } from "./lanes/log-file-check.ts";
 import { MemoryLogStore } from "./lanes/memory-log-store.ts";
-import { openWorkerLog } from "./lanes/worker-log-store.ts";
 import { listenErrorText } from "./go-errors.ts";
 import { compileExpression } from "./matcher.ts";
 import { ServerDriver } from "./server-driver.ts";
@@ -114,6 +113,8 @@ function fatal(options: ConsulAgentOptions, reason: string): void {
 
 async function openLog(options: ConsulAgentOptions, events: LogEvents): Promise<LogStore> {
   if (options.dataDir === "") return new MemoryLogStore(events);
+  // Threads and their code are loaded only where there is a disk to write to.
+  const { openWorkerLog } = await import("./lanes/worker-log-store.ts");
   return openWorkerLog({ dataDir: options.dataDir, events, tailBytesMax: TAIL_BYTES_MAX, lateAfterMs: LATE_WRITE_MS });
 }
 
