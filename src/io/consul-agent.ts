@@ -139,6 +139,8 @@ export class ConsulAgent {
       datacenter: options.datacenter,
       nodeName: options.nodeName,
       pretty: options.dev,
+      ui: options.dev,
+      commandLine: options.dev ? process.argv : null,
       kvMaxValueBytes: options.limits.kvMaxValueBytes,
       txnMaxBytes: options.limits.txnMaxBytes,
       toBase64: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"),

@@ -1,15 +1,14 @@
-/** Tells the servers where this agent is, rarely enough that a whole datacenter stays below 64 updates a second (reference: consul-agent §8). */
+/** Tells the servers where this agent is, again and again. */
 import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
 import type { ConsulAgentOptions } from "./consul-agent-options.ts";
+import { CoordinatePace } from "./coordinate-pace.ts";
 import type { SerfAgent } from "./serf-agent.ts";
-
-const INTERVAL_MIN_MS = 15_000;
-const UPDATES_PER_SECOND = 64;
 
 export class CoordinateSender {
   readonly #options: ConsulAgentOptions;
   readonly #lan: SerfAgent;
   readonly #call: (method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void) => unknown;
+  readonly #pace = new CoordinatePace(Math.random);
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: ConsulAgentOptions, lan: SerfAgent, call: (method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void) => unknown) {
@@ -19,11 +18,24 @@ export class CoordinateSender {
   }
 
   start(): void {
-    const intervalMs = Math.max(INTERVAL_MIN_MS, (this.#lan.members().length / UPDATES_PER_SECOND) * 1000);
-    this.#timer = setTimeout(() => {
-      this.#send();
-      this.start();
-    }, intervalMs * (1 + Math.random())).unref();
+    this.#after(this.#pace.wait(this.#members()), () => {
+      const restMs = this.#pace.due(this.#members());
+      if (restMs > 0) this.#after(restMs, () => this.#sendAndGoOn());
+      else this.#sendAndGoOn();
+    });
+  }
+
+  #members(): number {
+    return this.#lan.members().length;
+  }
+
+  #after(waitMs: number, then: () => void): void {
+    this.#timer = setTimeout(then, waitMs).unref();
+  }
+
+  #sendAndGoOn(): void {
+    this.#send();
+    this.start();
   }
 
   #send(): void {

@@ -38,7 +38,7 @@ async function world(t: TestContext, limits: { readonly connections?: number; re
   const state = { lateMs: 0 };
   const backend: HttpBackend = {
     context: {
-      datacenter: "dc1", nodeName: "n", pretty: false, kvMaxValueBytes: limits.kvMaxValueBytes ?? 1000, txnMaxBytes: 1000,
+      datacenter: "dc1", nodeName: "n", pretty: false, ui: false, commandLine: null, kvMaxValueBytes: limits.kvMaxValueBytes ?? 1000, txnMaxBytes: 1000,
       toBase64: (bytes) => Buffer.from(bytes).toString("base64"), askedBefore: new AskedBefore(),
     },
     call: (method, args, done) => {

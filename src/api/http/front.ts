@@ -1,5 +1,6 @@
 /** From a request to its plan: path cleaning, routing, methods, and the one handler (reference: consul-agent §0.1, §1.1). */
 import { answered, refuse, VARY, type Header } from "./answers.ts";
+import { forBrowsers } from "./browser.ts";
 import { HANDLERS } from "./handlers.ts";
 import { cleanPath, isPrintable } from "./path.ts";
 import { escapePath, parseQuery, unescape } from "./query.ts";
@@ -15,9 +16,11 @@ export function planRequest(request: HttpRequest, context: HttpContext): HttpPla
   }
   const clean = cleanPath(path);
   if (clean !== path) return redirect(request, needsSlash(clean) ? `${clean}/` : clean);
-  if (needsSlash(path)) return redirect(request, `${path}/`);
-  if (path === "/") return refuse(200, "Consul Agent");
+  if (needsSlash(path) || (context.ui && path === "/ui")) return redirect(request, `${path}/`);
+  if (path === "/") return context.ui ? redirect({ ...request, rawQuery: "" }, "/ui/") : refuse(200, "Consul Agent");
   if (!isPrintable(path)) return answered({ status: 400, headers: [], body: "" });
+  const answer = forBrowsers(path, context);
+  if (answer !== null) return answered(answer);
   const route = findRoute(path);
   if (route === null) return answered({ status: 404, headers: [], body: "" });
   return routed(route, path, request, context);

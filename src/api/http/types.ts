@@ -47,6 +47,10 @@ export interface HttpContext {
   readonly nodeName: string;
   /** JSON is indented without being asked: the dev agent. */
   readonly pretty: boolean;
+  /** There is a page for browsers at /ui/: the dev agent. */
+  readonly ui: boolean;
+  /** What the process was started with, for /debug/pprof/cmdline; null: not told (debugging is off). */
+  readonly commandLine: readonly string[] | null;
   /** Bytes of one value that a PUT may carry (`limits.kv_max_value_size`). */
   readonly kvMaxValueBytes: number;
   readonly txnMaxBytes: number;

@@ -11,7 +11,7 @@ import { findRoute, ROUTES } from "../../../src/api/http/routes.ts";
 import type { HttpAnswer, HttpContext, HttpPlan, HttpRequest } from "../../../src/api/http/types.ts";
 import { encodeUtf8 } from "../../../src/base/utf8.ts";
 
-const CONTEXT: HttpContext = { datacenter: "dc1", nodeName: "n", pretty: false, kvMaxValueBytes: 10, txnMaxBytes: 100, toBase64: () => "", askedBefore: new AskedBefore() };
+const CONTEXT: HttpContext = { datacenter: "dc1", nodeName: "n", pretty: false, ui: false, commandLine: null, kvMaxValueBytes: 10, txnMaxBytes: 100, toBase64: () => "", askedBefore: new AskedBefore() };
 
 function request(method: string, target: string, headers: HttpRequest["headers"] = {}): HttpRequest {
   const mark = target.indexOf("?");
@@ -57,6 +57,12 @@ test("paths that are not there, not clean, not printable or not decodable", () =
   const malformed = answer("GET", "/v1/kv/%g0");
   assert.deepEqual([malformed.status, malformed.unframed], [400, true]);
   assert.equal(answer("GET", "/v1/kv/a?x=%g0").status, 500);
+});
+
+test("without debugging and a page nothing is there for browsers", () => {
+  for (const target of ["/ui", "/ui/", "/ui/x", "/robots.txt"]) assert.deepEqual([answer("GET", target).status, answer("GET", target).body], [404, ""], target);
+  const refused = answer("GET", "/debug/pprof/cmdline");
+  assert.deepEqual([refused.status, refused.body], [401, "ACL support disabled"]);
 });
 
 test("a key is what stands behind the route, decoded", () => {
