@@ -29,6 +29,8 @@ const MAX_APPEND_ENTRIES = 64;
 const MAX_APPEND_BYTES = 1024 * 1024;
 const MAX_IN_FLIGHT = 128;
 const TAIL_BYTES_MAX = 8 * 1024 * 1024;
+/** Of the log at the start, before anything can run: the rest is read while main applies what came before. */
+const TAIL_BYTES_AT_START = 64 * 1024;
 const UNCOMMITTED_BYTES_MAX = 32 * 1024 * 1024;
 const APPLYING_BYTES_MAX = 4 * 1024 * 1024;
 const RESTORE_PIECE_BYTES = 1024 * 1024;
@@ -115,7 +117,7 @@ async function openLog(options: ConsulAgentOptions, events: LogEvents): Promise<
   if (options.dataDir === "") return new MemoryLogStore(events);
   // Threads and their code are loaded only where there is a disk to write to.
   const { openWorkerLog } = await import("./lanes/worker-log-store.ts");
-  return openWorkerLog({ dataDir: options.dataDir, events, tailBytesMax: TAIL_BYTES_MAX, lateAfterMs: LATE_WRITE_MS });
+  return openWorkerLog({ dataDir: options.dataDir, events, tailBytesMax: TAIL_BYTES_AT_START, lateAfterMs: LATE_WRITE_MS });
 }
 
 /** Rejects with a text for the operator what the core would refuse to start from. */

@@ -2,7 +2,7 @@
 import { openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { LogDatabase } from "../../src/io/lanes/log-database.ts";
-import { appendSize, decodeAppends, encodeAppends } from "../../src/io/lanes/log-protocol.ts";
+import { appendSize, decodeAppends, encodeAppends, EntriesBatch } from "../../src/io/lanes/log-protocol.ts";
 import { LogSpace, RESERVE_BYTES } from "../../src/io/lanes/log-space.ts";
 import { appendOf, entryOf } from "../io/lanes/log-support.ts";
 
@@ -21,5 +21,7 @@ try {
 // 250 entries of 4,150 bytes: a full batch of 1 MiB, each entry in overflow pages of its own.
 const append = appendOf(1, { entries: Array.from({ length: 250 }, (_, i) => entryOf(i + 1, 1, Buffer.alloc(4150, i))) });
 database.write(decodeAppends(encodeAppends([append], appendSize(append))), 0);
-process.stdout.write(`written on a full disk: ${database.read(1, 250, Number.POSITIVE_INFINITY).length} entries\n`);
+const read = new EntriesBatch();
+database.read(1, 250, Number.POSITIVE_INFINITY, read);
+process.stdout.write(`written on a full disk: ${read.count} entries\n`);
 await database.close();

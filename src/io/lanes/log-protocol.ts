@@ -67,6 +67,7 @@ const BATCH_HEADER_BYTES = 8;
 const APPEND_BYTES = 4 * 8 + 4 + 1;
 const HARD_STATE_BYTES = 8 + 8 + 4;
 const ENTRIES_HEADER_BYTES = BATCH_HEADER_BYTES + 16;
+const ENTRIES_BYTES_FIRST = 64 * 1024;
 
 /** Bytes of an append in a batch. */
 export function appendSize({ entries, hardState }: LogAppend): number {
@@ -159,34 +160,66 @@ export function decodeAppends(buffer: ArrayBuffer): AppendWork[] {
   return appends;
 }
 
-export function encodeEntries(read: number, firstIndex: number, records: readonly Buffer[]): ArrayBuffer {
-  let size = ENTRIES_HEADER_BYTES;
-  for (const record of records) size += 4 + record.length;
-  const buffer = new ArrayBuffer(size);
-  const bytes = Buffer.from(buffer);
-  bytes.writeUInt32BE(LogBatchKind.entries, 0);
-  bytes.writeUInt32BE(records.length, 4);
-  bytes.writeDoubleBE(read, 8);
-  bytes.writeDoubleBE(firstIndex, 16);
-  let at = ENTRIES_HEADER_BYTES;
-  for (const record of records) {
-    bytes.writeUInt32BE(record.length, at);
-    bytes.set(record, at + 4);
-    at += 4 + record.length;
+/** Lays records out for main, in memory that serves again and again. */
+export class EntriesBatch {
+  #bytes = Buffer.allocUnsafeSlow(ENTRIES_BYTES_FIRST);
+  #view = new DataView(this.#bytes.buffer);
+  #end = ENTRIES_HEADER_BYTES;
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
   }
-  return buffer;
+
+  /** Copies a record of `length` bytes, of which `bytes` may be a reused buffer; a view of the copy, to look at until the next call. */
+  add(bytes: Uint8Array, length: number): Buffer {
+    const start = this.#end + 4;
+    const end = start + length;
+    if (end > this.#bytes.length) this.#grow(end);
+    const copy = this.#bytes.subarray(start, end);
+    copy.set(bytes.subarray(0, length));
+    this.#view.setUint32(this.#end, length);
+    this.#end = end;
+    this.#count += 1;
+    return copy;
+  }
+
+  #grow(size: number): void {
+    const bytes = Buffer.allocUnsafeSlow(Math.max(size, 2 * this.#bytes.length));
+    bytes.set(this.#bytes.subarray(0, this.#end));
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
+  }
+
+  /** What was added, as a batch to be transferred; the next begins empty. */
+  take(read: number, firstIndex: number): ArrayBuffer {
+    this.#view.setUint32(0, LogBatchKind.entries);
+    this.#view.setUint32(4, this.#count);
+    this.#view.setFloat64(8, read);
+    this.#view.setFloat64(16, firstIndex);
+    const batch = this.#bytes.buffer.slice(0, this.#end) as ArrayBuffer;
+    this.#end = ENTRIES_HEADER_BYTES;
+    this.#count = 0;
+    return batch;
+  }
 }
 
-export function decodeEntries(buffer: ArrayBuffer): { readonly read: number; readonly entries: readonly LogEntry[] } {
+/** Number of the read that a batch of entries answers. */
+export function readOf(buffer: ArrayBuffer): number {
+  return new DataView(buffer).getFloat64(8);
+}
+
+export function decodeEntries(buffer: ArrayBuffer): LogEntry[] {
   const view = new DataView(buffer);
   const bytes = new Uint8Array(buffer);
+  const count = view.getUint32(4);
   const firstIndex = view.getFloat64(16);
   const entries: LogEntry[] = [];
   let at = ENTRIES_HEADER_BYTES;
-  for (let i = 0; i < view.getUint32(4); i += 1) {
+  for (let i = 0; i < count; i += 1) {
     const end = at + 4 + view.getUint32(at);
-    entries.push(readRecord(firstIndex + i, bytes.subarray(at + 4, end)));
+    entries.push(readRecord(firstIndex + i, view, bytes, at + 4, end));
     at = end;
   }
-  return { read: view.getFloat64(8), entries };
+  return entries;
 }

@@ -56,15 +56,15 @@ export function isConfiguration(record: Buffer): boolean {
   return record[TYPE_AT] === ENTRY_TYPE.configuration;
 }
 
-/** The entry of an intact record; its byte strings are views. */
-export function readRecord(index: number, record: Uint8Array): LogEntry {
-  const view = new DataView(record.buffer, record.byteOffset, record.length);
-  const dataAt = RECORD_HEADER_BYTES + view.getUint32(EXTENSIONS_AT);
+/** The entry of an intact record at `[at, end)`; its byte strings are views. `view` and `bytes` show the same memory. */
+export function readRecord(index: number, view: DataView, bytes: Uint8Array, at: number, end: number): LogEntry {
+  const extensionsAt = at + RECORD_HEADER_BYTES;
+  const dataAt = extensionsAt + view.getUint32(at + EXTENSIONS_AT);
   return {
     index,
-    term: view.getFloat64(TERM_AT),
-    type: view.getUint8(TYPE_AT) as EntryType,
-    data: dataAt === record.length ? EMPTY_BYTES : record.subarray(dataAt),
-    extensions: dataAt === RECORD_HEADER_BYTES ? EMPTY_BYTES : record.subarray(RECORD_HEADER_BYTES, dataAt),
+    term: view.getFloat64(at + TERM_AT),
+    type: view.getUint8(at + TYPE_AT) as EntryType,
+    data: dataAt === end ? EMPTY_BYTES : bytes.subarray(dataAt, end),
+    extensions: dataAt === extensionsAt ? EMPTY_BYTES : bytes.subarray(extensionsAt, dataAt),
   };
 }

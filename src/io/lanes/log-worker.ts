@@ -3,13 +3,13 @@
  * transaction, answers with the last number, and looks again: what was queued during a commit makes the next one (group commit).
  */
 import { mkdirSync, existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import { assertNever } from "../../base/assert.ts";
 import { COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX } from "./log-limits.ts";
 import { LogDatabase } from "./log-database.ts";
 import { checkLogFile, DamagedLogError, remedyFor } from "./log-file-check.ts";
-import { decodeAppends, encodeEntries, type AppendWork, type LogReply, type LogRequest, type LogStart } from "./log-protocol.ts";
+import { decodeAppends, EntriesBatch, type AppendWork, type LogReply, type LogRequest, type LogStart } from "./log-protocol.ts";
 import { LogSpace } from "./log-space.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 
@@ -25,6 +25,7 @@ class LogWorker {
   #entries = 0;
   #bytes = 0;
   #reads: ReadRequest[] = [];
+  readonly #batch = new EntriesBatch();
   /** Refuse until an append says that it knows of this refusal; 0: none. */
   #refusedSeq = 0;
   #compactTo = 0;
@@ -154,8 +155,8 @@ class LogWorker {
   }
 
   #read({ read, from, to, bytesMax }: ReadRequest): void {
-    const records = this.#database.read(from, to, bytesMax);
-    const answer = encodeEntries(read, from, records);
+    this.#database.read(from, to, bytesMax, this.#batch);
+    const answer = this.#batch.take(read, from);
     this.#port.postMessage(answer, [answer]);
   }
 
@@ -188,7 +189,7 @@ class LogWorker {
   /** After a failed commit the cache may hold what the disk does not: nothing is written or read any more. */
   #fail(error: unknown): void {
     this.#failed = true;
-    this.#tell({ kind: "failed", error: textOf(error) });
+    this.#tell({ kind: "failed", error: error instanceof DamagedLogError ? `${error.message}; ${remedyFor(dirname(this.#database.path))}` : textOf(error) });
   }
 
   /** On request, or when main is gone. */
@@ -245,10 +246,12 @@ async function openLog({ port, dataDir, tailBytesMax }: LogStart, tell: (message
     const snapshot = await snapshots.newest();
     const { firstIndex, lastIndex } = database;
     const tailStart = database.tailStart(tailBytesMax);
+    const tail = new EntriesBatch();
+    database.read(tailStart, lastIndex, Number.POSITIVE_INFINITY, tail);
     tell({
       kind: "opened",
       found: { hardState: database.hardState(), firstIndex, lastIndex, termRuns: database.termRuns(), configurations: database.configurations(), snapshot },
-      tail: encodeEntries(0, tailStart, database.read(tailStart, lastIndex, Number.POSITIVE_INFINITY)),
+      tail: tail.take(0, tailStart),
     });
     return new LogWorker(port, database, new LogSpace(path), snapshots);
   } catch (error) {

@@ -7,9 +7,11 @@ import type { MessagePort } from "node:worker_threads";
 import type { AppendSeq, SnapshotMeta } from "../../raft/types.ts";
 import type { LogEntry } from "../../wire/raft-messages.ts";
 import { startLogThread, type LogThread } from "./log-host.ts";
-import { appendSize, decodeEntries, encodeAppends, type FoundLog, type LogReply, type LogRequest } from "./log-protocol.ts";
+import { appendSize, decodeEntries, encodeAppends, readOf, type FoundLog, type LogReply, type LogRequest } from "./log-protocol.ts";
 import type { LogAppend, LogEvents, LogStore, SnapshotStore, SnapshotWriter } from "./log-store.ts";
 import { assert } from "../../base/assert.ts";
+import { READ_BYTES_MAX } from "../../raft/applier.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX, SNAPSHOT_PIECE_BYTES_MAX } from "./log-limits.ts";
 
 /** Batches under way: one in its commit and one behind it, so that the worker never waits for main. */
@@ -49,7 +51,7 @@ function opened({ port, ended }: LogThread, events: LogEvents): Promise<FoundLog
     const hear = (reply: LogReply): void => {
       if (reply.kind === "report") events.report(reply.text);
       else port.off("message", hear);
-      if (reply.kind === "opened") resolve({ ...reply.found, tail: decodeEntries(reply.tail).entries });
+      if (reply.kind === "opened") resolve({ ...reply.found, tail: decodeEntries(reply.tail) });
       if (reply.kind === "refusedToOpen") refusal = reply.error;
     };
     port.on("message", hear);
@@ -87,6 +89,7 @@ class WorkerLogStore implements LogStore {
   #underWayBytes = 0;
   #watch: NodeJS.Timeout | null = null;
   readonly #calls = new Map<number, Call>();
+  readonly #reads = new ReadAhead((from, to, bytesMax) => this.#ask((call) => ({ kind: "read", read: call, from, to, bytesMax })), decodeEntries);
   #lastCall = 0;
   #state: "open" | "closing" | "ended" = "open";
   #resolveClosed: () => void = () => undefined;
@@ -105,6 +108,15 @@ class WorkerLogStore implements LogStore {
       () => this.#ended("the log worker ended"),
       (error: unknown) => this.#ended(`the log worker died: ${error instanceof Error ? error.message : String(error)}`),
     );
+    this.#readForTheStart();
+  }
+
+  /** What lies between snapshot and tail is applied first. */
+  #readForTheStart(): void {
+    const { firstIndex, lastIndex, tail, snapshot } = this.found;
+    const from = Math.max(firstIndex, (snapshot?.index ?? 0) + 1);
+    const to = lastIndex - tail.length;
+    if (from <= to) this.#reads.begin(from, to, READ_BYTES_MAX);
   }
 
   get pendingBytes(): number {
@@ -114,6 +126,7 @@ class WorkerLogStore implements LogStore {
   append(append: LogAppend): void {
     assert(this.#state === "open", "an append to a closed log");
     const size = appendSize(append);
+    if (append.truncateFrom > 0) this.#reads.stop();
     this.#gathered.push(append);
     this.#gatheredSizes.push(size);
     this.#gatheredBytes += size;
@@ -156,7 +169,7 @@ class WorkerLogStore implements LogStore {
   }
 
   read(from: number, to: number, bytesMax: number): Promise<readonly LogEntry[]> {
-    return this.#ask((call) => ({ kind: "read", read: call, from, to, bytesMax }));
+    return this.#reads.read(from, to, bytesMax);
   }
 
   async close(): Promise<void> {
@@ -186,8 +199,7 @@ class WorkerLogStore implements LogStore {
       this.#options.events.durable(message);
       this.#flush();
     } else if (message instanceof ArrayBuffer) {
-      const { read, entries } = decodeEntries(message);
-      this.#resolve(read, entries);
+      this.#resolve(readOf(message), message);
     } else this.#hearReply(message);
   }
 
