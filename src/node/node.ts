@@ -7,12 +7,15 @@ import type { PoolConfig, PoolEffect, PoolInput } from "../serf/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import type { NodeEffect, NodeMachine, PoolName } from "./types.ts";
 
+/** A list of so many effects is used again. */
+const EFFECTS_KEPT_MAX = 32;
+
 export class ClusterNode implements NodeMachine {
   readonly #random: Random;
   readonly #matcher: Matcher;
   readonly #records: MemberRecords;
   readonly #pools = new Map<PoolName, Pool>();
-  readonly #effects: PoolEffect[] = [];
+  #effects: PoolEffect[] = [];
 
   /** `records` may be shared by the nodes of one process: what members announce is then kept once. */
   constructor(random: Random, matcher: Matcher, records: MemberRecords = new MemberRecords()) {
@@ -70,7 +73,9 @@ export class ClusterNode implements NodeMachine {
   #hand(pool: PoolName, out: NodeEffect[]): void {
     if (this.#effects.length === 0) return;
     for (const effect of this.#effects) out.push({ pool, effect });
-    clear(this.#effects);
+    // Who merged ten thousand members at once must not keep room for that: one process may simulate thousands of nodes.
+    if (this.#effects.length > EFFECTS_KEPT_MAX) this.#effects = [];
+    else clear(this.#effects);
   }
 }
 

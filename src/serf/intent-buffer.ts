@@ -2,7 +2,7 @@
  * Join and leave intents about nodes that SWIM has not shown us yet (reference: serf-protocol §8.3). Gossip may bring the intent
  * before the member; when the member appears, its newest intent decides its status. A join does not consume the entry.
  *
- * In a mass join a node hears of thousands before it meets them, and one process may simulate thousands of nodes: an entry takes some twelve
+ * In a mass join a node hears of thousands before it meets them, and one process may simulate thousands of nodes: an entry takes some six
  * bytes in columns, found by the slot of its name in the records of the process.
  */
 import { resized, wideEnough, type Column } from "../base/column.ts";
@@ -22,19 +22,24 @@ const CAPACITY_FIRST = 16;
 const GROWS_SLOWLY_FROM = 1024;
 /** In `#places`: no entry. Others stand there as their place and one. */
 const NOWHERE = 0;
-/** Lamport times from here on are kept aside. */
-const LATE = 0xffff_ffff;
-/** Ages are kept in tenths of a second since the first entry: 32 bits reach 13 years. */
+/** Ages are kept in tenths of a second since the first entry. */
 const TICK_MS = 100;
+
+// An entry's word: 0 is a gap, a join of time t is 1 + 2t and a leave 2 + 2t. Times that do not fit are kept aside.
+const GAP = 0;
+const WORD_TIME_MAX = 0x7fff_fff0;
+/** And one more for a leave. */
+const LATE_JOIN = 0xffff_fffd;
 
 export class IntentBuffer {
   readonly #records: MemberRecords;
   // Entries by age, oldest first, with gaps where one was replaced.
   #slots: Column = new Uint16Array(0);
-  #times: Column = new Uint16Array(0);
-  #ticks: Column = new Uint16Array(0);
-  /** 0: a gap; 1: a leave; 2: a join. */
-  #types = new Uint8Array(0);
+  /** What each says: type and Lamport time. */
+  #words: Column = new Uint16Array(0);
+  /** Entries of one tick stand together: pairs of the first place and the tick, of which the first ones may be gone. */
+  readonly #ticks: number[] = [];
+  #firstTick = 0;
   #first = 0;
   #end = 0;
   #size = 0;
@@ -59,7 +64,7 @@ export class IntentBuffer {
   /** As `get`, by the slot of the name, or -1. */
   getAt(slot: number): Intent | undefined {
     const place = this.#placeOf(slot);
-    return place < 0 ? undefined : { type: this.#types[place] === 1 ? "leave" : "join", lamportTime: this.#timeAt(place) };
+    return place < 0 ? undefined : { type: (this.#words[place] as number) % 2 === 0 ? "leave" : "join", lamportTime: this.#timeAt(place) };
   }
 
   /** Keeps the intent if it is strictly newer than what is known about the node; true when it was kept (and is worth passing on). `slot`: that of the name, or -1. */
@@ -71,7 +76,7 @@ export class IntentBuffer {
     const held = slot >= 0 ? slot : this.#records.hold(node);
     if (known >= 0) this.#remove(known);
     if (this.#size === 0) this.#restart(nowMs);
-    if (this.#end === this.#types.length) this.#makeRoom();
+    if (this.#end === this.#words.length) this.#makeRoom();
     this.#append(held, type, lamportTime, Math.max(0, Math.floor((nowMs - this.#epochMs) / TICK_MS)));
     if (this.#size > INTENT_BUFFER_MAX) this.#removeOldest();
     return true;
@@ -81,7 +86,7 @@ export class IntentBuffer {
   expire(timeoutMs: number, nowMs: number): void {
     while (this.#size > 0) {
       const oldest = this.#oldest();
-      if (nowMs - this.#epochMs - (this.#ticks[oldest] as number) * TICK_MS <= timeoutMs) return;
+      if (nowMs - this.#epochMs - this.#tickOf(oldest) * TICK_MS <= timeoutMs) return;
       this.#remove(oldest);
     }
   }
@@ -96,21 +101,27 @@ export class IntentBuffer {
   }
 
   #timeAt(place: number): number {
-    const time = this.#times[place] as number;
-    return time === LATE ? (this.#late.get(this.#slots[place] as number) as number) : time;
+    const word = this.#words[place] as number;
+    return word >= LATE_JOIN ? (this.#late.get(this.#slots[place] as number) as number) : (word - 1) >>> 1;
+  }
+
+  /** Of an entry that is asked for in order of age. */
+  #tickOf(place: number): number {
+    while (this.#firstTick + 2 < this.#ticks.length && (this.#ticks[this.#firstTick + 2] as number) <= place) this.#firstTick += 2;
+    return this.#ticks[this.#firstTick + 1] as number;
   }
 
   #append(slot: number, type: IntentType, lamportTime: number, tick: number): void {
     const place = this.#end;
-    const time = Math.min(lamportTime, LATE);
-    if (time === LATE) this.#late.set(slot, lamportTime);
+    const isLate = lamportTime > WORD_TIME_MAX;
+    if (isLate) this.#late.set(slot, lamportTime);
+    const word = isLate ? LATE_JOIN : 1 + 2 * lamportTime;
+    const typed = type === "leave" ? word + 1 : word;
     this.#slots = wideEnough(this.#slots, slot);
     this.#slots[place] = slot;
-    this.#times = wideEnough(this.#times, time);
-    this.#times[place] = time;
-    this.#ticks = wideEnough(this.#ticks, tick);
-    this.#ticks[place] = tick;
-    this.#types[place] = type === "leave" ? 1 : 2;
+    this.#words = wideEnough(this.#words, typed);
+    this.#words[place] = typed;
+    if (this.#ticks.at(-1) !== tick) this.#ticks.push(place, tick);
     if (slot >= this.#places.length) this.#places = resized(this.#places, Math.max(this.#records.capacity, slot + 1 + (slot >> 2)));
     this.#places = wideEnough(this.#places, place + 1);
     this.#places[slot] = place + 1;
@@ -119,7 +130,7 @@ export class IntentBuffer {
   }
 
   #oldest(): number {
-    while (this.#types[this.#first] === 0) this.#first += 1;
+    while (this.#words[this.#first] === GAP) this.#first += 1;
     return this.#first;
   }
 
@@ -129,7 +140,7 @@ export class IntentBuffer {
 
   #remove(place: number): void {
     const slot = this.#slots[place] as number;
-    this.#types[place] = 0;
+    this.#words[place] = GAP;
     this.#places[slot] = NOWHERE;
     this.#late.delete(slot);
     this.#records.release(slot);
@@ -140,31 +151,35 @@ export class IntentBuffer {
   #restart(nowMs: number): void {
     this.#first = 0;
     this.#end = 0;
+    this.#ticks.length = 0;
+    this.#firstTick = 0;
     this.#epochMs = nowMs;
   }
 
   /** Closes the gaps, or grows when there are few. */
   #makeRoom(): void {
-    if (this.#size >= (3 * this.#types.length) >> 2) {
+    if (this.#size >= (3 * this.#words.length) >> 2) {
       const capacity = Math.max(CAPACITY_FIRST, this.#end + (this.#end >> (this.#end < GROWS_SLOWLY_FROM ? 1 : 3)));
       this.#slots = resized(this.#slots, capacity);
-      this.#times = resized(this.#times, capacity);
-      this.#ticks = resized(this.#ticks, capacity);
-      this.#types = resized(this.#types, capacity) as Uint8Array<ArrayBuffer>;
+      this.#words = resized(this.#words, capacity);
       return;
     }
+    const ticks: number[] = [];
     let kept = 0;
     for (let place = this.#first; place < this.#end; place += 1) {
-      const type = this.#types[place] as number;
-      if (type === 0) continue;
+      const word = this.#words[place] as number;
+      if (word === GAP) continue;
+      const tick = this.#tickOf(place);
+      if (ticks.at(-1) !== tick) ticks.push(kept, tick);
       const slot = this.#slots[place] as number;
       this.#slots[kept] = slot;
-      this.#times[kept] = this.#times[place] as number;
-      this.#ticks[kept] = this.#ticks[place] as number;
-      this.#types[kept] = type;
+      this.#words[kept] = word;
       this.#places[slot] = kept + 1;
       kept += 1;
     }
+    this.#ticks.length = 0;
+    for (const each of ticks) this.#ticks.push(each);
+    this.#firstTick = 0;
     this.#first = 0;
     this.#end = kept;
   }

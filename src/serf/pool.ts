@@ -14,7 +14,7 @@ import { MemberRecords } from "../swim/member-records.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
 import type { KnownMessage } from "../swim/messages.ts";
 import { Swim } from "../swim/swim.ts";
-import type { JoinTarget, RequestId } from "../swim/types.ts";
+import type { JoinTarget, RequestId, SwimConfig } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { encodeKeyRequest, encodeLeave } from "../wire/serf-codec.ts";
 import { encodeTags, tagsError } from "../wire/serf-tags.ts";
@@ -73,7 +73,7 @@ export class Pool {
       nameLost: (_atMs, at) => this.#stop("name conflict lost", at),
     });
     const versions = Uint8Array.of(...MEMBERLIST_VERSIONS, SERF_PROTOCOL_MIN, SERF_PROTOCOL_MAX, config.protocol);
-    this.#swim = new Swim({ ...config, versions, meta }, random, this.#serf, nowMs, out, records);
+    this.#swim = new Swim(swimConfig(config, versions, meta), random, this.#serf, nowMs, out, records);
     this.gauges = new PoolGauges(this.#swim, this.#serf);
     this.#repeat("reap", config.reapIntervalMs, nowMs);
     this.#repeat("reconnect", config.reconnectIntervalMs, nowMs);
@@ -491,6 +491,11 @@ export class Pool {
     const started = this.#serf.startQuery(keyQueryName(operation), encodeKeyRequest(raw.value), DEFAULT_QUERY_PARAMS, collector, nowMs, out);
     if (!started.ok) out.push({ kind: "reply", request, value: { kind: "keys", result: EMPTY_KEY_RESULT }, errors: [started.error] });
   }
+}
+
+/** Written out: V8 gives each copy that is made by spreading a shape of its own, and what thousands of nodes of one process read becomes slow. */
+function swimConfig({ name, advertise, bindPort, profile, packetOverheadBytes, mergeSliceNodes, logLevel }: PoolConfig, versions: Uint8Array, meta: Uint8Array): SwimConfig {
+  return { name, advertise, bindPort, versions, meta, profile, packetOverheadBytes, mergeSliceNodes, logLevel };
 }
 
 function reply(request: RequestId, value: PoolReplyValue, error: string, out: PoolEffect[]): void {

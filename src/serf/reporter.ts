@@ -1,4 +1,5 @@
 /** Log lines and counters of one pool as effects. A line below the configured level is not built: callers ask `wants` first where text is costly. */
+import { countOf } from "../swim/core.ts";
 import type { LogLevel } from "../swim/types.ts";
 import type { PoolEffect } from "./types.ts";
 
@@ -20,6 +21,6 @@ export class Reporter {
   }
 
   count(name: string, out: PoolEffect[]): void {
-    out.push({ kind: "count", name, delta: 1 });
+    out.push(countOf(name));
   }
 }

@@ -105,7 +105,9 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.tags = config.tags;
     this.report = new Reporter(config.logLevel);
     const { name, queryResponseSizeMax: responseSizeMax, encrypted, restored } = config;
-    this.membership = new Membership({ ...config, pruneDelayMs: config.broadcastTimeoutMs + config.leavePropagateDelayMs }, this, this.report, records);
+    const pruneDelayMs = config.broadcastTimeoutMs + config.leavePropagateDelayMs;
+    const { recentIntentTimeoutMs, reconnectTimeoutMs, tombstoneTimeoutMs } = config;
+    this.membership = new Membership({ name, recentIntentTimeoutMs, reconnectTimeoutMs, tombstoneTimeoutMs, pruneDelayMs }, this, this.report, records);
     this.events = new EventRing(config.eventBufferSize);
     this.#queries = new QueryRing(config.queryBufferSize, restored === null ? 0 : restored.queryClock + 1);
     this.queues = new SerfQueues(

@@ -3,20 +3,20 @@
  * longest, then newest. A message with a key replaces the queued one of its key. Used for SWIM's own messages and for Serf's three queues.
  *
  * A mass join queues a message about every member at every node, and one process may simulate thousands of nodes, so there is no object per
- * item: some twelve bytes in columns (`base/column.ts`). Items of one transmit count and length form a bucket, a pairing heap (Fredman,
- * Sedgewick, Sleator, Tarjan 1986) with the newest on top. Queueing, replacing and taking cost O(log n) at most; nothing scans the queue.
- * Replaced items stay in their heap as corpses until they surface or outnumber the living; a bucket's top is always alive.
+ * item: some nine bytes in columns (`base/column.ts`). Items are numbered as they come, so that a greater number is a newer item. Those of one
+ * transmit count and length form a bucket, a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) with the newest on top. Queueing, replacing
+ * and taking cost O(log n) on average. The number of an item that is over is not used again before the living ones are numbered anew, when
+ * the columns are full; replaced items stay in their heap as corpses until then, or until they surface. A bucket's top is always alive.
  */
 import { resized, wideEnough, type Column } from "../base/column.ts";
 import { OwnMessages, type Messages } from "./messages.ts";
 import { retransmitLimit } from "./timing.ts";
 
-/** Corpses that the queue may hold before its heaps are rebuilt, beyond the number of its living items. */
-const CORPSES_MAX = 16;
 /** Sends beyond the original's limit use spare room only: above so many queued bytes (16 packets) such messages are dropped. */
 export const CROWDED_BYTES = 16 * 1400;
 /** No message is sent more often: more than any cluster of 2^32 nodes asks for. */
 const TRANSMITS_MAX = 250;
+/** In place of the transmit count: the item is over. */
 const CORPSE = 255;
 /** Item 0 does not exist. */
 const NIL = 0;
@@ -32,6 +32,10 @@ const TIERS_FIRST = 4;
 /** Key of messages that replace no other. */
 export const NO_KEY = -1;
 
+/** For one call each; no queue calls another. */
+const reinsert: number[] = [];
+const pairs: number[] = [];
+
 function noFloor(): number {
   return 0;
 }
@@ -42,17 +46,13 @@ export class BroadcastQueue {
   readonly #floor: (nodes: number) => number;
   readonly #messages: Messages;
 
-  // Items, from 1. Free ones are chained by `#sibling`.
+  // Items, from 1.
   #message: Column = EMPTY_U16;
-  #order: Column = EMPTY_U16; // Later queued is greater.
   #transmits = EMPTY_U8;
   #child: Column = EMPTY_U16; // First child in the pairing heap.
   #sibling: Column = EMPTY_U16;
-  /** 1 + key; empty while no item has a key. */
-  #key: Column = EMPTY_U16;
   #used = 1;
-  #free = NIL;
-  /** Item by key; empty while no item has a key. */
+  /** The last item of each key, which may be over; empty while no item has had a key. */
   #itemOf: Column = EMPTY_U16;
   readonly #tokens = new Map<number, number>();
 
@@ -64,11 +64,10 @@ export class BroadcastQueue {
   /** Living items by transmits. */
   readonly #perTier: number[] = [];
   #count = 0;
-  #corpses = 0;
   #bytes = 0;
-  #lastOrder = 0;
-  readonly #reinsert: number[] = [];
-  readonly #pairs: number[] = [];
+  /** What `#floor` says of so many nodes. */
+  #floorNodes = -1;
+  #floorTransmits = 0;
 
   /** Tokens of finished broadcasts in the order they finished: sent often enough, replaced or pruned. The owner empties it. */
   readonly finished: number[] = [];
@@ -101,14 +100,10 @@ export class BroadcastQueue {
 
   /** As `queue`, for a message of `length` bytes that has a number; the caller's hold passes to the queue. */
   queueHeld(key: number, number: number, length: number, token = 0): void {
-    this.#lastOrder += 1;
-    const order = this.#lastOrder;
     if (key !== NO_KEY) this.#replace(key);
     const item = this.#newItem();
     this.#message = wideEnough(this.#message, number);
     this.#message[item] = number;
-    this.#order = wideEnough(this.#order, order);
-    this.#order[item] = order;
     this.#transmits[item] = 0;
     if (token !== 0) this.#tokens.set(item, token);
     if (key !== NO_KEY) this.#setKey(item, key);
@@ -123,7 +118,7 @@ export class BroadcastQueue {
   take(overhead: number, limit: number, targets: number, into: Uint8Array[]): number {
     if (this.#count === 0) return 0;
     const nodes = this.#nodeCount();
-    const transmitsMax = Math.min(TRANSMITS_MAX, Math.max(this.#floor(nodes), retransmitLimit(this.#retransmitMult, nodes)));
+    const transmitsMax = Math.min(TRANSMITS_MAX, Math.max(this.#floorOf(nodes), retransmitLimit(this.#retransmitMult, nodes)));
     const tierCount = this.#highestTier + 1; // What we put back must not be taken twice.
     const shortest = this.#lengths[0] as number;
     let used = 0;
@@ -142,11 +137,11 @@ export class BroadcastQueue {
       if (tier + targets >= transmitsMax) this.#end(item);
       else {
         this.#transmits[item] = tier + targets;
-        this.#reinsert.push(item);
+        reinsert.push(item);
       }
     }
-    for (const item of this.#reinsert) this.#add(item, this.#lengthOf(item));
-    this.#reinsert.length = 0;
+    for (const item of reinsert) this.#add(item, this.#lengthOf(item));
+    reinsert.length = 0;
     if (this.#count === 0) this.#reset();
     return used;
   }
@@ -167,18 +162,16 @@ export class BroadcastQueue {
 
   /** Lets go of all messages; nothing is reported. */
   close(): void {
-    for (let item = 1; item < this.#used; item += 1) {
-      const transmits = this.#transmits[item] as number;
-      if (transmits <= TRANSMITS_MAX) this.#messages.release(this.#message[item] as number);
-    }
+    for (let item = 1; item < this.#used; item += 1) if (this.#transmits[item] !== CORPSE) this.#messages.release(this.#message[item] as number);
     this.#count = 0;
+    this.#transmits.fill(CORPSE);
     this.#reset();
   }
 
   /** Bytes of the columns; for measuring. */
   get heldBytes(): number {
     let sum = 0;
-    for (const column of [this.#message, this.#order, this.#transmits, this.#child, this.#sibling, this.#key, this.#itemOf]) sum += column.byteLength;
+    for (const column of [this.#message, this.#transmits, this.#child, this.#sibling, this.#itemOf]) sum += column.byteLength;
     return sum;
   }
 
@@ -208,69 +201,78 @@ export class BroadcastQueue {
   // Items.
 
   #newItem(): number {
-    const free = this.#free;
-    if (free !== NIL) {
-      this.#free = this.#sibling[free] as number;
-      return free;
-    }
-    if (this.#used >= this.#transmits.length) this.#resize(Math.max(CAPACITY_FIRST, this.#used + (this.#used >> (this.#used < GROWS_SLOWLY_FROM ? 1 : 3))));
+    if (this.#used >= this.#transmits.length) this.#makeRoom();
     this.#used += 1;
     return this.#used - 1;
   }
 
-  #freeItem(item: number): void {
-    this.#transmits[item] = CORPSE;
-    this.#sibling[item] = this.#free;
-    this.#free = item;
+  /** Numbers the living anew when many items are over, or grows. */
+  #makeRoom(): void {
+    const capacity = this.#transmits.length;
+    // While an eighth is free, the columns are renumbered once in so many items as to cost little for each.
+    if (this.#used - 1 - this.#count > capacity >> 3) this.#renumber();
+    else this.#resize(Math.max(CAPACITY_FIRST, this.#used + (this.#used >> (this.#used < GROWS_SLOWLY_FROM ? 1 : 3))));
   }
 
   #resize(capacity: number): void {
     this.#message = resized(this.#message, capacity);
-    this.#order = resized(this.#order, capacity);
     const transmits = new Uint8Array(capacity);
     transmits.set(this.#transmits);
     this.#transmits = transmits;
     // Links are item numbers.
     this.#child = resized(wideEnough(this.#child, capacity), capacity);
     this.#sibling = resized(wideEnough(this.#sibling, capacity), capacity);
-    if (this.#key.length > 0) this.#key = resized(this.#key, capacity);
     if (this.#itemOf.length > 0) this.#itemOf = wideEnough(this.#itemOf, capacity);
   }
 
-  #setKey(item: number, key: number): void {
-    if (this.#key.length === 0) this.#key = new Uint16Array(this.#transmits.length);
-    this.#key = wideEnough(this.#key, key + 1);
-    this.#key[item] = key + 1;
-    if (key >= this.#itemOf.length) this.#itemOf = resized(wideEnough(this.#itemOf, this.#transmits.length), Math.max(CAPACITY_FIRST, key + 1 + (key >> 3)));
-    this.#itemOf[key] = item;
+  /** Gives the living items the first numbers, in their order, and makes the heaps anew. */
+  #renumber(): void {
+    const renumbered = this.#sibling;
+    let next = 1;
+    for (let item = 1; item < this.#used; item += 1) renumbered[item] = this.#transmits[item] === CORPSE ? NIL : next++;
+    const itemOf = this.#itemOf;
+    for (let key = 0; key < itemOf.length; key += 1) itemOf[key] = renumbered[itemOf[key] as number] as number;
+    const tokens = [...this.#tokens];
+    this.#tokens.clear();
+    for (const [item, token] of tokens) this.#tokens.set(renumbered[item] as number, token);
+    this.#roots.fill(NIL);
+    const end = this.#used;
+    this.#used = 1;
+    for (let item = 1; item < end; item += 1) {
+      const transmits = this.#transmits[item] as number;
+      if (transmits === CORPSE) continue;
+      const moved = this.#used; // Not after `item`: what is read is not yet overwritten.
+      this.#used += 1;
+      this.#message[moved] = this.#message[item] as number;
+      this.#transmits[moved] = transmits;
+      this.#link(moved, this.#rowAtMost(this.#lengthOf(moved)) * this.#tiers + transmits);
+    }
   }
 
-  #clearKey(item: number): void {
-    if (this.#key.length === 0) return;
-    const key = this.#key[item] as number;
-    if (key === 0) return;
-    this.#key[item] = 0;
-    this.#itemOf[key - 1] = NIL;
+  #floorOf(nodes: number): number {
+    if (nodes !== this.#floorNodes) {
+      this.#floorNodes = nodes;
+      this.#floorTransmits = this.#floor(nodes);
+    }
+    return this.#floorTransmits;
+  }
+
+  #setKey(item: number, key: number): void {
+    if (key >= this.#itemOf.length) this.#itemOf = resized(wideEnough(this.#itemOf, this.#transmits.length), Math.max(CAPACITY_FIRST, key + 1 + (key >> 3)));
+    this.#itemOf[key] = item;
   }
 
   /** Ends the queued message of `key`. */
   #replace(key: number): void {
     const item = key < this.#itemOf.length ? (this.#itemOf[key] as number) : NIL;
     if (item === NIL) return;
-    const length = this.#lengthOf(item);
     const tier = this.#transmits[item] as number;
+    if (tier === CORPSE) return;
+    const length = this.#lengthOf(item);
     const row = this.#rowAtMost(length);
     this.#forget(tier, length);
-    this.#clearKey(item);
-    this.#report(item);
-    if (this.#root(row, tier) === item) {
-      this.#popTop(row, tier);
-      this.#freeItem(item);
-      return;
-    }
-    this.#transmits[item] = CORPSE;
-    this.#corpses += 1;
-    if (this.#corpses > this.#count + CORPSES_MAX) this.#rebuild();
+    if (this.#root(row, tier) === item) this.#popTop(row, tier);
+    this.#end(item);
   }
 
   /** Releases the message and reports the end. */
@@ -282,11 +284,10 @@ export class BroadcastQueue {
     this.finished.push(token);
   }
 
-  /** Ends an item that has been taken out of its bucket. */
+  /** Ends an item that counts no more. */
   #end(item: number): void {
-    this.#clearKey(item);
     this.#report(item);
-    this.#freeItem(item);
+    this.#transmits[item] = CORPSE;
   }
 
   // Buckets.
@@ -299,11 +300,7 @@ export class BroadcastQueue {
     const tier = this.#transmits[item] as number;
     while (this.#perTier.length <= tier) this.#perTier.push(0);
     if (tier >= this.#tiers) this.#addTiers(tier + 1);
-    const row = this.#rowOf(length);
-    const bucket = row * this.#tiers + tier;
-    this.#child[item] = NIL;
-    this.#sibling[item] = NIL;
-    this.#roots[bucket] = this.#meld(this.#roots[bucket] as number, item);
+    this.#link(item, this.#rowOf(length) * this.#tiers + tier);
     this.#perTier[tier] = (this.#perTier[tier] as number) + 1;
     this.#count += 1;
     this.#bytes += length;
@@ -314,8 +311,6 @@ export class BroadcastQueue {
     this.#perTier[tier] = (this.#perTier[tier] as number) - 1;
     this.#count -= 1;
     this.#bytes -= length;
-    // As the original: an idle queue starts over, so "newest" compares only what is queued together.
-    if (this.#count === 0) this.#lastOrder = 0;
   }
 
   /** Takes out the first item of the tier of at most `size` bytes: the longest, among those the newest. */
@@ -346,12 +341,7 @@ export class BroadcastQueue {
       this.#end(item);
     }
     const bucket = row * this.#tiers + tier;
-    for (let i = living.length - 1; i >= 0; i -= 1) {
-      const item = living[i] as number;
-      this.#child[item] = NIL;
-      this.#sibling[item] = NIL;
-      this.#roots[bucket] = this.#meld(this.#roots[bucket] as number, item);
-    }
+    for (let i = living.length - 1; i >= 0; i -= 1) this.#link(living[i] as number, bucket);
   }
 
   /** Row of the greatest length ≤ `size`, or -1. */
@@ -387,10 +377,16 @@ export class BroadcastQueue {
 
   // Pairing heaps.
 
+  #link(item: number, bucket: number): void {
+    this.#child[item] = NIL;
+    this.#sibling[item] = NIL;
+    this.#roots[bucket] = this.#meld(this.#roots[bucket] as number, item);
+  }
+
   /** Joins two heaps, of which `a` may be empty; the top of the result. */
   #meld(a: number, b: number): number {
     if (a === NIL) return b;
-    if ((this.#order[a] as number) > (this.#order[b] as number)) {
+    if (a > b) {
       this.#sibling[b] = this.#child[a] as number;
       this.#child[a] = b;
       return a;
@@ -404,12 +400,7 @@ export class BroadcastQueue {
   #popTop(row: number, tier: number): void {
     const bucket = row * this.#tiers + tier;
     let top = this.#merged(this.#child[this.#roots[bucket] as number] as number);
-    while (top !== NIL && this.#transmits[top] === CORPSE) {
-      const below = this.#merged(this.#child[top] as number);
-      this.#freeItem(top);
-      this.#corpses -= 1;
-      top = below;
-    }
+    while (top !== NIL && this.#transmits[top] === CORPSE) top = this.#merged(this.#child[top] as number);
     this.#roots[bucket] = top;
   }
 
@@ -418,7 +409,6 @@ export class BroadcastQueue {
     if (first === NIL) return NIL;
     const second = this.#sibling[first] as number;
     if (second === NIL) return first;
-    const pairs = this.#pairs;
     pairs.length = 0;
     for (let item = first; item !== NIL; ) {
       const next = this.#sibling[item] as number;
@@ -437,40 +427,18 @@ export class BroadcastQueue {
     return top;
   }
 
-  /** Makes the heaps anew, without corpses. */
-  #rebuild(): void {
-    this.#roots.fill(NIL);
-    this.#free = NIL;
-    this.#corpses = 0;
-    for (let item = this.#used - 1; item >= 1; item -= 1) {
-      const tier = this.#transmits[item] as number;
-      if (tier === CORPSE) {
-        this.#freeItem(item);
-        continue;
-      }
-      const bucket = this.#rowAtMost(this.#lengthOf(item)) * this.#tiers + tier;
-      this.#child[item] = NIL;
-      this.#sibling[item] = NIL;
-      this.#roots[bucket] = this.#meld(this.#roots[bucket] as number, item);
-    }
-  }
-
-  /** An empty queue forgets the lengths it has seen, and gives back much room. */
+  /** An empty queue forgets the lengths it has seen, and gives back much room. Numbers go on: keys may still name items that are over. */
   #reset(): void {
     this.#lengths.length = 0;
     this.#roots.length = 0;
     this.#perTier.length = 0;
     this.#tokens.clear();
-    this.#used = 1;
-    this.#free = NIL;
-    this.#corpses = 0;
     if (this.#transmits.length <= CAPACITY_KEPT) return;
+    this.#used = 1;
     this.#message = EMPTY_U16;
-    this.#order = EMPTY_U16;
     this.#transmits = EMPTY_U8;
     this.#child = EMPTY_U16;
     this.#sibling = EMPTY_U16;
-    this.#key = EMPTY_U16;
     this.#itemOf = EMPTY_U16;
   }
 }

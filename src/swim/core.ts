@@ -48,8 +48,23 @@ export function log(core: Core, level: LogLevel, text: string, out: SwimEffect[]
   if (logs(core, level)) out.push({ kind: "log", level, text: `memberlist: ${text}` });
 }
 
+type Count = Extract<SwimEffect, { readonly kind: "count" }>;
+
+/** One effect for each counter: names are constants of the program, and a storm of joins counts hundreds of millions of times. */
+const counts = new Map<string, Count>();
+
 export function count(name: string, out: SwimEffect[]): void {
-  out.push({ kind: "count", name, delta: 1 });
+  out.push(countOf(name));
+}
+
+/** The effect that adds one to a counter. */
+export function countOf(name: string): Count {
+  let effect = counts.get(name);
+  if (effect === undefined) {
+    effect = { kind: "count", name, delta: 1 };
+    counts.set(name, effect);
+  }
+  return effect;
 }
 
 /** Whether a member may be at `addr`. */

@@ -33,7 +33,7 @@ export class Suspicions {
 
   /** `wanted` below 1: nobody else can confirm, so the shortest time is used. */
   start(slot: number, from: string, times: { readonly wanted: number; readonly minMs: number; readonly maxMs: number }, nowMs: number): void {
-    this.#bySlot.set(slot, { startMs: nowMs, ...times, accusers: [from] });
+    this.#bySlot.set(slot, { startMs: nowMs, minMs: times.minMs, maxMs: times.maxMs, wanted: times.wanted, accusers: [from] });
     this.#deadlines.set(slot, nowMs + (times.wanted < 1 ? times.minMs : times.maxMs));
   }
 

@@ -25,7 +25,7 @@ export interface SwimConfig {
   /** Bytes that encryption and label add to each datagram; taken off the packet budget (29 for AES-GCM version 1). */
   readonly packetOverheadBytes: () => number;
   /** Members of a peer's state that are merged in one step; the rest follow with the next wakes. Absent: all at once. */
-  readonly mergeSliceNodes?: number;
+  readonly mergeSliceNodes?: number | undefined;
   /** Lines below this level need not be built. */
   readonly logLevel: LogLevel;
   /** Networks that members may come from; absent: any, an empty list: none. */
