@@ -40,7 +40,7 @@ export interface HttpServer {
 }
 
 /** Above this delay of the event loop new requests get 429. */
-const OVERLOADED_MS = 50;
+export const OVERLOADED_MS = 50;
 /** More than any body that a handler accepts, unless the configuration allows more: what is larger is refused while it still arrives. */
 const BODY_BYTES_MAX = 2 * 1024 * 1024;
 /** Answers written in one turn: about 2 ms of work. A long one counts once more for each so many bytes. */

@@ -5,6 +5,7 @@ import { test, type TestContext } from "node:test";
 import { AskedBefore } from "../../src/api/http/cached.ts";
 import type { RpcArgs, RpcMethod, RpcMethods, RpcOutcome } from "../../src/api/rpc/types.ts";
 import { startHttpServer, type HttpBackend } from "../../src/io/http-server.ts";
+import { LoopLag, LOOK_MS, LOOKS } from "../../src/io/loop-lag.ts";
 import { nextLoopbackIp } from "../support/loopback.ts";
 
 const DEADLINE_MS = 20_000;
@@ -156,6 +157,28 @@ test("while the event loop is late new requests are turned away, those under way
   assert.equal(await statusOf(before), 404);
   w.lateMs = 50;
   before.socket.write(head("GET", "/v1/status/leader"));
+  await until("another call", () => w.calls.length === 2);
+});
+
+test("late looks at the event loop become 429 before the backend hears of a request, and end with the first look in time", async (t) => {
+  const w = await world(t);
+  let nowMs = 0;
+  const lag = new LoopLag({ nowMs: () => nowMs, idleMs: () => 0 });
+  lag.stop(); // On a clock of the test.
+  const look = (lateMs: number): void => {
+    nowMs += LOOK_MS + lateMs;
+    lag.look();
+    w.lateMs = lag.lateMs;
+  };
+  for (let i = 1; i < LOOKS; i += 1) look(60);
+  const early = await w.open();
+  early.socket.write(head("GET", "/v1/kv/k"));
+  await until("the call", () => w.calls.length === 1);
+  look(60);
+  for (const method of ["GET", "PUT"]) assert.equal((await asked(w, head(method, "/v1/kv/k"))).status, 429);
+  assert.equal(w.calls.length, 1);
+  look(0);
+  early.socket.write(head("GET", "/v1/kv/k"));
   await until("another call", () => w.calls.length === 2);
 });
 
