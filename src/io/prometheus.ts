@@ -18,11 +18,11 @@ const COUNTERS: readonly string[] = [
   "memberlist.drop.pingForOther", "memberlist.drop.streamType", "memberlist.drop.undecodable", "memberlist.drop.undecodableStream",
   "memberlist.tcp.accept", "memberlist.tcp.evicted", "memberlist.tcp.received", "memberlist.tcp.sent", "memberlist.tcp.undecodable",
   "memberlist.tcp.refused_address", "memberlist.tcp.refused_busy", "memberlist.tcp.refused_push_pull",
-  "memberlist.udp.received", "memberlist.udp.sent", "memberlist.udp.send_error", "memberlist.udp.receive_dropped", "memberlist.udp.refused_address",
+  "memberlist.udp.received", "memberlist.udp.sent", "memberlist.udp.send_dropped", "memberlist.udp.send_error", "memberlist.udp.receive_dropped", "memberlist.udp.refused_address",
   "serf.events", "serf.events.refused", "serf.queries", "serf.queries.refused", "serf.coordinate.rejected", "serf.keyring.refused",
   "serf.member.join", "serf.member.left", "serf.member.failed", "serf.member.flap", "serf.member.update", "serf.member.reap",
   "muster.lane.batches_lost", "muster.lane.deaths", "muster.lane.open_batches", "muster.lane.pack_batches", "muster.lane.packets_inline", "muster.lane.packets_offloaded",
-  "muster.lane.repeats", "muster.lane.repeats_on_main", "muster.lane.restarts",
+  "muster.lane.repeats", "muster.lane.repeats_on_main", "muster.lane.restarts", "muster.lane.settled_forgotten",
   "serf.msg.malformed", "serf.queue.pruned", "serf.queue.overflow", "serf.snapshot.error",
 ];
 /** Members by their state; a series per member would be n² series over a cluster. */

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { test } from "node:test";
 import { formatEndpoint } from "../../src/base/endpoint.ts";
+import { ANSWER_BYTES_MAX } from "../../src/client/rpc-connection.ts";
 import { CLIENT_QUEUE_MAX, RpcStream } from "../../src/client/rpc-stream.ts";
 import { SerfClient } from "../../src/client/serf-client.ts";
 import { LogHub } from "../../src/io/log-hub.ts";
@@ -103,6 +104,39 @@ test("data that is no answer closes the client", async (t) => {
   await assert.rejects(client.members(), (error: Error) => error.message === "client closed" && (error.cause as Error).message === "the agent sent malformed data");
   assert.equal(client.closed, true);
   await assert.rejects(client.members(), { message: "client closed" });
+});
+
+test("an answer that says it is longer than the client takes closes it at once; one that only turns out to be is read up to the bound and no further", async (t) => {
+  const tooLarge = (error: Error): boolean => error.message === "client closed" && (error.cause as Error).message === "the agent sent large data";
+  const size = Buffer.alloc(4);
+  size.writeUInt32BE(ANSWER_BYTES_MAX);
+  const declared = await handMade(t, (socket) => socket.write(Buffer.concat([rpc({ Error: "", Seq: 2 }), Uint8Array.of(0xc6), size])));
+  const client = await SerfClient.connect({ address: declared });
+  await assert.rejects(client.members(), tooLarge);
+  assert.equal(client.closed, true);
+
+  // Arrays of one in each other: nothing tells how long it will become.
+  const nested = Buffer.alloc(1 << 20, 0x91);
+  let written = 0;
+  let hungUp: (() => void) | null = null;
+  const closed = new Promise<void>((resolve) => (hungUp = resolve));
+  const endless = await handMade(t, (socket) => {
+    const pour = (): void => {
+      while (!socket.destroyed && written < 4 * ANSWER_BYTES_MAX) {
+        written += nested.length;
+        if (!socket.write(nested)) return void socket.once("drain", pour);
+      }
+    };
+    socket.once("close", () => hungUp?.());
+    socket.write(rpc({ Error: "", Seq: 2 }));
+    pour();
+  });
+  const other = await SerfClient.connect({ address: endless });
+  const before = process.memoryUsage().arrayBuffers;
+  await assert.rejects(other.members(), tooLarge);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 4 * ANSWER_BYTES_MAX, "the buffer doubles as it grows: at most twice the bound, and its half that is copied");
+  await closed;
+  assert.ok(written < 2 * ANSWER_BYTES_MAX, `${written} bytes were taken`);
 });
 
 test("without reconnect, everything ends with the connection", async (t) => {

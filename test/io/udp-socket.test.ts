@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
+import { createSocket, Socket } from "node:dgram";
 import { test, type TestContext } from "node:test";
 import { AllowList } from "../../src/io/network.ts";
-import { RECEIVE_BUFFER_BYTES, UdpSocket, type ReceivedPacket } from "../../src/io/udp-socket.ts";
+import { RECEIVE_BUFFER_BYTES, SEND_QUEUE_BYTES_MAX, BATCH_PACKETS_MAX, UdpSocket, type ReceivedPacket } from "../../src/io/udp-socket.ts";
 import { within } from "./support/agents.ts";
 
 interface Bound {
@@ -87,6 +87,47 @@ test("what cannot be sent is counted, never thrown", async (t) => {
   );
   await a.socket.close();
   a.socket.send(Uint8Array.of(1), { ip: "127.0.0.1", port: 9 });
+});
+
+test("while the network takes nothing, so many bytes wait to be sent and no more; what comes then is dropped and counted", async (t) => {
+  const a = await bind(t, "127.0.14.68");
+  // Loopback takes everything at once: a network that is stuck must be played.
+  let waitingBytes = 0;
+  t.mock.method(Socket.prototype, "send", ({ length }: Uint8Array) => void (waitingBytes += length));
+  t.mock.method(Socket.prototype, "getSendQueueSize", () => waitingBytes);
+  const to = { ip: "127.0.0.1", port: 9 };
+  const packet = new Uint8Array(1400);
+  const fitting = Math.floor(SEND_QUEUE_BYTES_MAX / packet.length) + 1;
+  const dropped = (): number => a.counts.get("memberlist.udp.send_dropped") ?? 0;
+  for (let i = 0; i < fitting; i += 1) a.socket.send(packet, to);
+  assert.equal(dropped(), 0);
+  for (let i = 0; i < 10_000; i += 1) a.socket.send(packet, to);
+  assert.equal(dropped(), 10_000);
+  assert.equal(waitingBytes, fitting * packet.length);
+  assert.ok(waitingBytes <= SEND_QUEUE_BYTES_MAX + packet.length);
+  // The network moves again.
+  waitingBytes = 0;
+  a.socket.send(packet, to);
+  assert.deepEqual([dropped(), waitingBytes], [10_000, packet.length]);
+});
+
+test("packets that one turn of the loop hands on are bounded; the rest of the turn is dropped and counted", async (t) => {
+  const a = await bind(t, "127.0.14.69");
+  // The socket reads a few hundred packets a turn at most: a turn with more must be played, through the socket's own event.
+  const heard: Socket[] = [];
+  t.mock.method(Socket.prototype, "on", function (this: Socket, ...args: Parameters<Socket["addListener"]>) {
+    heard.push(this);
+    return this.addListener(...args);
+  });
+  const b = await bind(t, "127.0.14.70");
+  t.mock.restoreAll();
+  const [socket] = heard;
+  assert.ok(socket !== undefined);
+  const from = { address: "127.0.14.69", port: a.socket.port, family: "IPv4" as const, size: 1 };
+  for (let i = 0; i < BATCH_PACKETS_MAX + 10; i += 1) socket.emit("message", Buffer.of(1), from);
+  assert.equal(b.counts.get("memberlist.udp.receive_dropped"), 10);
+  await b.received(BATCH_PACKETS_MAX);
+  assert.deepEqual(b.batches.map(({ length }) => length), [BATCH_PACKETS_MAX]);
 });
 
 test("the receive buffer is asked for and read back", async (t) => {

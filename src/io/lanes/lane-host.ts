@@ -162,7 +162,7 @@ interface LaneOptions {
 }
 
 /** Hashes that wait for a lane's next batch; beyond it the oldest are forgotten, and their repeats are decided by the core again. */
-const SETTLED_WAITING_MAX = 8192;
+export const SETTLED_WAITING_MAX = 8192;
 
 /** One lane as main sees it. */
 export class Lane {
@@ -218,7 +218,11 @@ export class Lane {
   }
 
   settle(low: number, high: number): void {
-    if (this.#settled.length >= 2 * SETTLED_WAITING_MAX) this.#settled.splice(0, SETTLED_WAITING_MAX);
+    // A hash is two numbers; half of them go at a time, so that each costs little.
+    if (this.#settled.length >= 2 * SETTLED_WAITING_MAX) {
+      this.#settled.splice(0, SETTLED_WAITING_MAX);
+      this.#options.metrics.count("muster.lane.settled_forgotten", SETTLED_WAITING_MAX / 2);
+    }
     this.#settled.push(low, high);
   }
 

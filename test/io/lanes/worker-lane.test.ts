@@ -3,7 +3,7 @@ import { after, test, type TestContext } from "node:test";
 import { encodeUtf8 } from "../../../src/base/utf8.ts";
 import { drawHashKey } from "../../../src/io/entropy.ts";
 import { InlineLane } from "../../../src/io/lanes/inline-lane.ts";
-import { Lane, LaneHost } from "../../../src/io/lanes/lane-host.ts";
+import { Lane, LaneHost, SETTLED_WAITING_MAX } from "../../../src/io/lanes/lane-host.ts";
 import { STARTED_VERSION } from "../../../src/io/lanes/lane-protocol.ts";
 import type { OpenedBatch, SealedPacket } from "../../../src/io/lanes/packet-lane.ts";
 import { QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX, WorkerLane } from "../../../src/io/lanes/worker-lane.ts";
@@ -239,6 +239,25 @@ test("a lane that hangs is replaced, and its batches are given up", { timeout: D
   assert.equal(await answer, null);
   assert.equal(lane.up, false);
   assert.match(log.join(), /packet lane 0 died \(killed\)/);
+});
+
+test("settled hashes that wait for a lane without work are bounded: the oldest are forgotten, and counted, the newest are told", async (t: TestContext) => {
+  const metrics = new Metrics();
+  const lane = new Lane({
+    id: 0, hashKey: drawHashKey(), setups: new Map(), log: { write: () => undefined }, metrics,
+    run: () => ({ ended: new Promise(() => undefined), kill: () => undefined }),
+    freed: () => undefined,
+  });
+  t.after(() => lane.stop());
+  for (let i = 0; i < SETTLED_WAITING_MAX; i += 1) lane.settle(i, i + 1);
+  assert.equal(lane.takeSettled().length, 2 * SETTLED_WAITING_MAX);
+  const settled = 10 * SETTLED_WAITING_MAX + 1;
+  for (let i = 0; i < settled; i += 1) lane.settle(i, i + 1);
+  const told = lane.takeSettled();
+  assert.ok(told.length <= 2 * SETTLED_WAITING_MAX);
+  assert.equal(metrics.counter("muster.lane.settled_forgotten") + told.length / 2, settled);
+  const first = told[0] as number;
+  assert.deepEqual(told, Array.from({ length: 2 * (settled - first) }, (_, i) => first + (i >> 1) + (i & 1)), "what is told is the end of it, without a gap");
 });
 
 test("more than can be queued is dropped, gossip behind a long queue is shed, all of it counted", async () => {
