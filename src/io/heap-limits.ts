@@ -6,14 +6,25 @@
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 
+let isLimited = false;
+
 /** To be called once at the end of the start, whose 3 × 4 MiB of young generation are enough. */
 export function limitHeapGrowth(): void {
-  // Of the main thread: a worker has resource limits of its own.
-  setFlagsFromString("--semi-space-growth-factor=1");
+  isLimited = true;
+  keepHeapLimits();
   // Collected when it has doubled since the last time.
   setFlagsFromString("--heap-growing-percent=100");
   // On a single core helpers only take turns with us: a new event costs 5 % less without them. With more cores they shorten our pauses.
   if (availableParallelism() === 1) collectYoungAlone();
+}
+
+/**
+ * To be called when a worker thread has given its first answer: V8 takes a growth factor below 2 for a mistake and puts 2 in its place whenever it makes a
+ * heap, a worker's too, and the young generation of the main thread would grow to its full size again. Does nothing where growth is not limited.
+ */
+export function keepHeapLimits(): void {
+  // Of the main thread: a worker has resource limits of its own.
+  if (isLimited) setFlagsFromString("--semi-space-growth-factor=1");
 }
 
 /**

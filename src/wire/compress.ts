@@ -18,7 +18,22 @@ export function encodeCompress(message: Uint8Array): Uint8Array {
 
 /** A compress message around bytes that are compressed already. */
 export function wrapCompressed(buf: Uint8Array | null): Uint8Array {
+  if (buf !== null && buf.length >= LARGE_BYTES) return wrapLarge(buf);
   return writer.byte(MessageType.compress).mapHead(2).raw(algoKey).int(LZW).raw(bufKey).bytes(buf).finish();
+}
+
+/** From here on a message gets memory of its very size: the writer's would be several times as large, and garbage at once. */
+const LARGE_BYTES = 16 * 1024;
+
+/** As `writer` would write it. */
+function wrapLarge(buf: Uint8Array): Uint8Array {
+  const { length } = buf;
+  const lengthBytes = length > 0xffff ? [0xdb, length >>> 24, length >>> 16, length >>> 8, length] : [0xda, length >>> 8, length];
+  const head = [MessageType.compress, 0x82, ...algoKey, LZW, ...bufKey, ...lengthBytes];
+  const message = new Uint8Array(head.length + length);
+  message.set(head);
+  message.set(buf, head.length);
+  return message;
 }
 
 /** The message inside a compress message, at most `plainBytesMax` long. */

@@ -14,7 +14,7 @@ const CODE_MAX = 4095;
 const INVALID = -1;
 
 /** Scratch output larger than this is dropped after use. */
-const KEEP_BYTES = 65_536;
+let keepBytes = 65_536;
 const KEEP_BYTES_MIN = 4096;
 
 /**
@@ -29,6 +29,11 @@ let epoch = 0;
 
 let output = new Uint8Array(KEEP_BYTES_MIN);
 let outputView = new DataView(output.buffer);
+
+/** For a thread that works on large messages: keeps scratch output of up to so many bytes. */
+export function keepScratch(bytes: number): void {
+  keepBytes = bytes;
+}
 
 /** Takes other memory as scratch output. */
 function replaceOutput(bytes: number): void {
@@ -52,7 +57,7 @@ function reserve(needed: number): void {
 
 /** The first `length` bytes of the scratch output: a copy, or the scratch itself when it would be dropped anyway and is mostly filled. */
 export function takeInflated(length: number): Uint8Array {
-  const taken = output.length > KEEP_BYTES && 2 * length > output.length ? output.subarray(0, length) : output.slice(0, length);
+  const taken = output.length > keepBytes && 2 * length > output.length ? output.subarray(0, length) : output.slice(0, length);
   releaseInflated();
   return taken;
 }
@@ -178,7 +183,7 @@ export function detachInflated(): void {
 
 /** Gives scratch output back that has become large. To be called after `inflateLzw`, when its result has been used. */
 export function releaseInflated(): void {
-  if (output.length > KEEP_BYTES) replaceOutput(KEEP_BYTES_MIN);
+  if (output.length > keepBytes) replaceOutput(KEEP_BYTES_MIN);
 }
 
 /** As `decompressLzw` of `bytes[start, end)`, into scratch memory (`inflatedBytes`): for callers that hardly ever keep what they find. The length, or negative. */

@@ -9,6 +9,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { LogSink, MetricSink } from "../serf-agent-api.ts";
 import type { HashKey } from "../../wire/message-hash.ts";
+import { keepHeapLimits } from "../heap-limits.ts";
 import { Batch } from "./batch.ts";
 import { STARTED_VERSION, type LaneAnswer, type LaneControl, type LanePoolSetup, type LaneStart } from "./lane-protocol.ts";
 
@@ -284,6 +285,7 @@ export class Lane {
   #becomeReady(): void {
     const { id, log, metrics, freed } = this.#options;
     this.#ready = true;
+    keepHeapLimits();
     if (this.#restarts > 0) {
       log.write("info", `agent: packet lane ${id} is running again`);
       metrics.count("muster.lane.restarts", 1);

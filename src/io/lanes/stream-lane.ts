@@ -5,7 +5,8 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Piscina } from "piscina";
-import type { StreamResult, StreamTask } from "./stream-worker.ts";
+import { keepHeapLimits } from "../heap-limits.ts";
+import type { StreamResult, StreamTask, StreamTaskDone } from "./stream-worker.ts";
 
 /** Sealed or compressed messages up to this length are opened on the main thread: some hundred members, in less than a ms. */
 export const OPEN_INLINE_BYTES_MAX = 16 * 1024;
@@ -40,7 +41,9 @@ export class StreamLane {
       const hangs = new Promise<never>((_, reject) => {
         limit = setTimeout(() => reject(new Error("the stream lane does not answer")), TASK_MS_MAX).unref();
       });
-      return await Promise.race([piscina.run(task) as Promise<StreamResult>, hangs]);
+      const { result } = await Promise.race([piscina.run(task) as Promise<StreamTaskDone>, hangs]);
+      keepHeapLimits();
+      return result;
     } catch (error) {
       // What its thread still does is not waited for; the next task has a new one.
       if (this.#piscina === starting) this.#piscina = null;
