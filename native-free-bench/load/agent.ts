@@ -14,8 +14,8 @@ export interface Target {
   readonly command: readonly string[];
 }
 
-// Compiled or not, main stands beside this tree under the same suffix.
-const MAIN = fileURLToPath(new URL(`../../src/main${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`, import.meta.url));
+// What the name `muster` starts; beside sources that are run as they are, their own main.
+const MAIN = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../../src/main.ts" : "../../muster.cjs", import.meta.url));
 
 export const OUR_TARGET: Target = { side: "ours", label: "muster", command: [process.execPath, MAIN, "serf"] };
 
