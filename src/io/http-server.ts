@@ -1,6 +1,6 @@
 /**
- * The HTTP port: carries requests to `api/http` and its plans to the agent. Bounds: connections per client, bytes of a body, work per turn; when the event
- * loop is late, new requests are turned away first, since a slow API must never make the node look dead.
+ * The HTTP port: carries requests to `api/http` and its plans to the agent. Bounds: connections per client and in all, requests under way on one, bytes of a head, of a body, of all
+ * bodies and of answers that are not taken, work per turn; when the event loop is late, new requests are turned away first, since a slow API must never make the node look dead.
  */
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -11,8 +11,8 @@ import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { listenErrorText } from "./go-errors.ts";
 import { send, sendUnframed } from "./http-answer.ts";
-import { HttpConnections, type Waiting } from "./http-connections.ts";
-import { WholeRequest } from "./http-request.ts";
+import { HELD_BYTES_MAX, HELD_FROM_BYTES, HttpConnections, type Waiting } from "./http-connections.ts";
+import { Bodies, WholeRequest } from "./http-request.ts";
 import { ACCEPT_BACKLOG } from "./network.ts";
 import { TurnShare } from "./turn-share.ts";
 
@@ -32,6 +32,9 @@ export interface HttpServerOptions {
   readonly listen: Endpoint;
   /** `limits.http_max_conns_per_client`. */
   readonly connectionsPerClientMax: number;
+  /** In place of the constants, for tests. */
+  readonly bodiesBytesMax?: number;
+  readonly heldBytesMax?: number;
 }
 
 export interface HttpServer {
@@ -42,7 +45,11 @@ export interface HttpServer {
 /** Above this delay of the event loop new requests get 429. */
 export const OVERLOADED_MS = 50;
 /** More than any body that a handler accepts, unless the configuration allows more: what is larger is refused while it still arrives. */
-const BODY_BYTES_MAX = 2 * 1024 * 1024;
+export const BODY_BYTES_MAX = 2 * 1024 * 1024;
+/** Of the bodies of all clients that have not come to their end. */
+export const BODIES_BYTES_MAX = 256 * 1024 * 1024;
+/** Request line and headers. A filter of the greatest length, with every character escaped, is 24 KiB; the original takes 1 MiB, of every connection. */
+export const HEAD_BYTES_MAX = 64 * 1024;
 /** Answers written in one turn: about 2 ms of work. A long one counts once more for each so many bytes. */
 const TURN_UNITS_MAX = 128;
 const UNIT_BYTES = 4096;
@@ -53,13 +60,19 @@ const REQUEST_TIMEOUT_MS = 15 * 60_000;
 
 /** Rejects with Go's text when the port cannot be had. */
 export async function startHttpServer(options: HttpServerOptions, backend: HttpBackend): Promise<HttpServer> {
-  const settings = { IncomingMessage: WholeRequest, keepAliveTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, noDelay: true };
+  const settings = { IncomingMessage: WholeRequest, maxHeaderSize: HEAD_BYTES_MAX, keepAliveTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, noDelay: true };
   const server = createServer(settings, (request, response) => new Exchange(request, response, port).begin());
-  const connections = new HttpConnections(server, options.connectionsPerClientMax, () => backend.count("rpc.http.refused", 1));
-  const port: Port = { backend, connections, answers: new TurnShare(TURN_UNITS_MAX) };
-  server.on("clientError", (_error, socket: Socket) => {
-    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request");
-    else socket.destroy();
+  const connections = new HttpConnections(server, { perClient: options.connectionsPerClientMax }, backend.count.bind(backend));
+  const port: Port = { backend, connections, bodies: new Bodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX), heldBytesMax: options.heldBytesMax ?? HELD_BYTES_MAX, answers: new TurnShare(TURN_UNITS_MAX) };
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (!socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
+    if (tooLarge) backend.count("rpc.http.head_too_large", 1);
+    const status = tooLarge ? "431 Request Header Fields Too Large" : "400 Bad Request";
+    socket.end(`HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(new Error(listenErrorText("tcp", formatEndpoint(options.listen), error))));
@@ -82,6 +95,8 @@ const NO_BODY = new Uint8Array();
 interface Port {
   readonly backend: HttpBackend;
   readonly connections: HttpConnections;
+  readonly bodies: Bodies;
+  readonly heldBytesMax: number;
   /** One commit, or one change that many watch, makes hundreds of answers ready at once. */
   readonly answers: TurnShare;
 }
@@ -104,27 +119,34 @@ class Exchange implements Waiting {
 
   begin(): void {
     const request = this.#request;
-    const { backend, connections } = this.#port;
+    const { backend, bodies, connections, heldBytesMax } = this.#port;
     connections.asked(this.#socket, this);
-    if (backend.loopDelayMs() > OVERLOADED_MS) {
-      backend.count("rpc.http.overloaded", 1);
-      this.#send({ status: 429, headers: [], body: "" });
-    } else if (request.headers["content-length"] === undefined && request.headers["transfer-encoding"] === undefined) this.#carryOut(NO_BODY);
+    if (backend.loopDelayMs() > OVERLOADED_MS) this.#turnAway("rpc.http.overloaded");
+    else if (connections.heldBytes > heldBytesMax) this.#turnAway("rpc.http.held");
+    else if (request.headers["content-length"] === undefined && request.headers["transfer-encoding"] === undefined) this.#carryOut(NO_BODY);
     else {
       const bytesMax = Math.max(BODY_BYTES_MAX, backend.context.kvMaxValueBytes, backend.context.txnMaxBytes);
-      request.gather(bytesMax, (body) => {
-        if (body === null) this.#send({ status: 413, headers: [], body: `Request body too large, max size: ${bytesMax} bytes.`, close: true });
+      request.gather(bytesMax, bodies, (body) => {
+        if (body === "large") this.#send({ status: 413, headers: [], body: `Request body too large, max size: ${bytesMax} bytes.`, close: true });
+        else if (body === "busy") this.#turnAway("rpc.http.bodies", true);
         else this.#carryOut(body);
       });
     }
   }
 
+  #turnAway(counted: string, close = false): void {
+    this.#port.backend.count(counted, 1);
+    this.#send({ status: 429, headers: [], body: "", close });
+  }
+
   #send(answer: HttpAnswer): void {
     if (this.#answered) return;
     this.#answered = true;
-    this.#port.connections.answered(this.#socket, this);
+    const { connections } = this.#port;
+    connections.answered(this.#socket, this);
     if (answer.unframed === true) sendUnframed(this.#request, answer);
     else send(this.#request, this.#response, answer);
+    if (answer.body.length >= HELD_FROM_BYTES && !this.#response.writableFinished) this.#response.once("finish", connections.hold(this.#socket, answer.body.length));
   }
 
   #carryOut(body: Uint8Array): void {
@@ -171,7 +193,9 @@ class Exchange implements Waiting {
   #made<Outcome>(answer: (outcome: Outcome) => HttpAnswer, outcome: Outcome): number {
     try {
       const ready = answer(outcome);
-      this.#send(ready);
+      // One change can wake thousands who watch the same large thing.
+      if (ready.body.length >= HELD_FROM_BYTES && this.#port.connections.heldBytes > this.#port.heldBytesMax) this.#turnAway("rpc.http.held");
+      else this.#send(ready);
       return ready.body.length;
     } catch (error) {
       this.#fault(error);
@@ -187,6 +211,7 @@ class Exchange implements Waiting {
 
   abandoned(): void {
     this.#answered = true;
+    this.#request.giveUp();
     this.#call?.cancel();
   }
 }

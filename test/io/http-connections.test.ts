@@ -4,7 +4,8 @@ import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import type { HttpAnswer } from "../../src/api/http/types.ts";
-import { send } from "../../src/io/http-answer.ts";
+import { gunzipSync } from "node:zlib";
+import { GZIP_AT_ONCE_MAX, send } from "../../src/io/http-answer.ts";
 import { HttpConnections, IDLE_MS_MAX } from "../../src/io/http-connections.ts";
 import { nextLoopbackIp } from "../support/loopback.ts";
 
@@ -31,7 +32,7 @@ const LOOKS = IDLE_MS_MAX / 30_000 + 1;
 test("a connection that had no request for long is closed, one that waits for an answer is not, however long", async (t) => {
   const sockets: Socket[] = [];
   const server = createServer(() => undefined);
-  const connections = new HttpConnections(server, 10, () => undefined);
+  const connections = new HttpConnections(server, { perClient: 10 }, () => undefined);
   t.after(() => connections.stop());
   server.on("connection", (socket) => sockets.push(socket));
   const open = await listen(t, server);
@@ -56,6 +57,50 @@ test("a connection that had no request for long is closed, one that waits for an
   assert.deepEqual(abandoned, ["waits"]);
   // Answered: quiet from then on.
   connections.answered(waits, waiting);
+});
+
+test("a client that takes nothing of its answer is closed and counted, one that takes some of it now and then is not", async (t) => {
+  const sockets: Socket[] = [];
+  const server = createServer((_request, response) => void response.end("x".repeat(64_000_000)));
+  const counts: string[] = [];
+  const connections = new HttpConnections(server, { perClient: 10 }, (name) => void counts.push(name));
+  t.after(() => connections.stop());
+  server.on("connection", (socket) => sockets.push(socket));
+  const open = await listen(t, server);
+  const clients = [await open(), await open()] as const;
+  for (const client of clients) client.pause().write(REQUEST);
+  const unsent = (socket: Socket | undefined): number => (socket as unknown as { readonly _handle: { readonly writeQueueSize: number } })._handle.writeQueueSize;
+  while (sockets.length < 2 || sockets.some((socket) => unsent(socket) === 0)) await new Promise((resolve) => setImmediate(resolve));
+  const [stalled, slow] = sockets as [Socket, Socket];
+  let left = unsent(slow);
+  for (let look = 0; look <= LOOKS; look += 1) {
+    clients[1].resume();
+    while (unsent(slow) === left) await new Promise((resolve) => setImmediate(resolve));
+    clients[1].pause();
+    left = unsent(slow);
+    connections.look();
+  }
+  assert.deepEqual([stalled.destroyed, slow.destroyed], [true, false]);
+  assert.deepEqual(counts, ["rpc.http.stalled"]);
+});
+
+test("all clients together have so many connections and no more", async (t) => {
+  const sockets: Socket[] = [];
+  const server = createServer(() => undefined);
+  const counts: string[] = [];
+  const connections = new HttpConnections(server, { perClient: 10, total: 3 }, (name) => void counts.push(name));
+  t.after(() => connections.stop());
+  server.on("connection", (socket) => sockets.push(socket));
+  const open = await listen(t, server);
+  for (let i = 0; i < 4; i += 1) await open();
+  while (sockets.length < 4) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(sockets.map(({ destroyed }) => destroyed), [false, false, false, true]);
+  assert.deepEqual(counts, ["rpc.http.refused"]);
+  sockets[0]?.destroy();
+  await new Promise((resolve) => sockets[0]?.once("close", resolve));
+  await open();
+  while (sockets.length < 5) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(sockets[4]?.destroyed, false);
 });
 
 /** What a client reads of one answer, and whether the connection stays. */
@@ -90,6 +135,26 @@ test("answers on the wire: short ones with a length, long ones in chunks, others
   assert.ok(head.startsWith("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\nDate: now\r\n\r\nHTTP/1.1 200"), head);
   const old = await wire(t, { status: 200, headers, body: "x".repeat(3000) }, "GET / HTTP/1.0\r\n\r\n");
   assert.ok(old.endsWith(`\r\n\r\n${"x".repeat(3000)}`), "an older client gets no chunks, and the end of the connection");
+});
+
+test("what is long is compressed beside the loop: it comes whole, in its place among the answers, and with no length", async (t) => {
+  const order: string[] = [];
+  const server = createServer((asked, response) => {
+    const body = asked.url === "/long" ? "x".repeat(GZIP_AT_ONCE_MAX + 1) : "short";
+    send(asked, response, { status: 200, headers: [["Content-Length", String(body.length)]], body });
+    order.push(response.headersSent ? "at once" : "later");
+  });
+  const open = await listen(t, server);
+  const socket = await open();
+  const pieces: Buffer[] = [];
+  socket.on("data", (piece: Buffer) => pieces.push(piece));
+  const request = (path: string, ...headers: readonly string[]): string => [`GET ${path} HTTP/1.1`, "Host: test", "Accept-Encoding: gzip", ...headers, "", ""].join("\r\n");
+  socket.write(request("/long") + request("/short", "Connection: close"));
+  await new Promise((resolve) => socket.once("close", resolve));
+  assert.deepEqual(order, ["later", "at once"]);
+  const text = Buffer.concat(pieces).toString("latin1");
+  const bodies = text.split(/HTTP\/1\.1 200 OK\r\n[^]*?\r\n\r\n/).slice(1).map((body) => gunzipSync(Buffer.from(body, "latin1")).toString());
+  assert.deepEqual(bodies, ["x".repeat(GZIP_AT_ONCE_MAX + 1), "short"]);
 });
 
 test("no value can end its header: such an answer is not sent", async (t) => {

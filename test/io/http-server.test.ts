@@ -4,7 +4,8 @@ import { connect, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import { AskedBefore } from "../../src/api/http/cached.ts";
 import type { RpcArgs, RpcMethod, RpcMethods, RpcOutcome } from "../../src/api/rpc/types.ts";
-import { startHttpServer, type HttpBackend } from "../../src/io/http-server.ts";
+import { UNDER_WAY_MAX } from "../../src/io/http-connections.ts";
+import { BODY_BYTES_MAX, HEAD_BYTES_MAX, startHttpServer, type HttpBackend } from "../../src/io/http-server.ts";
 import { LoopLag, LOOK_MS, LOOKS } from "../../src/io/loop-lag.ts";
 import { nextLoopbackIp } from "../support/loopback.ts";
 
@@ -31,7 +32,7 @@ interface Client {
   readonly text: () => string;
 }
 
-async function world(t: TestContext, limits: { readonly connections?: number; readonly kvMaxValueBytes?: number } = {}): Promise<World> {
+async function world(t: TestContext, limits: { readonly connections?: number; readonly kvMaxValueBytes?: number; readonly bodiesBytesMax?: number; readonly heldBytesMax?: number } = {}): Promise<World> {
   const ip = nextLoopbackIp();
   const calls: Call[] = [];
   const counts = new Map<string, number>();
@@ -52,7 +53,7 @@ async function world(t: TestContext, limits: { readonly connections?: number; re
     count: (name, delta) => void counts.set(name, (counts.get(name) ?? 0) + delta),
     log: (level, text) => void logged.push(`${level} ${text}`),
   };
-  const server = await startHttpServer({ listen: { ip, port: 0 }, connectionsPerClientMax: limits.connections ?? 100 }, backend);
+  const server = await startHttpServer({ listen: { ip, port: 0 }, connectionsPerClientMax: limits.connections ?? 100, ...limits }, backend);
   t.after(() => server.close());
   return {
     calls,
@@ -132,6 +133,107 @@ test("an outcome that cannot be made into an answer costs that request alone, an
   await until("the next call on the same connection", () => w.calls.length === 2);
 });
 
+test("a head up to the bound is taken, a longer one is refused in the original's words while it arrives, and counted", async (t) => {
+  const w = await world(t);
+  const filter = `/v1/catalog/nodes?filter=${"%41".repeat(8192)}`;
+  const long = await w.open();
+  long.socket.write(head("GET", filter));
+  await until("the call", () => w.calls.length === 1);
+  for (const request of [head("GET", `/v1/kv/${"k".repeat(HEAD_BYTES_MAX)}`), head("GET", "/v1/kv/k", `X-Long: ${"h".repeat(HEAD_BYTES_MAX)}`)]) {
+    const { client, status } = await asked(w, request);
+    assert.equal(status, 431);
+    await until("the end", () => client.closed());
+    assert.equal(client.text(), "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n431 Request Header Fields Too Large");
+  }
+  // One that never ends is refused too, though it is no whole request.
+  const endless = await w.open();
+  endless.socket.write(`GET /v1/kv/k HTTP/1.1\r\nX-Endless: ${"h".repeat(2 * HEAD_BYTES_MAX)}`);
+  assert.equal(await statusOf(endless), 431);
+  assert.equal(w.counts.get("rpc.http.head_too_large"), 3);
+  assert.equal(w.calls.length, 1);
+});
+
+test("a client that sends request after request without an answer has so many under way; the rest is read when they are answered", async (t) => {
+  const w = await world(t);
+  const client = await w.open();
+  const request = head("GET", "/v1/kv/k?index=7&wait=10m");
+  const sent = 5_000;
+  client.socket.write(request.repeat(sent));
+  await until("the first calls", () => w.calls.length >= UNDER_WAY_MAX);
+  // Another client's request goes there and back: whatever was on its way has been read.
+  for (let i = 0; i < 10; i += 1) assert.equal((await asked(w, head("GET", "/nothing"))).status, 404);
+  const piece = 64 * 1024;
+  assert.ok(w.calls.length <= UNDER_WAY_MAX + piece / request.length + 1, `${w.calls.length} calls`);
+  let answered = 0;
+  await until("all calls", () => {
+    for (; answered < w.calls.length; answered += 1) w.calls[answered]?.done({ ok: false, error: "x" });
+    return answered === sent;
+  });
+});
+
+test("bodies that are under way are bounded together; who comes beyond is turned away and counted, what a client gave up is room again", async (t) => {
+  const w = await world(t, { kvMaxValueBytes: BODY_BYTES_MAX, bodiesBytesMax: 1_000_000 });
+  const length = 900_000;
+  const trickle = async (): Promise<Client> => {
+    const client = await w.open();
+    client.socket.write(head("PUT", "/v1/kv/k", `Content-Length: ${length}`));
+    client.socket.write(Buffer.alloc(length - 1, 0x61));
+    return client;
+  };
+  const slow = await trickle();
+  let beyond: Client | null = null;
+  // Two of them do not fit; which of them comes last is the system's business.
+  const other = await trickle();
+  await until("a refusal", () => [slow, other].some((client) => client.text() !== ""));
+  beyond = slow.text() === "" ? other : slow;
+  assert.equal(await statusOf(beyond), 429);
+  await until("the end", () => beyond.closed());
+  assert.equal(w.counts.get("rpc.http.bodies"), 1);
+  const kept = beyond === slow ? other : slow;
+  kept.socket.destroy();
+  let taken = false;
+  for (let attempt = 0; !taken && attempt < 1000; attempt += 1) {
+    const next = await trickle();
+    next.socket.write("a");
+    await until("a call or a refusal", () => w.calls.length === 1 || next.text() !== "");
+    taken = w.calls.length === 1;
+  }
+  assert.ok(taken);
+});
+
+test("answers that clients do not take are bounded together: requests are turned away and counted, until they are taken", async (t) => {
+  const w = await world(t, { heldBytesMax: 20_000_000 });
+  // More than the kernel's buffers of both ends take.
+  const value = "x".repeat(16_000_000);
+  const ask = async (): Promise<Client> => {
+    const client = await w.open();
+    client.socket.pause();
+    const before = w.calls.length;
+    client.socket.write(head("GET", "/v1/kv/k"));
+    await until("the call", () => w.calls.length > before);
+    return client;
+  };
+  const answer = (call: Call | undefined): void => call?.done({ ok: false, error: value });
+  const first = await ask();
+  const second = await ask();
+  const watcher = await ask();
+  answer(w.calls[0]);
+  answer(w.calls[1]);
+  // Both are held: neither a new request nor a large answer to an old one makes it more.
+  answer(w.calls[2]);
+  await until("the watcher's refusal", () => w.counts.get("rpc.http.held") === 1);
+  watcher.socket.resume();
+  assert.equal(await statusOf(watcher), 429);
+  assert.equal((await asked(w, head("GET", "/v1/kv/k"))).status, 429);
+  assert.equal(w.counts.get("rpc.http.held"), 2);
+  first.socket.resume();
+  second.socket.destroy();
+  await until("the first answer", () => first.text().length > value.length);
+  let served = false;
+  for (let attempt = 0; !served && attempt < 1000; attempt += 1) served = (await asked(w, head("GET", "/nothing"))).status === 404;
+  assert.ok(served);
+});
+
 test("a larger value is taken when the configuration allows it", async (t) => {
   const size = 3 << 20;
   const w = await world(t, { kvMaxValueBytes: size });
@@ -189,6 +291,7 @@ test("one client has so many connections and no more, until it closes one", asyn
   const third = await w.open();
   await until("the refusal", () => third.closed());
   assert.equal(w.counts.get("rpc.http.refused"), 1);
+  assert.equal(third.text(), "");
   first.socket.destroy();
   // The server hears of it in its own time.
   let taken: Client | null = null;
