@@ -2,6 +2,7 @@
  * Runs one `Server` on real disks, sockets and clocks. Every effect goes to the one that is responsible for it, in order; what must not leave before a write is
  * durable waits here with that write. Calls of one turn of the event loop become one proposal.
  */
+import { OVERLOADED } from "../api/rpc/errors.ts";
 import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
 import type { AfterDurable, AppendSeq, LogLevel, PeerAddress, RaftInput, RaftStatus, Role, SnapshotMeta } from "../raft/types.ts";
 import type { Server } from "../node/server/server.ts";
@@ -36,6 +37,8 @@ export interface ServerDriverHooks {
 const SNAPSHOT_PIECE_BYTES = 256 * 1024;
 /** A timer further away than this is set again. */
 const TIMER_MAX_MS = 60_000;
+/** Calls without an outcome, from HTTP, clients and servers together; most of so many can only be blocking queries, at some kilobytes each. */
+export const CALLS_MAX = 1 << 18;
 
 export class ServerDriver {
   readonly #server: Server;
@@ -103,7 +106,13 @@ export class ServerDriver {
     this.#give({ kind: "reaped", name });
   }
 
+  /** `done` is called at once, with an error, when too many calls are under way. */
   call(method: RpcMethod, args: RpcArgs, done: (outcome: RpcOutcome) => void): { cancel(): void } {
+    if (this.#callers.size >= CALLS_MAX) {
+      this.#hooks.count("rpc.calls.refused", 1);
+      done({ ok: false, error: OVERLOADED });
+      return { cancel: () => undefined };
+    }
     const call = this.#callers.add(done);
     this.#give({ kind: "call", call, method, args });
     return {

@@ -9,12 +9,19 @@ import type { HttpRequest } from "./types.ts";
 
 /** Questions remembered, the latest ones. */
 export const CACHED_QUESTIONS_MAX = 1000;
+/** A longer one is new each time: a thousand of the longest would be 64 MiB. */
+export const QUESTION_LENGTH_MAX = 4096;
 
 export class AskedBefore {
   readonly #asked = new Set<string>();
 
+  get size(): number {
+    return this.#asked.size;
+  }
+
   /** True when this was asked before. */
   again(question: string): boolean {
+    if (question.length > QUESTION_LENGTH_MAX) return false;
     const known = this.#asked.delete(question);
     this.#asked.add(question);
     if (this.#asked.size > CACHED_QUESTIONS_MAX) {

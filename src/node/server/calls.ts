@@ -16,7 +16,7 @@ const RETRY_MS = 100;
 /** A deposed leader, if it can be reached at all, has told its callers by now: its lease ended before anyone could be elected. */
 export const LATE_ANSWER_MS = 1000;
 /** Calls that wait for a leader; further ones are refused at once. */
-const PARKED_MAX = 10_000;
+export const PARKED_MAX = 10_000;
 
 interface Held {
   readonly method: RpcMethod;

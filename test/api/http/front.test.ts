@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AskedBefore } from "../../../src/api/http/cached.ts";
 import { planRequest } from "../../../src/api/http/front.ts";
-import { decodeBody, GO_BOOL, GO_BYTES, GO_INT, GO_STRING, GO_UINT64, goList, goMap, goStruct, type GoType } from "../../../src/api/http/go-decode.ts";
+import { decodeBody, GO_ANY, GO_BOOL, GO_BYTES, GO_INT, GO_STRING, GO_UINT64, goList, goMap, goStruct, type GoType } from "../../../src/api/http/go-decode.ts";
 import { cleanPath, isPrintable } from "../../../src/api/http/path.ts";
 import { parseQuery, unescape } from "../../../src/api/http/query.ts";
 import { readOptions } from "../../../src/api/http/read-options.ts";
@@ -87,6 +87,16 @@ test("queries as url.ParseQuery reads them", () => {
   assert.equal(query.encode(), "=x&a=1&a=2&b=&c=%26+%C3%A9&d=4&e=f%3Dg");
   for (const wrong of ["a=%", "a=%4", "%zz"]) assert.equal(parseQuery(wrong), null);
   assert.deepEqual([unescape("a+b", false), unescape("a+b", true)], ["a+b", "a b"]);
+});
+
+test("JSON nested deeper than any body needs is refused, however deep", () => {
+  for (const [depth, fine] of [[1000, true], [1001, false], [200_000, false]] as const) {
+    for (const [open, close] of [["[", "]"], ['{"a":', "}"]] as const) {
+      const read = decodeBody(encodeUtf8(open.repeat(depth) + "1" + close.repeat(depth)), GO_ANY);
+      assert.equal(read.ok, fine, `${depth} ${open}`);
+      if (!read.ok) assert.equal(read.error, "exceeded max depth");
+    }
+  }
 });
 
 test("options of a read, and the first mistake in the original's words", () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DirEntry } from "../../../src/wire/fsm-commands.ts";
-import { LATE_ANSWER_MS } from "../../../src/node/server/calls.ts";
+import { LATE_ANSWER_MS, PARKED_MAX } from "../../../src/node/server/calls.ts";
 import type { Queried } from "../../../src/api/rpc/types.ts";
 import { addressOf, Bench, errorOf, getArgs, HOLD_MS, putArgs, READ, valueOf } from "./bench.ts";
 
@@ -31,6 +31,17 @@ test("without a leader a call is held, then refused in the words of the original
   assert.equal(errorOf(read), "No cluster leader");
   bench.advance(60_000);
   assert.equal(write.replies.length, 1);
+});
+
+test("calls that wait for a leader are bounded: one more is refused at once, and there is room again when one is given up", () => {
+  const bench = new Bench();
+  const node = bench.add("a");
+  const held = Array.from({ length: PARKED_MAX }, () => bench.call(node, "KVS.Get", getArgs("k")));
+  assert.ok(held.every(({ replies }) => replies.length === 0));
+  assert.equal(errorOf(bench.call(node, "KVS.Get", getArgs("k"))), "No cluster leader");
+  bench.cancel(held[0] as (typeof held)[number]);
+  assert.deepEqual(bench.call(node, "KVS.Get", getArgs("k")).replies, []);
+  assert.equal(errorOf(bench.call(node, "KVS.Get", getArgs("k"))), "No cluster leader");
 });
 
 test("a held call is carried out as soon as there is a leader", () => {
