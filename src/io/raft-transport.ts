@@ -28,6 +28,8 @@ export interface RaftTransportOptions {
   readonly snapshots: SnapshotStore;
   /** Takes the core's inputs. Never called from within a call to the transport. */
   readonly input: (input: RaftInput) => void;
+  /** In place of `INPUT_BYTES_MAX`, for tests. */
+  readonly inputBytesMax?: number;
   /** A counter to add to. */
   readonly count: (name: string, delta: number) => void;
 }
@@ -103,7 +105,7 @@ export class RaftTransport {
       held += connection.heldBytes;
       if (worst === null || connection.heldBytes > worst.heldBytes) worst = connection;
     }
-    if (held <= INPUT_BYTES_MAX) return;
+    if (held <= (this.#options.inputBytesMax ?? INPUT_BYTES_MAX)) return;
     this.#options.count("raft.transport.input_shed", 1);
     worst?.close();
   }

@@ -18,6 +18,8 @@ const UNREAD_BYTES_MAX = 1 << 20;
 export const INPUT_BYTES_MAX = 64 << 20;
 /** Bytes of replies that the windows of one connection do not let through; beyond it no further request of it is begun. */
 export const QUEUED_BYTES_MAX = 16 << 20;
+/** Bytes of replies that one peer has not taken; beyond it what else is ready for it waits as a reference to the state, not as bytes. One change can wake thousands of its watchers. */
+export const UNTAKEN_BYTES_MAX = 64 << 20;
 
 /** All that are open, and what they hold of requests together. */
 const open = new Set<RpcConnection>();
@@ -55,6 +57,9 @@ interface IncomingStream {
   held: number;
 }
 
+/** A call whose outcome is known. */
+const BUSY = { cancel: (): void => undefined };
+
 export class RpcConnection {
   readonly #socket: Socket;
   readonly #session: YamuxSession;
@@ -64,6 +69,10 @@ export class RpcConnection {
   readonly #idle: StreamId[] = [];
   readonly #waiting: OutgoingCall[] = [];
   readonly #events: YamuxEvent[] = [];
+  /** Replies that wait until the peer has taken others. */
+  readonly #ready: (() => void)[] = [];
+  /** Of replies that were not handed to the socket yet. */
+  #unwrittenBytes = 0;
   #timer: NodeJS.Timeout | null = null;
   #writeArmed = false;
   #seq = 0;
@@ -77,6 +86,10 @@ export class RpcConnection {
     this.#session = new YamuxSession(client, monotonicMs());
     open.add(this);
     socket.on("data", (chunk: Buffer) => this.#received(chunk));
+    socket.on("drain", () => {
+      socket.resume();
+      this.#replyReady();
+    });
     socket.on("error", () => undefined); // "close" follows.
     socket.on("close", () => this.#end("EOF"));
     this.#armTimer();
@@ -86,6 +99,11 @@ export class RpcConnection {
   start(first: Uint8Array): void {
     if (first.length > 0) this.#received(first);
     this.#socket.resume();
+  }
+
+  /** Bytes of our replies that the peer has not taken. */
+  get untakenBytes(): number {
+    return this.#unwrittenBytes + this.#session.allQueuedBytes + this.#socket.writableLength;
   }
 
   /** Calls of ours without an answer. */
@@ -158,6 +176,7 @@ export class RpcConnection {
         return;
       case "reset":
         this.#endStream(event.stream);
+        this.#replyReady();
         return;
       case "room":
         for (let left = this.#waiting.length; left > 0; left -= 1) this.#send(this.#waiting.shift() as OutgoingCall);
@@ -167,6 +186,7 @@ export class RpcConnection {
         this.close();
         return;
       case "drained":
+        this.#replyReady();
         for (const [stream, incoming] of this.#incoming) this.#takeRequests(stream, incoming);
         return;
       case "goAway":
@@ -288,22 +308,36 @@ export class RpcConnection {
       this.close();
       return;
     }
+    // Until its reply is on its way the stream is busy: nothing else may be answered on it, and it must not end.
     let answered = false;
+    incoming.running = BUSY;
     const running = this.#hooks.call(method, args.value, (outcome) => {
-      answered = true;
-      incoming.running = null;
-      if (this.#incoming.get(stream) !== incoming) return;
-      this.#reply(stream, seq, method, outcome);
-      setImmediate(() => {
-        if (this.#incoming.get(stream) === incoming) this.#takeRequests(stream, incoming);
+      incoming.running = BUSY;
+      this.#ready.push(() => {
+        if (this.#incoming.get(stream) !== incoming) return;
+        incoming.running = null;
+        this.#reply(stream, seq, method, outcome);
+        setImmediate(() => {
+          if (this.#incoming.get(stream) === incoming) this.#takeRequests(stream, incoming);
+        });
       });
+      answered = true;
+      this.#replyReady();
     });
     if (!answered) incoming.running = running;
+  }
+
+  /** As many as the peer takes, in the order in which they became ready. */
+  #replyReady(): void {
+    let sent = 0;
+    while (sent < this.#ready.length && this.untakenBytes <= UNTAKEN_BYTES_MAX) (this.#ready[sent++] as () => void)();
+    this.#ready.splice(0, sent);
   }
 
   #reply(stream: StreamId, seq: number, method: string, outcome: RpcOutcome): void {
     if (this.#closed) return;
     const body = outcome.ok && isRpcMethod(method) ? encodeReply(method, outcome.value) : EMPTY_BODY;
+    this.#unwrittenBytes += body.length;
     for (const piece of encodeRpcReply({ seq, method, error: outcome.ok ? "" : outcome.error, body })) this.#session.send(stream, piece);
     this.#armWrite();
   }
@@ -321,15 +355,15 @@ export class RpcConnection {
   #flush(): void {
     if (this.#closed) return;
     const pieces = this.#session.takeOutput();
-    if (pieces.length === 0) return;
-    this.#socket.cork();
-    for (const piece of pieces) this.#socket.write(piece);
-    this.#socket.uncork();
-    // A peer that asks and does not read what it gets is not asked for more.
-    if (this.#socket.writableLength > UNREAD_BYTES_MAX) {
-      this.#socket.pause();
-      this.#socket.once("drain", () => this.#socket.resume());
+    this.#unwrittenBytes = 0;
+    if (pieces.length > 0) {
+      this.#socket.cork();
+      for (const piece of pieces) this.#socket.write(piece);
+      this.#socket.uncork();
+      // A peer that asks and does not read what it gets is not asked for more.
+      if (this.#socket.writableLength > UNREAD_BYTES_MAX) this.#socket.pause();
     }
+    this.#replyReady();
   }
 
   #armTimer(): void {
@@ -364,6 +398,7 @@ export class RpcConnection {
       this.#account(incoming, 0);
     }
     this.#incoming.clear();
+    this.#ready.length = 0;
     const failed = [...this.#waiting.splice(0), ...[...this.#outgoing.values()].flatMap(({ call }) => (call === null ? [] : [call]))];
     this.#outgoing.clear();
     for (const call of failed) call.done({ ok: false, error });

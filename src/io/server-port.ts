@@ -28,6 +28,7 @@ export interface ServerPortOptions {
   readonly refused: (reason: ConnectionRefusal, address: string) => void;
   readonly handshakeMs?: number;
   readonly perAddressMax?: number;
+  readonly totalMax?: number;
 }
 
 export class ServerPort {
@@ -67,10 +68,10 @@ export class ServerPort {
   }
 
   #accept(socket: Socket): void {
-    const { refused, perAddressMax = CONNECTIONS_PER_ADDRESS_MAX } = this.#options;
+    const { refused, perAddressMax = CONNECTIONS_PER_ADDRESS_MAX, totalMax = CONNECTIONS_MAX } = this.#options;
     const address = socket.remoteAddress ?? "";
     const open = this.#perAddress.get(address) ?? 0;
-    if (open >= perAddressMax || this.#sockets.size >= CONNECTIONS_MAX) {
+    if (open >= perAddressMax || this.#sockets.size >= totalMax) {
       socket.destroy();
       refused(open >= perAddressMax ? "perAddress" : "total", address);
       return;

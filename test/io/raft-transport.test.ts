@@ -5,11 +5,12 @@ import { test, type TestContext } from "node:test";
 import { concatBytes, EMPTY_BYTES, fromHex, toHex } from "../../src/base/bytes.ts";
 import { MemoryLogStore } from "../../src/io/lanes/memory-log-store.ts";
 import type { SnapshotStore } from "../../src/io/lanes/log-store.ts";
+import { UNSENT_BYTES_MAX } from "../../src/io/raft-outgoing.ts";
 import { RaftTransport } from "../../src/io/raft-transport.ts";
 import { CONNECTION_KIND, ServerPort, type ConnectionRefusal } from "../../src/io/server-port.ts";
 import type { Channel, RaftInput, SendEffect } from "../../src/raft/types.ts";
 import { encodeRaftRequest, encodeRaftResponse } from "../../src/wire/raft-codec.ts";
-import type { InstallSnapshotRequest, RaftRequest, RaftResponse } from "../../src/wire/raft-messages.ts";
+import { ENTRY_TYPE, type InstallSnapshotRequest, type RaftRequest, type RaftResponse } from "../../src/wire/raft-messages.ts";
 import { RaftResponseStream } from "../../src/wire/raft-stream.ts";
 import { projectPath } from "../support/project-root.ts";
 
@@ -60,13 +61,13 @@ interface Peer {
   readonly snapshots: SnapshotStore;
 }
 
-async function peer(t: TestContext, ip = IP, options: { handshakeMs?: number; perAddressMax?: number } = {}): Promise<Peer> {
+async function peer(t: TestContext, ip = IP, options: { handshakeMs?: number; perAddressMax?: number; totalMax?: number; inputBytesMax?: number } = {}): Promise<Peer> {
   const inputs = new Inputs();
   const counts = new Map<string, number>();
   const refusals: ConnectionRefusal[] = [];
   const { snapshots } = new MemoryLogStore({ durable: () => undefined });
   const count = (name: string, delta: number): void => void counts.set(name, (counts.get(name) ?? 0) + delta);
-  const transport = new RaftTransport({ localAddress: ip, snapshots, input: inputs.take, count });
+  const transport = new RaftTransport({ localAddress: ip, snapshots, input: inputs.take, count, ...options });
   const handlers = new Map([[CONNECTION_KIND.raft, (socket: Socket, first: Uint8Array): void => transport.accept(socket, first)]]);
   const port = new ServerPort({ handlers, refused: (reason) => refusals.push(reason), ...options });
   const where = await port.listen({ ip, port: 0 });
@@ -304,6 +305,62 @@ test("the server port: unknown first bytes and silence are closed, one address h
   assert.deepEqual(refusals, ["unknownKind", "silent", "perAddress"]);
   patient.socket.write(encodeRaftRequest(vote(5)));
   assert.equal((await inputs.next("request")).message.kind, "requestVote");
+});
+
+test("the server port has so many connections of all addresses and no more, until one is closed", async (t) => {
+  const { address, refusals, port } = await peer(t, IP, { totalMax: 2 });
+  const first = await dial(t, address);
+  first.socket.write(Uint8Array.of(1));
+  await dial(t, address);
+  const third = await dial(t, address);
+  await third.closed;
+  assert.deepEqual(refusals, ["total"]);
+  first.socket.destroy();
+  await until("there is room", () => port.connections === 1);
+  await dial(t, address);
+  await until("it is taken", () => port.connections === 2);
+  assert.deepEqual(refusals, ["total"]);
+});
+
+test("incomplete requests of all peers together are bounded: whoever holds most is closed and counted, the others go on", async (t) => {
+  const { inputs, address, counts } = await peer(t, IP, { inputBytesMax: 3_000_000 });
+  const entry = (byteLength: number) => ({ index: 1, term: 1, type: ENTRY_TYPE.command, data: new Uint8Array(byteLength), extensions: EMPTY_BYTES });
+  const append = (byteLength: number): Uint8Array =>
+    encodeRaftRequest({ kind: "appendEntries", header, term: 1, leader: "127.0.60.9:8300", prevLogIndex: 0, prevLogTerm: 0, entries: [entry(byteLength)], leaderCommit: 0 });
+  const begun = async (bytes: Uint8Array): Promise<Awaited<ReturnType<typeof dial>>> => {
+    const connection = await dial(t, address);
+    connection.socket.write(Uint8Array.of(1));
+    connection.socket.write(bytes.subarray(0, -1));
+    return connection;
+  };
+  const small = append(1_000_000);
+  const one = await begun(small);
+  const large = await begun(append(2_500_000));
+  await large.closed;
+  assert.equal(counts.get("raft.transport.input_shed"), 1);
+  await inputs.next("connectionClosed");
+  one.socket.write(small.subarray(-1));
+  assert.equal((await inputs.next("request")).message.kind, "appendEntries");
+});
+
+test("a peer that does not read is sent so many bytes and no more: further requests fail", async (t) => {
+  const server = createServer({ pauseOnConnect: true }, (socket) => void t.after(() => socket.destroy()));
+  await new Promise<void>((resolve) => server.listen(0, IP, resolve));
+  t.after(() => void server.close());
+  const { transport, inputs } = await peer(t, IP);
+  const address = `${IP}:${(server.address() as AddressInfo).port}`;
+  const data = new Uint8Array(4 << 20);
+  const message: RaftRequest = { kind: "appendEntries", header, term: 1, leader: "127.0.60.9:8300", prevLogIndex: 0, prevLogTerm: 0, entries: [{ index: 1, term: 1, type: ENTRY_TYPE.command, data, extensions: EMPTY_BYTES }], leaderCommit: 0 };
+  const sent = Math.ceil(UNSENT_BYTES_MAX / data.length) + 10;
+  let failures: readonly RaftInput[] = [];
+  // The system takes some of it: what it takes, and when, is its business.
+  for (let i = 0; i < 2 * sent && failures.length === 0; i += 1) {
+    transport.send(sendTo(address, message, "replication"));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    failures = inputs.all.filter(({ kind }) => kind === "failed");
+  }
+  assert.ok(failures.length > 0);
+  assert.deepEqual(failures.map((input) => (input.kind === "failed" ? [input.failure, input.error] : [])), failures.map(() => ["unreachable", "the peer does not read"]));
 });
 
 test("bytes that are no Raft: counted and closed, whatever they are", async (t) => {

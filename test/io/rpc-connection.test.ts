@@ -4,7 +4,7 @@ import { test, type TestContext } from "node:test";
 import { encodeArgs } from "../../src/api/rpc/codec.ts";
 import type { RpcMethod, RpcOutcome } from "../../src/api/rpc/types.ts";
 import { concatBytes } from "../../src/base/bytes.ts";
-import { RpcConnection } from "../../src/io/rpc-connection.ts";
+import { INPUT_BYTES_MAX, RpcConnection, UNTAKEN_BYTES_MAX } from "../../src/io/rpc-connection.ts";
 import { encodeRpcRequest, RpcReplyStream } from "../../src/wire/server-rpc.ts";
 import { WINDOW_BYTES, YamuxSession, type YamuxEvent } from "../../src/wire/yamux.ts";
 import { nextLoopbackIp } from "../support/loopback.ts";
@@ -21,8 +21,10 @@ interface Call {
 }
 
 /** A connection of ours in the server's place, and a bare session as its client. */
-async function served(t: TestContext): Promise<{ readonly calls: Call[]; readonly session: YamuxSession; readonly socket: Socket; readonly events: YamuxEvent[]; readonly flush: () => void }> {
+async function served(t: TestContext): Promise<{ readonly calls: Call[]; readonly counts: string[]; readonly connection: () => RpcConnection; readonly session: YamuxSession; readonly socket: Socket; readonly events: YamuxEvent[]; readonly flush: () => void }> {
   const calls: Call[] = [];
+  const counts: string[] = [];
+  const connections: RpcConnection[] = [];
   const server = createServer((socket) => {
     const connection = new RpcConnection(socket, false, {
       call: (method, _, done) => {
@@ -31,8 +33,9 @@ async function served(t: TestContext): Promise<{ readonly calls: Call[]; readonl
         return { cancel: () => (call.cancelled = true) };
       },
       closed: () => undefined,
-      count: () => undefined,
+      count: (name) => void counts.push(name),
     });
+    connections.push(connection);
     t.after(() => connection.close());
     connection.start(new Uint8Array(0));
   });
@@ -44,7 +47,7 @@ async function served(t: TestContext): Promise<{ readonly calls: Call[]; readonl
   const session = new YamuxSession(true, 0);
   const events: YamuxEvent[] = [];
   socket.on("data", (chunk: Buffer) => session.feed(chunk, 0, events));
-  return { calls, session, socket, events, flush: () => void socket.write(concatBytes(session.takeOutput())) };
+  return { calls, counts, connection: () => connections[0] as RpcConnection, session, socket, events, flush: () => void socket.write(concatBytes(session.takeOutput())) };
 }
 
 async function until(what: string, holds: () => boolean): Promise<void> {
@@ -132,4 +135,74 @@ test("a connection that is reset fails its calls, and what the system has taken 
   const usual = await arrived(t, (_, socket) => socket.destroy());
   const reset = await arrived(t, (connection) => connection.reset());
   assert.ok(reset < usual, `${reset} bytes arrived, ${usual} without a reset`);
+});
+
+function applyOf(byteLength: number): Uint8Array {
+  const entry = { key: "k", value: new Uint8Array(byteLength), flags: 0, session: "", lockIndex: 0, createIndex: 0, modifyIndex: 0 };
+  return concatBytes(encodeRpcRequest({ seq: 1, method: "KVS.Apply", body: encodeArgs("KVS.Apply", { datacenter: "dc1", op: "set", token: "", entry }) }));
+}
+
+test("requests that are not complete are bounded over all connections: whoever holds most is closed and counted, the others go on", async (t) => {
+  const request = applyOf(WINDOW_BYTES - 1000);
+  const half = request.subarray(0, -1);
+  const streams = Math.ceil(INPUT_BYTES_MAX / half.length / 3);
+  const begin = async (count: number): Promise<{ readonly peer: Awaited<ReturnType<typeof served>>; readonly first: number }> => {
+    const peer = await served(t);
+    let first = 0;
+    for (let i = 0; i < count; i += 1) {
+      await until("room for a stream", () => {
+        first = i === 0 ? (peer.session.open() ?? 0) : first;
+        const stream = i === 0 ? first : (peer.session.open() ?? 0);
+        if (stream !== 0) peer.session.send(stream, half);
+        peer.flush();
+        return stream !== 0;
+      });
+    }
+    return { peer, first };
+  };
+  const small = await begin(streams);
+  assert.deepEqual(small.peer.counts, []);
+  const large = await begin(2 * streams + 10);
+  await until("one is closed", () => large.peer.socket.destroyed);
+  // Counted by whichever received what was too much.
+  assert.deepEqual([...large.peer.counts, ...small.peer.counts], ["rpc.input_shed"]);
+  assert.equal(small.peer.socket.destroyed, false);
+  small.peer.session.send(small.first, request.subarray(-1));
+  small.peer.flush();
+  await until("the call", () => small.peer.calls.length === 1);
+});
+
+test("replies that a peer does not take are bounded, however many are ready; it gets all of them when it reads", async (t) => {
+  const { calls, connection, session, events, socket, flush } = await served(t);
+  const count = 120;
+  const streams: number[] = [];
+  const get = concatBytes(encodeRpcRequest({ seq: 3, method: "KVS.Get", body: encodeArgs("KVS.Get", { datacenter: "dc1", key: "k", options: { allowStale: false, filter: "", maxQueryTimeMs: 0, maxStaleMs: 0, minQueryIndex: 0, requireConsistent: false } }) }));
+  for (let i = 0; i < count; i += 1) {
+    const stream = session.open() as number;
+    streams.push(stream);
+    session.send(stream, get);
+  }
+  flush();
+  await until("the calls", () => calls.length === count);
+  socket.pause();
+  const value = new Uint8Array(1 << 20).fill(0x61);
+  const entry = { key: "k", value, flags: 0, session: "", lockIndex: 0, createIndex: 1, modifyIndex: 1 };
+  for (const call of calls) call.done({ ok: true, value: { meta: { index: 1, knownLeader: true, lastContactMs: 0, consistency: "leader" }, value: [entry] } });
+  assert.ok(count * value.length > UNTAKEN_BYTES_MAX + 2 * value.length);
+  for (let turn = 0; turn < 20; turn += 1) {
+    assert.ok(connection().untakenBytes <= UNTAKEN_BYTES_MAX + 2 * value.length, `${connection().untakenBytes} bytes`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  socket.resume();
+  const taken = new Map<number, number>();
+  await until("every reply", () => {
+    for (const event of events.splice(0)) {
+      if (event.kind !== "data") continue;
+      session.consume(event.stream, event.bytes.length);
+      taken.set(event.stream, (taken.get(event.stream) ?? 0) + event.bytes.length);
+    }
+    flush();
+    return streams.every((stream) => (taken.get(stream) ?? 0) > value.length);
+  });
+  await until("nothing is left", () => connection().untakenBytes === 0);
 });
