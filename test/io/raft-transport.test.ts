@@ -344,7 +344,7 @@ test("incomplete requests of all peers together are bounded: whoever holds most 
 });
 
 test("a peer that does not read is sent so many bytes and no more: further requests fail", async (t) => {
-  const server = createServer({ pauseOnConnect: true }, (socket) => void t.after(() => socket.destroy()));
+  const server = createServer({ pauseOnConnect: true }, (socket) => t.after(() => socket.destroy()));
   await new Promise<void>((resolve) => server.listen(0, IP, resolve));
   t.after(() => void server.close());
   const { transport, inputs } = await peer(t, IP);
