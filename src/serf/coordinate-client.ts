@@ -71,6 +71,7 @@ export class CoordinateClient {
     const before = this.#latencies.get(node);
     const samples = before === undefined ? [rttSeconds] : [...before, rttSeconds].slice(-LATENCY_FILTER_SIZE);
     this.#latencies.set(node, samples);
+    if (before === undefined) return rttSeconds;
     const sorted = [...samples].sort((a, b) => a - b);
     return sorted[Math.trunc(sorted.length / 2)] as number;
   }
@@ -80,7 +81,8 @@ export class CoordinateClient {
     this.#adjustmentIndex = (this.#adjustmentIndex + 1) % ADJUSTMENT_WINDOW;
     let sum = 0;
     for (const sample of this.#adjustments) sum += sample;
-    this.#coordinate = { ...this.#coordinate, adjustment: sum / (2.0 * ADJUSTMENT_WINDOW) };
+    const { vec, error, height } = this.#coordinate;
+    this.#coordinate = { vec, error, adjustment: sum / (2.0 * ADJUSTMENT_WINDOW), height };
   }
 }
 

@@ -18,8 +18,12 @@ const COORDINATE_SECONDS_MAX = 1000;
 const COORDINATE_ERROR_MAX = 10;
 
 function isPlausible({ vec, error, adjustment, height }: Coordinate): boolean {
-  const inRange = (seconds: number): boolean => Math.abs(seconds) <= COORDINATE_SECONDS_MAX;
-  return vec.every(inRange) && inRange(adjustment) && height >= 0 && inRange(height) && error >= 0 && error <= COORDINATE_ERROR_MAX;
+  for (const x of vec) if (!isInRange(x)) return false;
+  return isInRange(adjustment) && height >= 0 && isInRange(height) && error >= 0 && error <= COORDINATE_ERROR_MAX;
+}
+
+function isInRange(seconds: number): boolean {
+  return Math.abs(seconds) <= COORDINATE_SECONDS_MAX;
 }
 
 export class Coordinates {

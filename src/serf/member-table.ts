@@ -213,7 +213,14 @@ export class MemberTable {
 
   /** `member` of a row whose record the caller has at hand. */
   memberAs(row: Row, record: MemberRecord): Member {
-    return memberOf(record, this.status(row));
+    const isFirst = this.#records.sharing !== null && this.#variant(row) === 0 && this.status(row) === "alive";
+    if (!isFirst) return memberOf(record, this.status(row));
+    const { firstUppers } = this.#records;
+    const known = firstUppers[row] as Member | undefined;
+    if (known !== undefined) return known;
+    const member = memberOf(record, "alive");
+    firstUppers[row] = member;
+    return member;
   }
 
   member(row: Row): Member {

@@ -6,7 +6,7 @@
  * Frozen: every node of a cluster must compute alike, so the order of the float operations is part of the algorithm.
  */
 import type { Random } from "../base/random.ts";
-import { adjustedDistance, difference, magnitude } from "../wire/coordinate-distance.ts";
+import { adjustedDistance, vectorDistance } from "../wire/coordinate-distance.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 
 export type Coordinate = WireCoordinate;
@@ -24,9 +24,12 @@ export function originCoordinate(): Coordinate {
   return { vec: new Array<number>(VIVALDI_DIMENSIONS).fill(0), error: VIVALDI_ERROR_MAX, adjustment: 0, height: HEIGHT_MIN };
 }
 
+const ORIGIN = originCoordinate();
+
 export function isValidCoordinate(coordinate: Coordinate): boolean {
   const { vec, error, adjustment, height } = coordinate;
-  return vec.every(Number.isFinite) && Number.isFinite(error) && Number.isFinite(adjustment) && Number.isFinite(height);
+  for (const x of vec) if (!Number.isFinite(x)) return false;
+  return Number.isFinite(error) && Number.isFinite(adjustment) && Number.isFinite(height);
 }
 
 /** Estimated round trip in whole nanoseconds. Numbers beyond 2^53 ns (104 days) lose their last digits. */
@@ -44,31 +47,41 @@ export function distance(a: Coordinate, b: Coordinate): number {
   return whole + (ns - whole * 1e9) / 1e9;
 }
 
-/** The coordinate after a pull (negative force) towards or a push away from `other`. */
-export function applyForce(coordinate: Coordinate, force: number, other: Coordinate, random: Random): Coordinate {
-  const { unit, length } = unitVector(coordinate.vec, other.vec, random);
-  const vec = coordinate.vec.map((x, i) => x + (unit[i] as number) * force);
+/** The coordinate after a pull (negative force) towards or a push away from `other`; `error`: its new error estimate. */
+export function applyForce(coordinate: Coordinate, force: number, other: Coordinate, random: Random, error = coordinate.error): Coordinate {
+  const length = vectorDistance(coordinate.vec, other.vec);
+  const vec = coordinate.vec.slice();
   let height = coordinate.height;
-  if (length > ZERO_THRESHOLD) height = Math.max(((coordinate.height + other.height) * force) / length + coordinate.height, HEIGHT_MIN);
-  return { ...coordinate, vec, height };
-}
-
-/** Direction from `b` to `a` and their distance; a random direction (and distance 0) when they coincide. */
-function unitVector(a: readonly number[], b: readonly number[], random: Random): { readonly unit: readonly number[]; readonly length: number } {
-  const between = difference(a, b);
-  const length = magnitude(between);
   if (length > ZERO_THRESHOLD) {
     const scale = 1.0 / length;
-    return { unit: between.map((x) => x * scale), length };
+    for (let i = 0; i < vec.length; i += 1) {
+      const x = vec[i] as number;
+      vec[i] = x + (x - (other.vec[i] as number)) * scale * force;
+    }
+    height = Math.max(((coordinate.height + other.height) * force) / length + coordinate.height, HEIGHT_MIN);
+  } else {
+    const unit = randomDirection(vec.length, random);
+    for (let i = 0; i < vec.length; i += 1) vec[i] = (vec[i] as number) + (unit[i] as number) * force;
   }
-  const direction = between.map(() => random.below(0x1_0000_0000) / 0x1_0000_0000 - 0.5);
-  const directionLength = magnitude(direction);
-  if (directionLength > ZERO_THRESHOLD) {
-    const scale = 1.0 / directionLength;
-    return { unit: direction.map((x) => x * scale), length: 0 };
+  return { vec, error, adjustment: coordinate.adjustment, height };
+}
+
+/** A random direction, for coordinates that coincide. */
+function randomDirection(dimensions: number, random: Random): readonly number[] {
+  const direction = Array.from({ length: dimensions }, () => random.below(0x1_0000_0000) / 0x1_0000_0000 - 0.5);
+  const length = magnitude(direction);
+  if (length > ZERO_THRESHOLD) {
+    const scale = 1.0 / length;
+    return direction.map((x) => x * scale);
   }
   // So unlikely that any fixed direction will do.
-  return { unit: between.map((_, i) => (i === 0 ? 1 : 0)), length: 0 };
+  return direction.map((_, i) => (i === 0 ? 1 : 0));
+}
+
+function magnitude(vec: readonly number[]): number {
+  let sum = 0;
+  for (const x of vec) sum += x * x;
+  return Math.sqrt(sum);
 }
 
 /** The Vivaldi step: moves `coordinate` so that its distance to `other` comes closer to the measured `rttSeconds`. */
@@ -80,12 +93,11 @@ export function vivaldiStep(coordinate: Coordinate, other: Coordinate, rttSecond
   const weight = coordinate.error / totalError;
   const error = Math.min(VIVALDI_CE * weight * wrongness + coordinate.error * (1.0 - VIVALDI_CE * weight), VIVALDI_ERROR_MAX);
   const force = VIVALDI_CC * weight * (rtt - expected);
-  return applyForce({ ...coordinate, error }, force, other, random);
+  return applyForce(coordinate, force, other, random, error);
 }
 
 /** Pulls the coordinate gently back to the origin, so that a whole cluster does not drift away. */
 export function gravityStep(coordinate: Coordinate, random: Random): Coordinate {
-  const origin = originCoordinate();
-  const ratio = distance(origin, coordinate) / GRAVITY_RHO;
-  return applyForce(coordinate, -1.0 * (ratio * ratio), origin, random);
+  const ratio = distance(ORIGIN, coordinate) / GRAVITY_RHO;
+  return applyForce(coordinate, -1.0 * (ratio * ratio), ORIGIN, random);
 }

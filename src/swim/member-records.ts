@@ -55,6 +55,10 @@ export class MemberRecords {
   #areVersionsAlike = true;
   readonly #slotOf = new Map<string, number>();
   readonly #slots: (Slot | null)[] = [];
+  /** The first variant of each slot again: nearly all that is asked for, and found without a look at the slot. */
+  readonly #firsts: (MemberRecord | null)[] = [];
+  /** What the layer above shows of the first variant of each slot while it is alive; its own business, and only where nodes share records. */
+  readonly firstUppers: unknown[] = [];
   readonly #free: number[] = [];
 
   /**
@@ -82,6 +86,10 @@ export class MemberRecords {
   }
 
   record(slot: number, variant: number): MemberRecord {
+    if (variant === 0) {
+      const first = this.#firsts[slot];
+      if (first !== null && first !== undefined) return first;
+    }
     const record = this.#at(slot).variants[variant];
     assert(record !== null && record !== undefined, "a member record was released too early");
     return record;
@@ -96,6 +104,7 @@ export class MemberRecords {
     }
     const slot = this.#free.pop() ?? this.#slots.length;
     this.#noteName(slot, name);
+    this.#firsts[slot] = null;
     this.#slots[slot] = { name, holders: 1, variants: [], variantHolders: [], stateLengths: [] };
     this.#slotOf.set(name, slot);
     return slot;
@@ -112,6 +121,7 @@ export class MemberRecords {
     entry.holders -= 1;
     if (entry.holders > 0) return;
     this.#slots[slot] = null;
+    this.#firsts[slot] = null;
     this.#slotOf.delete(entry.name);
     this.#free.push(slot);
   }
@@ -131,7 +141,7 @@ export class MemberRecords {
     }
     assert(variant <= VARIANTS_MAX, "too many variants of one member record");
     const { addr, port, meta, versions } = content;
-    variants[variant] = {
+    const record = {
       name: entry.name,
       addr: addr.slice(),
       endpoint: { ip: ipFromBytes(addr), port },
@@ -140,6 +150,8 @@ export class MemberRecords {
       versions: versions.slice(),
       upper: [],
     };
+    variants[variant] = record;
+    if (variant === 0) this.#firsts[slot] = record;
     variantHolders[variant] = 1;
     this.#noteVersions(versions);
     return variant;
@@ -157,7 +169,9 @@ export class MemberRecords {
     const { variants, variantHolders } = this.#at(slot);
     const left = (variantHolders[variant] as number) - 1;
     variantHolders[variant] = left;
-    if (left === 0) variants[variant] = null;
+    if (left > 0) return;
+    variants[variant] = null;
+    if (variant === 0) this.#firsts[slot] = null;
   }
 
   /** All that was ever announced speaks the same versions, which understand themselves. */

@@ -8,7 +8,7 @@ import { encodeAlive, encodeDead, encodeSuspect } from "../wire/gossip-codec.ts"
 import type { Alive } from "../wire/gossip-messages.ts";
 import { count, isAllowedAddr, log, logs, type Core } from "./core.ts";
 import type { MemberRecord } from "./member-records.ts";
-import { StateCode } from "./member-table.ts";
+import { StateCode, type AdoptedMember } from "./member-table.ts";
 import type { KnownMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Suspicions } from "./suspicion.ts";
@@ -147,6 +147,29 @@ export class Membership {
     }
     else if (metaChanged) core.delegate.memberUpdated(table.view(slot), nowMs, out);
     return queued;
+  }
+
+  /**
+   * As `alive`, of a member that we do not know and others of the process do, whose alive message has this number and length. False, and
+   * nothing done, when there may be more to it. In a storm of joins thousands of nodes meet thousands of members: none of them is looked at here.
+   */
+  meet({ slot, variant, incarnation }: AdoptedMember, number: number, length: number, nowMs: number, out: SwimEffect[]): boolean {
+    const core = this.#core;
+    const { table, records } = core;
+    const isPlain = table.state(slot) === StateCode.unknown && slot !== core.selfSlot && incarnation > 0 && table.size < MEMBERS_MAX;
+    if (!isPlain || core.config.allowedNetworks !== undefined) return false;
+    table.addKnown(slot, variant, core.random);
+    this.#suspicions.cancel(slot);
+    if (this.#outbox.fits(length)) {
+      records.messages.retain(number);
+      core.broadcasts.queueHeld(MEMBER_KEYS + slot, number, length);
+    }
+    table.setIncarnation(slot, incarnation);
+    this.#news += 1;
+    table.setState(slot, StateCode.alive, nowMs);
+    count("memberlist.msg.alive", out);
+    core.delegate.memberJoined(records.record(slot, variant), nowMs, out, slot, variant);
+    return true;
   }
 
   /** Makes what is claimed our record of the member; true when its meta has changed. */
@@ -314,13 +337,13 @@ export class Membership {
 
   #broadcast(key: number, message: Uint8Array, token: number): boolean {
     // What no packet can carry would wait for ever.
-    if (!this.#outbox.fits(message)) return false;
+    if (!this.#outbox.fits(message.length)) return false;
     this.#core.broadcasts.queue(key, message, token);
     return true;
   }
 
   #passOn(key: number, { number, bytes }: KnownMessage): boolean {
-    if (!this.#outbox.fits(bytes)) return false;
+    if (!this.#outbox.fits(bytes.length)) return false;
     this.#core.records.messages.retain(number);
     this.#core.broadcasts.queueHeld(key, number, bytes.length);
     return true;

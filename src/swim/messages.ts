@@ -42,6 +42,10 @@ export interface Messages {
 export interface Sharing extends Messages {
   /** The alive message of a member in the shared records, held once by the caller. */
   holdAlive(slot: number, variant: number, incarnation: number): KnownMessage;
+  /** The number of that message when it is the last one `holdAlive` was asked for and somebody holds it, else -1. Looks into dense arrays only. */
+  aliveNumber(slot: number, variant: number, incarnation: number): number;
+  /** Bytes of a message. */
+  lengthOf(number: number): number;
 }
 
 /** The messages of one node alone: no two are compared. */

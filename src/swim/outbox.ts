@@ -28,9 +28,9 @@ export class Outbox {
     return profile.packetSizeBytes - COMPOUND_HEADER_BYTES - packetOverheadBytes();
   }
 
-  /** Whether `message` can ever be part of a packet. */
-  fits(message: Uint8Array): boolean {
-    return message.length + PART_OVERHEAD_BYTES <= this.#budget;
+  /** Whether a message of so many bytes can ever be part of a packet. */
+  fits(length: number): boolean {
+    return length + PART_OVERHEAD_BYTES <= this.#budget;
   }
 
   /** Something waits to be gossiped. */

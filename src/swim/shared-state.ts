@@ -84,7 +84,12 @@ export class SharedState {
   #mergeAlive(i: number, { records }: Core, membership: Membership, nowMs: number, out: SwimEffect[]): void {
     const { sharing } = records;
     if (sharing === null) return;
-    const known = sharing.holdAlive(this.#rows.slots[i] as number, this.#rows.variant(i), this.#rows.incarnation(i));
+    const slot = this.#rows.slots[i] as number;
+    const variant = this.#rows.variant(i);
+    const incarnation = this.#rows.incarnation(i);
+    const number = sharing.aliveNumber(slot, variant, incarnation);
+    if (number >= 0 && membership.meet({ slot, variant, incarnation }, number, sharing.lengthOf(number), nowMs, out)) return;
+    const known = sharing.holdAlive(slot, variant, incarnation);
     membership.alive(known.message as Alive, false, 0, nowMs, out, known);
     sharing.release(known.number);
   }
