@@ -73,13 +73,13 @@ export class EventRing {
   }
 
   /** `witness` would change nothing: the event is held. */
-  isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null): boolean {
+  isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, hash = hashEvent(name, payload)): boolean {
     const slot = this.#slots?.[lamportTime % this.#size] ?? null;
-    return slot !== null && slot.lamportTime === lamportTime && lamportTime < clock.time && contains(slot, hashEvent(name, payload), name, payload);
+    return slot !== null && slot.lamportTime === lamportTime && lamportTime < clock.time && contains(slot, hash, name, payload);
   }
 
   /** Judges one received event. `clock` has its time witnessed here, before any other check. */
-  witness(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null): EventVerdict {
+  witness(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, knownHash?: number): EventVerdict {
     clock.witness(lamportTime);
     if (lamportTime < this.#minTime) return "ignored";
     if (isOlderThanRing(clock.time, lamportTime, this.#size)) return "old";
@@ -87,7 +87,7 @@ export class EventRing {
     this.#slots ??= new Array<Slot | null>(this.#size).fill(null);
     const index = lamportTime % this.#size;
     let slot = this.#slots[index] ?? null;
-    const hash = hashEvent(name, payload);
+    const hash = knownHash ?? hashEvent(name, payload);
     if (slot !== null && slot.lamportTime !== lamportTime) {
       this.#bytes -= slot.bytes;
       this.#count -= slot.events.length;
@@ -137,11 +137,11 @@ function contains({ events, hashes }: Slot, hash: number, name: string, payload:
 
 /** An absent and an empty payload are the same to the original. */
 function isSame(event: RememberedEvent, name: string, payload: Uint8Array | null): boolean {
-  return event.name === name && equalBytes(event.payload ?? EMPTY_BYTES, payload ?? EMPTY_BYTES);
+  return event.name === name && (event.payload === payload || equalBytes(event.payload ?? EMPTY_BYTES, payload ?? EMPTY_BYTES));
 }
 
-/** FNV-1a over name and payload; only narrows the comparison. */
-function hashEvent(name: string, payload: Uint8Array | null): number {
+/** FNV-1a over name and payload; only narrows the comparison. Whoever has it at hand gives it to the ring. */
+export function hashEvent(name: string, payload: Uint8Array | null): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
   if (payload !== null) for (let i = 0; i < payload.length; i += 1) hash = Math.imul(hash ^ (payload[i] as number), 0x01000193);

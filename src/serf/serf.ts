@@ -218,12 +218,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   // Messages.
 
-  isRepeat({ upper, slot, sort, time }: KnownMessage): boolean {
+  isRepeat({ upper, upperHash, slot, sort, time }: KnownMessage): boolean {
     if (sort === KnownSort.intent) return slot >= 0 && this.membership.isSettledRow(time, slot);
     const message = upper as SerfMessage; // Decoded as `userMessage` would.
     switch (message.kind) {
       case "userEvent":
-        return this.events.isRepeat(this.eventClock, message.lamportTime, message.name, message.payload);
+        return this.events.isRepeat(this.eventClock, message.lamportTime, message.name, message.payload, upperHash);
       case "query":
         return this.#queries.isRepeat(this.queryClock, message.lamportTime, message.id);
       default:

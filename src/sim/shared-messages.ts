@@ -5,6 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
+import { hashEvent } from "../serf/event-ring.ts";
 import { MemberRecords, type MemberRecord } from "../swim/member-records.ts";
 import { KnownSort, type KnownMessage, type Sharing } from "../swim/messages.ts";
 import { decodePacketMessage, encodeAlive } from "../wire/gossip-codec.ts";
@@ -32,6 +33,7 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   /** Null: nothing that repeats, or nothing that can be decoded. */
   readonly message: PacketMessage | null;
   readonly upper: SerfMessage | null;
+  readonly upperHash: number;
   readonly sort: KnownSort;
   readonly time: number;
   number = -1;
@@ -47,6 +49,7 @@ export class SharedMessage implements KnownMessage, HashedMessage {
     const message = decoded?.ok === true ? decoded.value : null;
     const serf = message?.kind === "user" ? decodeSerfMessage(message.payload) : null;
     this.upper = serf?.ok === true ? serf.value : null;
+    this.upperHash = this.upper?.kind === "userEvent" ? hashEvent(this.upper.name, this.upper.payload) : 0;
     this.message = serf?.ok === false ? null : message;
     const intent = this.upper?.kind === "join" || this.upper?.kind === "leave" ? this.upper : null;
     this.sort = intent !== null ? KnownSort.intent : this.message?.kind === "alive" ? KnownSort.alive : KnownSort.other;

@@ -273,8 +273,11 @@ export class Simulation implements StreamWorld {
       }
       this.#afterStep(host);
       // Asking again for the present moment is fine as long as it ends: one deadline may make another one due.
-      host.wakesAtOnce = machine.wakeAtMs <= nowMs ? host.wakesAtOnce + 1 : 0;
+      const againMs = machine.wakeAtMs;
+      host.wakesAtOnce = againMs <= nowMs ? host.wakesAtOnce + 1 : 0;
       if (host.wakesAtOnce > WAKES_AT_ONCE_MAX) this.violate("wake", `${host.name} asks to be woken at ${nowMs} again and again`);
+      if (host.machine !== null) this.#scheduleWakeAt(host, againMs);
+      return;
     }
     this.#scheduleWake(host);
   }
@@ -419,7 +422,10 @@ export class Simulation implements StreamWorld {
   #scheduleWake(host: Host): void {
     const { machine } = host;
     if (machine === null) return;
-    const { wakeAtMs } = machine;
+    this.#scheduleWakeAt(host, machine.wakeAtMs);
+  }
+
+  #scheduleWakeAt(host: Host, wakeAtMs: number): void {
     if (wakeAtMs === Infinity) return;
     const atUs = Math.max(this.nowUs, host.clock.virtualUs(wakeAtMs));
     // An entry that is too early only looks and goes back to sleep: cheaper than one more entry for each moved deadline.

@@ -17,8 +17,9 @@ export interface KnownMessage {
   readonly time: number;
   readonly number: number;
   readonly message: PacketMessage | null;
-  /** What the layer above reads in the payload of a `user` message. */
+  /** What the layer above reads in the payload of a `user` message, and a number that it keeps beside it. */
   readonly upper: unknown;
+  readonly upperHash: number;
   readonly slot: number;
   readonly variant: number;
   /** What the records hold of this variant; null where `variant` is -1. */

@@ -77,6 +77,14 @@ class SharedByOne extends OwnMessages implements Sharing {
   holdAlive(): KnownMessage {
     throw new Error("nobody else asks");
   }
+
+  aliveNumber(): number {
+    return -1;
+  }
+
+  lengthOf(number: number): number {
+    return this.bytesOf(number).length;
+  }
 }
 
 test("members are bounded; who comes beyond is dropped and counted and leaves nothing behind, those who are known are heard", () => {
