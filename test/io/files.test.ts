@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { replaceFile, type FileSystem } from "../../src/io/durable-file.ts";
 import { loadKeyringFile, saveKeyringFile } from "../../src/io/keyring-file.ts";
-import { readSnapshotFile, SNAPSHOT_RETRY_MS, SnapshotFile } from "../../src/io/snapshot-file.ts";
+import { readSnapshotFile, SNAPSHOT_PENDING_LINES_MAX, SNAPSHOT_RETRY_MS, SnapshotFile } from "../../src/io/snapshot-file.ts";
 import { loadTagsFile, saveTagsFile } from "../../src/io/tags-file.ts";
 
 let dir = "";
@@ -151,4 +151,35 @@ test("snapshot file: a full disk is reported, waits, and loses nothing once ther
   await file.close();
   assert.equal(text(path), "clock: 1\nclock: 2\n");
   assert.deepEqual(failed, ["no space left on device"]);
+});
+
+test("snapshot file: lines that wait for a sick disk are bounded; the oldest are given up, and it is said how many", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const path = join(dir, "s");
+  const disk = new FullDisk();
+  let wake = (): void => {};
+  let given = -1;
+  const file = new SnapshotFile(path, null, {
+    failed: () => wake(),
+    recovered: (dropped) => {
+      given = dropped;
+      wake();
+    },
+  }, disk);
+  disk.full = true;
+  await new Promise<void>((resolve) => {
+    wake = resolve;
+    file.append(["clock: 0"], true);
+  });
+  const extra = 1000;
+  for (let i = 1; i < SNAPSHOT_PENDING_LINES_MAX + extra; i += 1) file.append([`clock: ${i}`], false);
+  disk.full = false;
+  await new Promise<void>((resolve) => {
+    wake = resolve;
+    setImmediate(() => mock.timers.tick(SNAPSHOT_RETRY_MS));
+  });
+  await file.close();
+  assert.equal(given, extra);
+  const lines = text(path).split("\n");
+  assert.deepEqual([lines.length - 1, lines[0], lines.at(-2)], [SNAPSHOT_PENDING_LINES_MAX, `clock: ${extra}`, `clock: ${SNAPSHOT_PENDING_LINES_MAX + extra - 1}`]);
 });

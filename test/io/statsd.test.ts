@@ -54,3 +54,27 @@ test("statsite gets the same lines over one connection, and again after it went 
   statsite.stop();
   server.close();
 });
+
+test("a statsite that does not read costs bounded memory: further packets are dropped and counted", async (t) => {
+  const ip = nextLoopbackIp();
+  const sockets: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true }, (socket) => sockets.push(socket)).listen(0, ip);
+  await once(server, "listening");
+  const statsite = new Statsite({ ip, port: (server.address() as AddressInfo).port }, "p");
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    statsite.stop();
+    server.close();
+  });
+  const name = "x".repeat(500);
+  let lines = 0;
+  // The system takes some megabytes of its own.
+  for (; statsite.dropped === 0 && lines < 200_000; lines += 1) {
+    statsite.count(name, 1);
+    if (lines % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(statsite.dropped > 0);
+  const before = statsite.dropped;
+  for (let i = 0; i < 1000; i += 1) statsite.count(name, 1);
+  assert.ok(statsite.dropped - before > 400, "nothing is taken any more: two such lines make a packet");
+});

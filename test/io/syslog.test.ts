@@ -60,3 +60,22 @@ test("a logger that ends is reported once, and later lines are counted", async (
   started.value.write("info", "agent: lost");
   assert.deepEqual([reasons, started.value.dropped], [["exit status 3"], 1]);
 });
+
+test("a logger that does not read costs bounded memory: further records are dropped and counted", (t) => {
+  const dir = tempDir(t);
+  const logger = join(dir, "logger");
+  writeFileSync(logger, "#!/bin/sh\nexec sleep 5\n");
+  chmodSync(logger, 0o700);
+  const started = Syslog.start({ ...options, logger, sockets: [socket], onFailure: () => undefined });
+  assert.ok(started.ok);
+  const syslog = started.value;
+  t.after(() => syslog.stop());
+  const record = "x".repeat(10_000);
+  let written = 0;
+  for (; syslog.dropped === 0 && written < 10_000; written += 1) syslog.write("info", record);
+  // 1 MiB and a pipe's worth.
+  assert.ok(written * record.length < 2_000_000, `${written} records were taken`);
+  const before = syslog.dropped;
+  for (let i = 0; i < 100; i += 1) syslog.write("info", record);
+  assert.equal(syslog.dropped - before, 100);
+});
