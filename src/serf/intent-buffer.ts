@@ -156,10 +156,18 @@ export class IntentBuffer {
     this.#epochMs = nowMs;
   }
 
+  /** Up to as many members as will come it grows quickly, and has no spare room then. */
+  #nextCapacity(): number {
+    const end = this.#end;
+    const { expected } = this.#records;
+    if (end < GROWS_SLOWLY_FROM || end >= expected) return end + (end >> (end < GROWS_SLOWLY_FROM ? 1 : 3));
+    return Math.min(expected, end + (end >> 1));
+  }
+
   /** Closes the gaps, or grows when there are few. */
   #makeRoom(): void {
     if (this.#size >= (3 * this.#words.length) >> 2) {
-      const capacity = Math.max(CAPACITY_FIRST, this.#end + (this.#end >> (this.#end < GROWS_SLOWLY_FROM ? 1 : 3)));
+      const capacity = Math.max(CAPACITY_FIRST, this.#nextCapacity());
       this.#slots = resized(this.#slots, capacity);
       this.#words = resized(this.#words, capacity);
       return;

@@ -35,7 +35,8 @@ export class SerfQueues {
   readonly #report: Reporter;
   readonly #messages: Messages;
 
-  constructor(config: SerfQueuesConfig, memberCount: () => number, report: Reporter, messages: Messages = new OwnMessages()) {
+  /** `expected`: so many members will join; 0 where nobody can tell. */
+  constructor(config: SerfQueuesConfig, memberCount: () => number, report: Reporter, messages: Messages = new OwnMessages(), expected = 0) {
     this.#config = config;
     this.#report = report;
     this.#messages = messages;
@@ -44,7 +45,8 @@ export class SerfQueues {
     // A margin of 0 is the original's behaviour, for comparison.
     const eventMargin = retransmitMargin > 0 ? retransmitMargin + EVENT_RETRANSMIT_EXTRA : 0;
     const eventFloor = (nodes: number): number => retransmitFloor(nodes, gossipNodes, eventMargin);
-    this.intents = new BroadcastQueue(retransmitMult, memberCount, floor, messages);
+    const intentsExpected = Math.min(expected, DEPTH_SLACK * config.depthMax) + 1;
+    this.intents = new BroadcastQueue(retransmitMult, memberCount, floor, messages, () => intentsExpected);
     this.queries = new BroadcastQueue(retransmitMult, memberCount, eventFloor, messages);
     this.events = new BroadcastQueue(retransmitMult, memberCount, eventFloor, messages);
   }

@@ -115,6 +115,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       () => this.membership.table.size,
       this.report,
       records.messages,
+      records.expected,
     );
     this.tracker = new QueryTracker(this.report);
     this.responder = new QueryResponder({ name, responseSizeMax }, this.membership, random, this.report);

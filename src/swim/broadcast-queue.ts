@@ -40,11 +40,16 @@ function noFloor(): number {
   return 0;
 }
 
+function noneExpected(): number {
+  return 0;
+}
+
 export class BroadcastQueue {
   readonly #retransmitMult: number;
   readonly #nodeCount: () => number;
   readonly #floor: (nodes: number) => number;
   readonly #messages: Messages;
+  readonly #expected: () => number;
 
   // Items, from 1.
   #message: Column = EMPTY_U16;
@@ -75,13 +80,14 @@ export class BroadcastQueue {
   /**
    * Each message is sent `retransmitLimit(retransmitMult, nodeCount())` times, and `floor(nodeCount())` times while there is room
    * (see `retransmitFloor`). The limit is taken anew at each `take`: what a node queued while it knew nobody must not die before
-   * it has met the cluster.
+   * it has met the cluster. `expected`: so many items may come; the columns grow quickly up to that, and have no spare room then.
    */
-  constructor(retransmitMult: number, nodeCount: () => number, floor: (nodes: number) => number = noFloor, messages: Messages = new OwnMessages()) {
+  constructor(retransmitMult: number, nodeCount: () => number, floor: (nodes: number) => number = noFloor, messages: Messages = new OwnMessages(), expected: () => number = noneExpected) {
     this.#retransmitMult = retransmitMult;
     this.#nodeCount = nodeCount;
     this.#floor = floor;
     this.#messages = messages;
+    this.#expected = expected;
   }
 
   get length(): number {
@@ -211,7 +217,14 @@ export class BroadcastQueue {
     const capacity = this.#transmits.length;
     // While an eighth is free, the columns are renumbered once in so many items as to cost little for each.
     if (this.#used - 1 - this.#count > capacity >> 3) this.#renumber();
-    else this.#resize(Math.max(CAPACITY_FIRST, this.#used + (this.#used >> (this.#used < GROWS_SLOWLY_FROM ? 1 : 3))));
+    else this.#resize(Math.max(CAPACITY_FIRST, this.#nextCapacity()));
+  }
+
+  #nextCapacity(): number {
+    const used = this.#used;
+    if (used < GROWS_SLOWLY_FROM) return used + (used >> 1);
+    const whole = this.#expected() + 1; // There is no item 0.
+    return used < whole ? Math.min(whole, used + (used >> 1)) : used + (used >> 3);
   }
 
   #resize(capacity: number): void {

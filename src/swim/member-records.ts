@@ -76,6 +76,11 @@ export class MemberRecords {
     return Math.max(this.#expected, this.#slots.length);
   }
 
+  /** So many members will be known to each node that shares these records; 0 where nobody can tell. */
+  get expected(): number {
+    return this.#expected;
+  }
+
   /** The slot of `name`, or -1 when nobody holds one. */
   slotOf(name: string): number {
     return this.#slotOf.get(name) ?? -1;

@@ -88,6 +88,7 @@ export class Swim<Out> {
         () => table.size,
         (nodes) => retransmitFloor(nodes, profile.gossipNodes, profile.retransmitMargin),
         records.messages,
+        () => records.expected,
       ),
       selfAddr: ipToBytes(config.advertise.ip) ?? EMPTY_BYTES,
       selfSlot: -1,
