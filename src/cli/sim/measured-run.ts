@@ -9,7 +9,10 @@ import { prepare, type PlayOptions } from "./play.ts";
 export interface MeasuredRun {
   readonly report: RunReport;
   readonly recorder: Recorder;
+  /** All of it, the part before virtual time began (making the nodes of a cluster that stands), and processor time of the whole. */
   readonly wallSeconds: number;
+  readonly setupSeconds: number;
+  readonly cpuSeconds: number;
   readonly rssBytes: number;
   /** The most that was resident at any time, of the whole process. */
   readonly rssPeakBytes: number;
@@ -23,6 +26,7 @@ const KIB = 1_024;
 export function measuredRun(scenario: Scenario, options: Omit<PlayOptions, "progress">, tell: (text: string) => void): MeasuredRun {
   const heldBefore = heldBytes();
   const startMs = performance.now();
+  const cpuBefore = process.cpuUsage();
   let toldMs = startMs;
   let recorder: Recorder | null = null;
   const progress = (virtualMs: number): void => {
@@ -34,13 +38,16 @@ export function measuredRun(scenario: Scenario, options: Omit<PlayOptions, "prog
   };
   const run = prepare(scenario, { ...options, progress });
   recorder = new Recorder(run);
+  const setupSeconds = (performance.now() - startMs) / 1000;
   const report = run.run();
   recorder.sample();
   const wallSeconds = (performance.now() - startMs) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const cpuSeconds = (user + system) / 1e6;
   const rssBytes = process.memoryUsage.rss();
   const rssPeakBytes = process.resourceUsage().maxRSS * KIB;
   const views = recorder.memberViews();
-  return { report, recorder, wallSeconds, rssBytes, rssPeakBytes, bytesPerMemberView: views === 0 ? 0 : Math.round((heldBytes() - heldBefore) / views) };
+  return { report, recorder, wallSeconds, setupSeconds, cpuSeconds, rssBytes, rssPeakBytes, bytesPerMemberView: views === 0 ? 0 : Math.round((heldBytes() - heldBefore) / views) };
 }
 
 /** Live bytes, after a collection: what is garbage must not count. */

@@ -17,7 +17,10 @@ export interface Summary {
   readonly seed: number;
   readonly nodes: number;
   readonly virtualSeconds: number;
+  /** Of the whole run; how much of it was over before virtual time began; and processor time of the whole. */
   readonly wallSeconds: number;
+  readonly setupSeconds: number;
+  readonly cpuSeconds: number;
   /** Resident memory at the end, and the most at any time. */
   readonly rssBytes: number;
   readonly rssPeakBytes: number;
@@ -33,7 +36,7 @@ export interface Summary {
   readonly detectionLatencyMs: Percentiles;
 }
 
-export function summaryOf(scenario: Scenario, { report, wallSeconds, rssBytes, rssPeakBytes, bytesPerMemberView }: MeasuredRun): Summary {
+export function summaryOf(scenario: Scenario, { report, wallSeconds, setupSeconds, cpuSeconds, rssBytes, rssPeakBytes, bytesPerMemberView }: MeasuredRun): Summary {
   const { events, convergedAfterSeconds } = report;
   const { detectionP50Ms: p50, detectionP90Ms: p90, detectionP99Ms: p99, detectionMaxMs: max } = report;
   return {
@@ -43,6 +46,8 @@ export function summaryOf(scenario: Scenario, { report, wallSeconds, rssBytes, r
     nodes: report.nodes,
     virtualSeconds: report.virtualSeconds,
     wallSeconds,
+    setupSeconds,
+    cpuSeconds,
     rssBytes,
     rssPeakBytes,
     bytesPerMemberView,
@@ -57,7 +62,7 @@ export function summaryOf(scenario: Scenario, { report, wallSeconds, rssBytes, r
 
 /** Name and value, as the table and the HTML report show them. */
 export function summaryRows(summary: Summary, { report }: MeasuredRun): readonly (readonly [name: string, value: string])[] {
-  const { virtualSeconds, wallSeconds, convergedAtSeconds, rssBytes, rssPeakBytes } = summary;
+  const { virtualSeconds, wallSeconds, setupSeconds, cpuSeconds, convergedAtSeconds, rssBytes, rssPeakBytes } = summary;
   return [
     ["scenario", summary.scenario],
     ["seed", String(summary.seed)],
@@ -65,7 +70,7 @@ export function summaryRows(summary: Summary, { report }: MeasuredRun): readonly
     ["codec", `${report.codec}, ${report.encoded} packets and streams encoded`],
     ["trace hash", summary.traceHash],
     ["virtual time", `${virtualSeconds.toFixed(1)} s`],
-    ["wall time", `${wallSeconds.toFixed(2)} s, ${((1000 * wallSeconds) / virtualSeconds).toFixed(1)} ms per virtual s`],
+    ["wall time", `${wallSeconds.toFixed(2)} s, ${((1000 * (wallSeconds - setupSeconds)) / virtualSeconds).toFixed(1)} ms per virtual s after the first ${setupSeconds.toFixed(2)} s; ${cpuSeconds.toFixed(1)} s of processor time`],
     ["messages received", `${summary.receptions}, ${Math.round(summary.receptions / wallSeconds)} per second of wall time`],
     ["memory", `${(rssBytes / 1e6).toFixed(0)} MB resident, at most ${(rssPeakBytes / 1e6).toFixed(0)} MB; ${summary.bytesPerMemberView} bytes per member in a view`],
     ["all views right at", convergedAtSeconds === null ? "never" : `${convergedAtSeconds.toFixed(1)} s`],
