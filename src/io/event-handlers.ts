@@ -96,6 +96,7 @@ export class EventHandlers {
 
   /** Queues the event for every handler that wants it, once per matching filter. Returns at once. */
   handle(event: SerfEvent): void {
+    if (this.#handlers.length === 0) return;
     const bytes = sizeOf(event);
     // Several handlers may answer one query: the first in the configuration's order wins, though they run side by side.
     let turn: Promise<unknown> = Promise.resolve();

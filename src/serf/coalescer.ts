@@ -140,15 +140,21 @@ export class CoalescerChain {
     return Math.min(this.#members?.wakeAtMs ?? Infinity, this.#users?.wakeAtMs ?? Infinity);
   }
 
+  /** Nothing is to be done about the event but to show it. */
+  passes(event: SerfEvent): boolean {
+    return event.kind === "members" ? this.#members === null : event.kind !== "user" || !event.coalesce || this.#users === null;
+  }
+
   /** Takes one event in; `show` gets what may be seen now. */
   add(event: SerfEvent, nowMs: number, show: (event: SerfEvent) => void): void {
-    if (event.kind === "members" && this.#members !== null) {
+    if (this.passes(event)) show(event);
+    else if (event.kind === "members" && this.#members !== null) {
       this.#members.add(event, nowMs);
       if (this.#members.isFull) this.#members.flush().forEach(show);
-    } else if (event.kind === "user" && event.coalesce && this.#users !== null) {
+    } else if (event.kind === "user" && this.#users !== null) {
       this.#users.add(event, nowMs);
       if (this.#users.isFull) this.#users.flush().forEach(show);
-    } else show(event);
+    }
   }
 
   wake(nowMs: number, show: (event: SerfEvent) => void): void {

@@ -5,14 +5,15 @@
  * Guarantee: `witness` accepts one (time, name, payload) at most once, whatever the order and number of repeats; when a bound is
  * hit the event is refused, never forgotten.
  */
-import { EMPTY_BYTES, equalBytes } from "../base/bytes.ts";
-import { utf8Length } from "../base/utf8.ts";
+import { BytePages } from "../base/byte-pages.ts";
+import { EMPTY_BYTES } from "../base/bytes.ts";
+import { decodeUtf8, utf8Length, writeUtf8 } from "../base/utf8.ts";
 import type { EventSlot } from "../wire/serf-messages.ts";
 import type { LamportClock } from "./lamport-clock.ts";
 
 /** Most distinct events of one Lamport time: that many nodes can fire at the same moment. */
 export const EVENTS_PER_SLOT_MAX = 4096;
-/** Most events in the whole ring; our own decoder takes twice as many from a push/pull. */
+/** Most events in the whole ring; our own decoder takes twice as many from a push/pull. Items have 16 bits. */
 export const EVENT_RING_COUNT_MAX = 32_768;
 /** Most bytes of names and payloads in the whole ring; well below the 20 MiB that peers accept as push/pull state. */
 export const EVENT_RING_BYTES_MAX = 8 * 1024 * 1024;
@@ -20,23 +21,44 @@ export const EVENT_RING_BYTES_MAX = 8 * 1024 * 1024;
 /** `new`: deliver and pass on. The rest: drop. `old`: older than the ring, worth a warning. */
 export type EventVerdict = "new" | "known" | "old" | "ignored" | "full";
 
-interface RememberedEvent {
-  readonly name: string;
-  readonly payload: Uint8Array | null;
+/** Item 0 does not exist. */
+const NIL = 0;
+const NEVER = -1;
+const ITEMS_FIRST = 8;
+/** As a payload's length: there is none. */
+const ABSENT = -1;
+
+/** What the ring knows of each slot. */
+class Slots {
+  readonly times: Float64Array;
+  /** Newest item of each; the others follow by `#before`. */
+  readonly newest: Uint16Array;
+  readonly counts: Uint16Array;
+
+  constructor(size: number) {
+    this.times = new Float64Array(size).fill(NEVER);
+    this.newest = new Uint16Array(size);
+    this.counts = new Uint16Array(size);
+  }
 }
 
-interface Slot extends EventSlot {
-  readonly lamportTime: number;
-  readonly events: RememberedEvent[];
-  /** Hash of each event: compared before its bytes. */
-  readonly hashes: number[];
-  bytes: number;
-}
-
+/** Events are columns and pages, without an object for any of them: a busy node takes in a hundred thousand a second. */
 export class EventRing {
   readonly #size: number;
   /** Made with the first event: most of the nodes of a simulation never see one. */
-  #slots: (Slot | null)[] | null = null;
+  #slots: Slots | null = null;
+  readonly #memory = new BytePages();
+
+  // Items, from 1. Free ones are chained by `#before`.
+  #hashes = new Int32Array(ITEMS_FIRST); // Compared before the bytes.
+  #before = new Uint16Array(ITEMS_FIRST);
+  #starts = new Int32Array(ITEMS_FIRST);
+  #nameBytes = new Int32Array(ITEMS_FIRST);
+  #payloadBytes = new Int32Array(ITEMS_FIRST); // Behind the name; `ABSENT` for none.
+  readonly #pages: Uint8Array[] = [EMPTY_BYTES];
+  #used = 1;
+  #free = NIL;
+
   #bytes = 0;
   #count = 0;
   #minTime = 0;
@@ -62,20 +84,35 @@ export class EventRing {
     return this.#count === 0;
   }
 
-  /** Slots in ring order, as a push/pull carries them. */
+  /** Slots in ring order as they are now, as a push/pull carries them. */
   get slots(): readonly (EventSlot | null)[] {
-    return this.#slots ?? emptySlots(this.#size);
+    const slots = this.#slots;
+    if (slots === null) return emptySlots(this.#size);
+    return Array.from(slots.times, (lamportTime, index) => (lamportTime === NEVER ? null : { lamportTime, events: this.#eventsOf(slots.newest[index] as number) }));
+  }
+
+  #eventsOf(newest: number): EventSlot["events"] {
+    const events: { readonly name: string; readonly payload: Uint8Array | null }[] = [];
+    for (let item = newest; item !== NIL; item = this.#before[item] as number) {
+      const page = this.#pages[item] as Uint8Array;
+      const start = this.#starts[item] as number;
+      const middle = start + (this.#nameBytes[item] as number);
+      const payloadBytes = this.#payloadBytes[item] as number;
+      events.push({ name: decodeUtf8(page, start, middle), payload: payloadBytes === ABSENT ? null : page.subarray(middle, middle + payloadBytes) });
+    }
+    return events.reverse();
   }
 
   /** Whether an event of that time is held. */
   holds(lamportTime: number): boolean {
-    return this.#slots?.[lamportTime % this.#size]?.lamportTime === lamportTime;
+    return this.#slots !== null && this.#slots.times[lamportTime % this.#size] === lamportTime;
   }
 
   /** `witness` would change nothing: the event is held. */
   isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, hash = hashEvent(name, payload)): boolean {
-    const slot = this.#slots?.[lamportTime % this.#size] ?? null;
-    return slot !== null && slot.lamportTime === lamportTime && lamportTime < clock.time && contains(slot, hash, name, payload);
+    const slots = this.#slots;
+    if (slots === null || !this.holds(lamportTime) || lamportTime >= clock.time) return false;
+    return this.#contains(slots.newest[lamportTime % this.#size] as number, hash, name, payload);
   }
 
   /** Judges one received event. `clock` has its time witnessed here, before any other check. */
@@ -84,34 +121,109 @@ export class EventRing {
     if (lamportTime < this.#minTime) return "ignored";
     if (isOlderThanRing(clock.time, lamportTime, this.#size)) return "old";
 
-    this.#slots ??= new Array<Slot | null>(this.#size).fill(null);
+    this.#slots ??= new Slots(this.#size);
+    const { times, newest, counts } = this.#slots;
     const index = lamportTime % this.#size;
-    let slot = this.#slots[index] ?? null;
     const hash = knownHash ?? hashEvent(name, payload);
-    if (slot !== null && slot.lamportTime !== lamportTime) {
-      this.#bytes -= slot.bytes;
-      this.#count -= slot.events.length;
-      slot = null;
-    } else if (slot !== null && contains(slot, hash, name, payload)) return "known";
+    if (times[index] !== lamportTime) {
+      this.#clear(this.#slots, index);
+      times[index] = lamportTime;
+    } else if (this.#contains(newest[index] as number, hash, name, payload)) return "known";
 
-    const bytes = utf8Length(name) + (payload?.length ?? 0);
-    const held = slot?.events.length ?? 0;
-    if (held >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) {
-      if (slot === null) this.#slots[index] = { lamportTime, events: [], hashes: [], bytes: 0 };
-      return "full";
-    }
-    if (slot === null) {
-      // Most times have one event, and a list that grows takes room for seventeen.
-      this.#slots[index] = { lamportTime, events: [{ name, payload }], hashes: [hash], bytes };
-    } else {
-      slot.events.push({ name, payload });
-      slot.hashes.push(hash);
-      slot.bytes += bytes;
-    }
+    const nameBytes = utf8Length(name);
+    const bytes = nameBytes + (payload?.length ?? 0);
+    const held = counts[index] as number;
+    if (held >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) return "full";
+    const item = this.#newItem();
+    this.#hashes[item] = hash;
+    this.#before[item] = newest[index] as number;
+    this.#keep(item, name, nameBytes, payload);
+    newest[index] = item;
+    counts[index] = held + 1;
     this.#bytes += bytes;
     this.#count += 1;
     return "new";
   }
+
+  #keep(item: number, name: string, nameBytes: number, payload: Uint8Array | null): void {
+    const start = this.#memory.reserve(nameBytes + (payload?.length ?? 0));
+    const { page } = this.#memory;
+    const middle = writeUtf8(name, page, start);
+    if (payload !== null) page.set(payload, middle);
+    this.#pages[item] = page;
+    this.#starts[item] = start;
+    this.#nameBytes[item] = nameBytes;
+    this.#payloadBytes[item] = payload?.length ?? ABSENT;
+  }
+
+  #newItem(): number {
+    const free = this.#free;
+    if (free !== NIL) {
+      this.#free = this.#before[free] as number;
+      return free;
+    }
+    if (this.#used === this.#hashes.length) this.#grow(2 * this.#used);
+    this.#used += 1;
+    return this.#used - 1;
+  }
+
+  #grow(capacity: number): void {
+    this.#hashes = copied(this.#hashes, new Int32Array(capacity));
+    this.#before = copied(this.#before, new Uint16Array(capacity));
+    this.#starts = copied(this.#starts, new Int32Array(capacity));
+    this.#nameBytes = copied(this.#nameBytes, new Int32Array(capacity));
+    this.#payloadBytes = copied(this.#payloadBytes, new Int32Array(capacity));
+  }
+
+  /** Forgets the events of a slot. */
+  #clear({ newest, counts }: Slots, index: number): void {
+    for (let item = newest[index] as number; item !== NIL; ) {
+      const before = this.#before[item] as number;
+      this.#bytes -= (this.#nameBytes[item] as number) + Math.max(0, this.#payloadBytes[item] as number);
+      this.#pages[item] = EMPTY_BYTES;
+      this.#before[item] = this.#free;
+      this.#free = item;
+      item = before;
+    }
+    this.#count -= counts[index] as number;
+    newest[index] = NIL;
+    counts[index] = 0;
+  }
+
+  #contains(newest: number, hash: number, name: string, payload: Uint8Array | null): boolean {
+    for (let item = newest; item !== NIL; item = this.#before[item] as number) {
+      if (this.#hashes[item] === hash && this.#isSame(item, name, payload)) return true;
+    }
+    return false;
+  }
+
+  /** An absent and an empty payload are the same to the original. */
+  #isSame(item: number, name: string, payload: Uint8Array | null): boolean {
+    const page = this.#pages[item] as Uint8Array;
+    const start = this.#starts[item] as number;
+    const middle = start + (this.#nameBytes[item] as number);
+    const length = Math.max(0, this.#payloadBytes[item] as number);
+    if ((payload?.length ?? 0) !== length || !isText(page, start, middle, name)) return false;
+    for (let i = 0; i < length; i += 1) if (page[middle + i] !== payload?.[i]) return false;
+    return true;
+  }
+}
+
+/** `page[start, end)` is `text`. */
+function isText(page: Uint8Array, start: number, end: number, text: string): boolean {
+  if (text.length !== end - start) return decodeUtf8(page, start, end) === text;
+  let all = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const unit = text.charCodeAt(i);
+    all |= unit;
+    if (unit !== page[start + i] && unit < 0x80) return false;
+  }
+  return all < 0x80 || decodeUtf8(page, start, end) === text;
+}
+
+function copied<T extends Int32Array | Uint16Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
 }
 
 const emptySlotsBySize = new Map<number, readonly null[]>();
@@ -128,16 +240,6 @@ function emptySlots(size: number): readonly null[] {
 /** Events and queries from further back than their ring reaches cannot be told from repeats. */
 export function isOlderThanRing(currentTime: number, lamportTime: number, ringSize: number): boolean {
   return currentTime > ringSize && lamportTime < currentTime - ringSize;
-}
-
-function contains({ events, hashes }: Slot, hash: number, name: string, payload: Uint8Array | null): boolean {
-  for (let i = 0; i < hashes.length; i += 1) if (hashes[i] === hash && isSame(events[i] as RememberedEvent, name, payload)) return true;
-  return false;
-}
-
-/** An absent and an empty payload are the same to the original. */
-function isSame(event: RememberedEvent, name: string, payload: Uint8Array | null): boolean {
-  return event.name === name && (event.payload === payload || equalBytes(event.payload ?? EMPTY_BYTES, payload ?? EMPTY_BYTES));
 }
 
 /** FNV-1a over name and payload; only narrows the comparison. Whoever has it at hand gives it to the ring. */

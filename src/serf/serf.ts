@@ -232,11 +232,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     }
   }
 
-  userMessage(message: Uint8Array, _from: Endpoint | null, nowMs: number, out: PoolEffect[], known: KnownMessage | null = null): boolean {
-    const decoded = known === null ? decodeSerfMessage(message) : ok(known.upper as SerfMessage);
+  userMessage(message: Uint8Array, start: 0 | 1, _from: Endpoint | null, nowMs: number, out: PoolEffect[], known: KnownMessage | null = null): boolean {
+    const decoded = known === null ? decodeSerfMessage(message, start) : ok(known.upper as SerfMessage);
     if (!decoded.ok) {
-      const known = message.length > 0 && (message[0] as number) <= SerfMessageType.relay;
-      this.report.log("warn", known ? `serf: Failed to decode message of type ${message[0]}: ${decoded.error}` : `serf: Received message of unknown type: ${message[0]}`, out);
+      const type = message[start];
+      const known = type !== undefined && type <= SerfMessageType.relay;
+      this.report.log("warn", known ? `serf: Failed to decode message of type ${type}: ${decoded.error}` : `serf: Received message of unknown type: ${type}`, out);
       this.report.count("serf.msg.malformed", out);
       return false;
     }
@@ -245,22 +246,22 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     if (this.report.wants("debug")) this.#traceMessage(value, out);
     switch (value.kind) {
       case "leave":
-        if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, known, out);
+        if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, start, known, out);
         return this.membership.isSettled(value.lamportTime, value.node);
       case "join":
-        if (this.membership.joinIntent(value.lamportTime, value.node, nowMs, known?.slot ?? null)) this.#passOn(intents, message, known, out);
+        if (this.membership.joinIntent(value.lamportTime, value.node, nowMs, known?.slot ?? null)) this.#passOn(intents, message, start, known, out);
         return known === null && this.membership.isSettled(value.lamportTime, value.node);
       case "userEvent": {
         const verdict = this.#userEvent(value, nowMs, out);
         if (verdict === "new") {
-          this.#passOn(this.queues.events, message, known, out);
+          this.#passOn(this.queues.events, message, start, known, out);
           this.#noticeCrowd(nowMs);
         }
         return verdict !== "full";
       }
       case "query": {
         const verdict = this.#query(value, nowMs, out);
-        if (verdict === "new" && (value.flags & QueryFlag.noBroadcast) === 0) this.#passOn(queries, message, known, out);
+        if (verdict === "new" && (value.flags & QueryFlag.noBroadcast) === 0) this.#passOn(queries, message, start, known, out);
         return verdict !== "full";
       }
       case "queryResponse":
@@ -294,9 +295,10 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   }
 
   /** The received bytes go on unchanged. */
-  #passOn(queue: SerfQueues["intents"], message: Uint8Array, known: KnownMessage | null, out: PoolEffect[]): void {
-    if (known === null) this.queues.add(queue, message, out);
-    else this.queues.addKnown(queue, known, out);
+  #passOn(queue: SerfQueues["intents"], message: Uint8Array, start: 0 | 1, known: KnownMessage | null, out: PoolEffect[]): void {
+    if (known !== null) this.queues.addKnown(queue, known, out);
+    else if (start === 1) this.queues.addPacket(queue, message, out);
+    else this.queues.add(queue, message, out);
   }
 
   #relay({ destAddr, destPort, message }: Relay, out: PoolEffect[]): void {
@@ -346,7 +348,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   #emit(event: SerfEvent, nowMs: number, out: PoolEffect[]): void {
     this.snapshot?.event(event, this.membership.clock.time);
-    this.coalescers.add(event, nowMs, (shown) => out.push({ kind: "event", event: shown }));
+    if (this.coalescers.passes(event)) out.push({ kind: "event", event });
+    else this.coalescers.add(event, nowMs, (shown) => out.push({ kind: "event", event: shown }));
   }
 
   // Queries.
@@ -438,8 +441,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     const { table, clock, leftRows } = this.membership;
     const count = table.copyTimes(rows, times);
     if (table.count("leaving") > 0) for (let i = 0; i < count; i += 1) times[i] = this.#toldTime(rows[i] as Row);
-    const events = this.events.isEmpty ? this.events.slots : this.events.slots.map((slot) => slot && { lamportTime: slot.lamportTime, events: [...slot.events] });
-    const parts = { lamportTime: clock.time, eventTime: this.eventClock.time, queryTime: this.queryClock.time, count, rows, times, leftRows, events };
+    const parts = { lamportTime: clock.time, eventTime: this.eventClock.time, queryTime: this.queryClock.time, count, rows, times, leftRows, events: this.events.slots };
     return new SerfSharedState(parts, this.#records);
   }
 

@@ -188,7 +188,7 @@ export class BroadcastQueue {
   }
 
   #lengthOf(item: number): number {
-    return this.#messages.bytesOf(this.#message[item] as number).length;
+    return this.#messages.lengthOf(this.#message[item] as number);
   }
 
   /** Ends messages that have been sent as often as the original would, until the queue is no longer crowded. */

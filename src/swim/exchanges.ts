@@ -220,7 +220,7 @@ export class Exchanges {
         this.#servePing(stream, message, from, out);
         break;
       case "user":
-        this.#core.delegate.userMessage(message.payload, from, nowMs, out);
+        this.#core.delegate.userMessage(message.payload, 0, from, nowMs, out);
         break;
       default:
         count("memberlist.drop.streamType", out);

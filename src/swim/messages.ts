@@ -3,6 +3,7 @@
  * reused when its last holder lets go.
  */
 import { assert } from "../base/assert.ts";
+import { BytePages } from "../base/byte-pages.ts";
 import type { PacketMessage } from "../wire/gossip-messages.ts";
 import type { MemberRecord } from "./member-records.ts";
 
@@ -37,6 +38,7 @@ export interface Messages {
   retain(number: number): void;
   release(number: number): void;
   bytesOf(number: number): Uint8Array;
+  lengthOf(number: number): number;
 }
 
 /** Messages that several nodes of one process share. */
@@ -45,19 +47,25 @@ export interface Sharing extends Messages {
   holdAlive(slot: number, variant: number, incarnation: number): KnownMessage;
   /** The number of that message when it is the last one `holdAlive` was asked for and somebody holds it, else -1. Looks into dense arrays only. */
   aliveNumber(slot: number, variant: number, incarnation: number): number;
-  /** Bytes of a message. */
-  lengthOf(number: number): number;
 }
 
-/** The messages of one node alone: no two are compared. */
+/** The messages of one node alone: no two are compared. They are copied into pages, so that neither their views nor the packets they came in live on. */
 export class OwnMessages implements Messages {
-  readonly #bytes: (Uint8Array | null)[] = [];
+  readonly #pages: (Uint8Array | null)[] = [];
+  readonly #starts: number[] = [];
+  readonly #lengths: number[] = [];
   readonly #holders: number[] = [];
   readonly #free: number[] = [];
+  readonly #memory = new BytePages();
 
   hold(message: Uint8Array): number {
-    const number = this.#free.pop() ?? this.#bytes.length;
-    this.#bytes[number] = message;
+    const number = this.#free.pop() ?? this.#pages.length;
+    const start = this.#memory.reserve(message.length);
+    const { page } = this.#memory;
+    page.set(message, start);
+    this.#pages[number] = page;
+    this.#starts[number] = start;
+    this.#lengths[number] = message.length;
     this.#holders[number] = 1;
     return number;
   }
@@ -70,13 +78,18 @@ export class OwnMessages implements Messages {
     const left = (this.#holders[number] as number) - 1;
     this.#holders[number] = left;
     if (left > 0) return;
-    this.#bytes[number] = null;
+    this.#pages[number] = null;
     this.#free.push(number);
   }
 
   bytesOf(number: number): Uint8Array {
-    const bytes = this.#bytes[number];
-    assert(bytes !== null && bytes !== undefined, "no message has this number");
-    return bytes;
+    const page = this.#pages[number];
+    assert(page !== null && page !== undefined, "no message has this number");
+    const start = this.#starts[number] as number;
+    return page.subarray(start, start + this.lengthOf(number));
+  }
+
+  lengthOf(number: number): number {
+    return this.#lengths[number] as number;
   }
 }

@@ -16,7 +16,7 @@ import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, ipFromBytes, ipToBytes, type Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import { decodePacketMessage, encodeAck, encodeUser } from "../wire/gossip-codec.ts";
-import type { PacketMessage, Ping } from "../wire/gossip-messages.ts";
+import { MessageType, type PacketMessage, type Ping } from "../wire/gossip-messages.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import { count, isAllowedIp, log, type Core } from "./core.ts";
@@ -304,6 +304,8 @@ export class Swim<Out> {
       return false;
     }
     const known = given !== null && given.message !== null && given.number >= 0 ? given : null;
+    // What comes by the ten thousand is looked at where it lies.
+    if (known === null && bytes[0] === MessageType.user) return this.#core.delegate.userMessage(bytes, 1, from, nowMs, out);
     const decoded = known?.message === undefined ? decodePacketMessage(bytes) : null;
     if (decoded?.ok === false) {
       count("memberlist.drop.undecodable", out);
@@ -336,7 +338,7 @@ export class Swim<Out> {
         this.#membership.dead(message, 0, nowMs, out);
         return this.#membership.isSettledDead(message);
       case "user":
-        return this.#core.delegate.userMessage(message.payload, from, nowMs, out, known);
+        return this.#core.delegate.userMessage(message.payload, 0, from, nowMs, out, known);
     }
   }
 

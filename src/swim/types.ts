@@ -161,10 +161,10 @@ export interface SwimDelegate<Out> {
   /** Somebody announces an alive member's name from another address. */
   memberConflict(existing: SwimMember, other: SwimMember, nowMs: number, out: Out[]): void;
   /**
-   * A user message arrived; `payload` is a Serf message. True when it is settled: whatever comes, a further copy of the very same bytes
-   * would change nothing.
+   * A user message arrived; `message` from `start` on is a Serf message, behind the type byte of a packet's message when `start` is 1. True when it is
+   * settled: whatever comes, a further copy of the very same bytes would change nothing.
    */
-  userMessage(payload: Uint8Array, from: Endpoint | null, nowMs: number, out: Out[], known?: KnownMessage | null): boolean;
+  userMessage(message: Uint8Array, start: 0 | 1, from: Endpoint | null, nowMs: number, out: Out[], known?: KnownMessage | null): boolean;
   /** `userMessage` of this would change nothing: it is settled. */
   isRepeat(known: KnownMessage): boolean;
   /** Takes queued messages (of type `user`) for a packet: each costs `overhead + length`, together at most `limit` bytes. `targets`: how many nodes will receive them. */

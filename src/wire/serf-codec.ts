@@ -59,10 +59,10 @@ const keyResponseSchema = new Schema("Result", "Message", "Keys", "PrimaryKey");
 const reader = new Reader();
 const writer = new Writer("gossip");
 
-/** Decodes a message that travels as gossip or as a direct user message. Others belong inside queries or push/pulls and fail here. */
-export function decodeSerfMessage(message: Uint8Array): Result<SerfMessage> {
-  reader.reset(message, 1);
-  switch (message[0]) {
+/** Decodes a message, from `start` on, that travels as gossip or as a direct user message. Others belong inside queries or push/pulls and fail here. */
+export function decodeSerfMessage(message: Uint8Array, start = 0): Result<SerfMessage> {
+  reader.reset(message, start + 1);
+  switch (message[start]) {
     case SerfMessageType.leave:
       return checked(readLeave(reader));
     case SerfMessageType.join:

@@ -64,6 +64,7 @@ async function isFreed(batch: WeakRef<ArrayBuffer>): Promise<boolean> {
 }
 
 const OLD_NEWS = encodeUser(encodeJoin({ lamportTime: 1, node: "n1" }));
+const LATE_ACK = encodeAck({ seq: 999, payload: null });
 const query = { id: 77, addr: ADDR, port: 7946, sourceNode: "peer", filters: [encodeFilter({ kind: "nodes", nodes: ["n1"] })], flags: 1, relayFactor: 2, timeoutMs: 5_000, name: "q", payload: TEXT };
 const peer = { name: "peer", addr: ADDR, port: 7946, meta: encodeTags(new Map([["role", "web"]]), 5), versions: VERSIONS };
 const state = encodeSerfPushPull({
@@ -108,8 +109,8 @@ test("nothing that the core keeps of a message pins the batch it came in", async
     const { bytes, batch } = inBatch(message);
     nowMs += 10;
     node.step("lan", makeInput(bytes), nowMs, out);
-    // The decoders' readers stay on the last message they saw: one batch at most, until the next message.
-    node.step("lan", { kind: "message", from: FROM, bytes: OLD_NEWS.slice() }, nowMs, out);
+    // The decoders' readers stay on the last message they saw: one batch at most of each, until the next message.
+    for (const bytes of [OLD_NEWS.slice(), LATE_ACK.slice()]) node.step("lan", { kind: "message", from: FROM, bytes }, nowMs, out);
     return batch;
   };
   for (const [name, message] of PACKETS) {

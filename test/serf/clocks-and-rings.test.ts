@@ -46,6 +46,30 @@ test("an event is accepted at most once, in any order and with any repeats", () 
   );
 });
 
+test("a push/pull gets the events that were accepted and not pushed out, by time and in the order they came", () => {
+  const payload = fc.option(fc.uint8Array({ maxLength: 3 }), { nil: null });
+  const event = fc.record({ time: fc.integer({ min: 1, max: 40 }), name: fc.constantFrom("", "a", "\u00fc\u20ac", "\udcff", "x".repeat(300)), payload });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 200 }), fc.integer({ min: 1, max: 16 }), (events, size) => {
+      const ring = new EventRing(size);
+      const clock = new LamportClock();
+      const held = new Map<number, { time: number; events: { name: string; payload: Uint8Array | null }[] }>();
+      for (const { time, name, payload: bytes } of events) {
+        if (ring.witness(clock, time, name, bytes?.slice() ?? null) !== "new") continue;
+        const slot = held.get(time % size);
+        if (slot?.time === time) slot.events.push({ name, payload: bytes });
+        else held.set(time % size, { time, events: [{ name, payload: bytes }] });
+      }
+      const slots = Array.from({ length: size }, (_, index) => {
+        const slot = held.get(index);
+        return slot === undefined ? null : { lamportTime: slot.time, events: slot.events };
+      });
+      assert.deepEqual(ring.slots, slots);
+      assert.equal(ring.isEmpty, held.size === 0);
+    }),
+  );
+});
+
 test("events of one time are told apart by name and payload; no payload equals an empty one", () => {
   const ring = new EventRing(512);
   const clock = new LamportClock();

@@ -81,10 +81,6 @@ class SharedByOne extends OwnMessages implements Sharing {
   aliveNumber(): number {
     return -1;
   }
-
-  lengthOf(number: number): number {
-    return this.bytesOf(number).length;
-  }
 }
 
 test("members are bounded; who comes beyond is dropped and counted and leaves nothing behind, those who are known are heard", () => {

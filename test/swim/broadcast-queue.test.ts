@@ -66,7 +66,7 @@ class DumbQueue {
 
 test("the indexed queue and a dumb one agree on every sequence of operations", () => {
   const operation = fc.oneof(
-    { weight: 4, arbitrary: fc.record({ op: fc.constant("queue" as const), name: fc.option(fc.integer({ min: 0, max: 6 })), length: fc.integer({ min: 0, max: 40 }) }) },
+    { weight: 4, arbitrary: fc.record({ op: fc.constant("queue" as const), name: fc.option(fc.integer({ min: 0, max: 6 })), length: fc.integer({ min: 1, max: 40 }) }) },
     {
       weight: 3,
       arbitrary: fc.record({
@@ -82,11 +82,10 @@ test("the indexed queue and a dumb one agree on every sequence of operations", (
     fc.property(fc.array(operation, { maxLength: 120 }), fc.integer({ min: 1, max: 5 }), (operations, mult) => {
       const queue = new BroadcastQueue(mult, () => 50); // Limit 2 × mult.
       const dumb = new DumbQueue(2 * mult);
-      const tokenOf = new Map<Uint8Array, number>();
       for (const [i, item] of operations.entries()) {
         if (item.op === "queue") {
           const message = new Uint8Array(item.length);
-          tokenOf.set(message, i + 1);
+          message[0] = i + 1; // Tells them apart: what is taken need not be the array that was queued.
           const name = item.name === null ? null : String(item.name);
           queue.queue(item.name ?? NO_KEY, message, i + 1);
           dumb.queue(name, message, i + 1);
@@ -94,7 +93,7 @@ test("the indexed queue and a dumb one agree on every sequence of operations", (
           const [ours, theirs]: [Uint8Array[], Uint8Array[]] = [[], []];
           const used = queue.take(item.overhead, item.limit, item.targets, ours);
           assert.equal(used, dumb.take(item.overhead, item.limit, item.targets, theirs));
-          assert.deepEqual(ours.map((message) => tokenOf.get(message)), theirs.map((message) => tokenOf.get(message)));
+          assert.deepEqual(ours, theirs);
         } else {
           queue.prune(item.max);
           dumb.prune(item.max);

@@ -26,8 +26,8 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
   memberConflict(existing: SwimMember, other: SwimMember): void {
     this.seen.push(`conflict ${existing.name} ${formatEndpoint(existing)} ${formatEndpoint(other)}`);
   }
-  userMessage(payload: Uint8Array): boolean {
-    this.seen.push(`user ${toHex(payload)}`);
+  userMessage(message: Uint8Array, start: 0 | 1): boolean {
+    this.seen.push(`user ${toHex(message.subarray(start))}`);
     return false;
   }
   isRepeat(): boolean {

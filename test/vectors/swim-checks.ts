@@ -75,11 +75,10 @@ export function checkBroadcastQueue(data: unknown, report: Report): void {
     const queue = new BroadcastQueue(run.retransmitMult, () => run.numNodes);
     attempt(`run ${i} limit`, report, () => assert.equal(retransmitLimit(run.retransmitMult, run.numNodes), run.limit));
     const ids: string[] = [];
-    const idOf = new Map<Uint8Array, string>();
     const keys = new Map<string, number>();
     for (const [j, op] of run.ops.entries()) {
       attempt(`run ${i} op ${j} ${op.op}`, report, () => {
-        const result = applyQueueOp(queue, op, ids, idOf, keys);
+        const result = applyQueueOp(queue, op, ids, keys);
         const finished = queue.finished.map((token) => ids[token - 1]);
         queue.finished.length = 0;
         const expected = { finished: op.finished, queued: op.queued, result: op.op === "get" ? op.result : [] };
@@ -97,19 +96,19 @@ function keyOf(name: string, keys: Map<string, number>): number {
 }
 
 /** The ids taken. */
-function applyQueueOp(queue: BroadcastQueue, op: QueueOp, ids: string[], idOf: Map<Uint8Array, string>, keys: Map<string, number>): string[] {
+function applyQueueOp(queue: BroadcastQueue, op: QueueOp, ids: string[], keys: Map<string, number>): string[] {
   switch (op.op) {
     case "queue": {
       const message = new Uint8Array(op.len);
       ids.push(op.id);
-      idOf.set(message, op.id);
+      message[0] = ids.length; // What is taken need not be the array that was queued.
       queue.queue(op.name === undefined ? NO_KEY : keyOf(op.name, keys), message, ids.length);
       return [];
     }
     case "get": {
       const taken: Uint8Array[] = [];
       queue.take(op.overhead, op.limit, 1, taken);
-      return taken.map((message) => idOf.get(message) ?? "?");
+      return taken.map((message) => ids[(message[0] as number) - 1] ?? "?");
     }
     case "prune":
       queue.prune(op.max);
