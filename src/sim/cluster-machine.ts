@@ -64,6 +64,8 @@ function poolConfig({ name, advertise, tags, restored, snapshot }: MachineSpec, 
   };
 }
 
+const WAKE: PoolInput = { kind: "wake" };
+
 class ClusterMachine implements SimMachine {
   readonly view: PoolView;
   readonly #node: ClusterNode;
@@ -85,7 +87,7 @@ class ClusterMachine implements SimMachine {
   }
 
   wake(nowMs: number, out: NodeEffect[]): void {
-    this.#node.wake(nowMs, out);
+    this.#node.step(POOL_NAME, WAKE, nowMs, out); // The only pool, and whoever calls knows that it is due.
   }
 
   isRepeat(known: KnownMessage): boolean {

@@ -27,11 +27,13 @@ export interface Sample {
 
 const SAMPLES_MAX = 480;
 const INTERVAL_FIRST_US = 100_000;
+/** A sample looks at every node: ten times a second of virtual time in clusters up to this size, less often in larger ones. */
+const INTERVAL_FIRST_NODES = 1_000;
 
 export class Recorder implements SimObserver {
   readonly #run: ScenarioRun;
   #samples: Sample[] = [];
-  #intervalUs = INTERVAL_FIRST_US;
+  #intervalUs: number;
   #nextAtUs = 0;
   #lastAtUs = 0;
   #lastBytes = 0;
@@ -39,6 +41,7 @@ export class Recorder implements SimObserver {
 
   constructor(run: ScenarioRun) {
     this.#run = run;
+    this.#intervalUs = INTERVAL_FIRST_US * Math.max(1, Math.ceil(run.sim.hosts.length / INTERVAL_FIRST_NODES));
     run.sim.observe(this);
   }
 
