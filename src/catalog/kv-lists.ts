@@ -1,28 +1,62 @@
-/** Rows and keys below a prefix, one by one. */
+/** Rows and keys below a prefix. */
 import { decodeUtf8 } from "../base/utf8.ts";
 import type { DirEntry } from "../wire/fsm-commands.ts";
-import { keyBytesOf, keyTextOf, readEntry } from "./record-slabs.ts";
+import { keyBytesOf, keyTextOf, readEntry, type Slabs } from "./record-slabs.ts";
 import { behindPrefix, type RecordView } from "./record-view.ts";
+import type { Rows } from "./types.ts";
 
-export function* listEntries(kv: RecordView, prefix: Uint8Array): Generator<DirEntry, void> {
-  const cursor = kv.cursor(prefix);
-  for (let address = cursor.next(); address >= 0; address = cursor.next()) yield readEntry(kv.slabs, address);
+/** The rows below a prefix as they are now. They are found at once and read when they are asked for; what changes meanwhile does not show. */
+export class EntryRows implements Rows<DirEntry> {
+  readonly #slabs: Slabs;
+  readonly #addresses: number[] = [];
+
+  constructor(kv: RecordView, prefix: Uint8Array) {
+    const cursor = kv.cursor(prefix);
+    for (let address = cursor.next(); address >= 0; address = cursor.next()) this.#addresses.push(address);
+    this.#slabs = this.#addresses.length === 0 ? [] : kv.lastingSlabs();
+  }
+
+  get length(): number {
+    return this.#addresses.length;
+  }
+
+  *[Symbol.iterator](): Generator<DirEntry, void> {
+    for (const address of this.#addresses) yield readEntry(this.#slabs, address);
+  }
 }
 
-/** Each key up to and with the first separator behind the prefix; a group costs one descent, however many keys it has. */
-export function* listKeys(kv: RecordView, prefix: Uint8Array, separator: Uint8Array): Generator<string, void> {
-  const cursor = kv.cursor(prefix);
-  for (let address = cursor.next(); address >= 0; address = cursor.next()) {
-    const end = separator.length === 0 ? -1 : groupEnd(keyBytesOf(kv.slabs, address), prefix.length, separator);
-    if (end < 0) {
-      yield keyTextOf(kv.slabs, address);
-      continue;
+/** Each key up to and with the first separator behind the prefix; a group costs one descent, however many keys it has. Otherwise as `EntryRows`. */
+export class KeyRows implements Rows<string> {
+  readonly #slabs: Slabs;
+  readonly #addresses: number[] = [];
+  /** How many bytes of each key are told, 0: all; empty without a separator. */
+  readonly #ends: number[] = [];
+
+  constructor(kv: RecordView, prefix: Uint8Array, separator: Uint8Array) {
+    const cursor = kv.cursor(prefix);
+    for (let address = cursor.next(); address >= 0; address = cursor.next()) {
+      this.#addresses.push(address);
+      if (separator.length === 0) continue;
+      const key = keyBytesOf(kv.slabs, address);
+      const end = groupEnd(key, prefix.length, separator);
+      this.#ends.push(Math.max(0, end));
+      if (end < 0) continue;
+      const next = behindPrefix(key.slice(0, end));
+      if (next === null) break;
+      cursor.seek(next);
     }
-    const group = keyBytesOf(kv.slabs, address).slice(0, end);
-    yield decodeUtf8(group);
-    const next = behindPrefix(group);
-    if (next === null) return;
-    cursor.seek(next);
+    this.#slabs = this.#addresses.length === 0 ? [] : kv.lastingSlabs();
+  }
+
+  get length(): number {
+    return this.#addresses.length;
+  }
+
+  *[Symbol.iterator](): Generator<string, void> {
+    for (const [i, address] of this.#addresses.entries()) {
+      const end = this.#ends[i] ?? 0;
+      yield end === 0 ? keyTextOf(this.#slabs, address) : decodeUtf8(keyBytesOf(this.#slabs, address).subarray(0, end));
+    }
   }
 }
 

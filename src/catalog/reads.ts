@@ -4,14 +4,14 @@ import { coordinateOfRow, type NodeCoordinate } from "../wire/coordinate-command
 import { FSM_TYPE, type CatalogNode, type DirEntry, type HealthCheck, type NodeService, type Session, type TxnOp } from "../wire/fsm-commands.ts";
 import type { MsgpackValue } from "../wire/msgpack.ts";
 import { LAST_EXTINCTION, serviceIndexName } from "./catalog-writer.ts";
-import { listEntries, listKeys } from "./kv-lists.ts";
+import { EntryRows, KeyRows } from "./kv-lists.ts";
 import { nameKey } from "./order-key.ts";
 import { opaqueRows } from "./opaque-tables.ts";
 import { modifyIndexOf, readEntry } from "./record-slabs.ts";
 import { opaquePrefix } from "./snapshot-order.ts";
 import type { TablesView } from "./tables.ts";
 import { readTransaction } from "./txn.ts";
-import type { CatalogReads, CheckedInstance, Indexed, ServiceInstance, TxnOutcome } from "./types.ts";
+import type { CatalogReads, CheckedInstance, Indexed, Rows, ServiceInstance, TxnOutcome } from "./types.ts";
 import { uuidKey } from "./uuid.ts";
 
 /** Fewer characters of an id name no node. */
@@ -47,14 +47,14 @@ export class Reads implements CatalogReads {
     return index === 0 ? this.#kvTablesIndex() : index;
   }
 
-  kvList(prefix: string): Indexed<Iterable<DirEntry>> {
+  kvList(prefix: string): Indexed<Rows<DirEntry>> {
     const bytes = encodeUtf8(prefix);
-    return { index: this.#prefixIndex(bytes), value: listEntries(this.tables.kv, bytes) };
+    return { index: this.#prefixIndex(bytes), value: new EntryRows(this.tables.kv, bytes) };
   }
 
-  kvKeys(prefix: string, separator: string): Indexed<Iterable<string>> {
+  kvKeys(prefix: string, separator: string): Indexed<Rows<string>> {
     const bytes = encodeUtf8(prefix);
-    return { index: this.#prefixIndex(bytes), value: listKeys(this.tables.kv, bytes, encodeUtf8(separator)) };
+    return { index: this.#prefixIndex(bytes), value: new KeyRows(this.tables.kv, bytes, encodeUtf8(separator)) };
   }
 
   get kvCount(): number {

@@ -59,6 +59,10 @@ export class RecordTree extends RecordView {
     return this.#heap.slabs;
   }
 
+  override lastingSlabs(): Slabs {
+    return this.#heap.share();
+  }
+
   /** Bytes of pages, and how much of that is holes: for metrics and tests. */
   get liveBytes(): number {
     return this.#heap.liveBytes;

@@ -177,6 +177,11 @@ export class RecordView {
     return max;
   }
 
+  /** The pages, in an array that will not change: addresses of now stay good in it. */
+  lastingSlabs(): Slabs {
+    return this.slabs;
+  }
+
   /** Addresses of the records whose keys start with `prefix`, in order. Of the live tree: not across a change. */
   cursor(prefix: Uint8Array): RecordCursor {
     return new RecordCursor(this.root, this.height, this.slabs, prefix);

@@ -27,14 +27,19 @@ export interface CheckedInstance extends ServiceInstance {
   readonly checks: readonly HealthCheck[];
 }
 
+/** Rows that may be read one by one, later, and as often as wanted. */
+export interface Rows<Row> extends Iterable<Row> {
+  readonly length: number;
+}
+
 /** The reads that the live state and a snapshot offer alike. Node names, service names and check ids match in any case. */
 export interface CatalogReads {
   /** The key's own index; of a missing key the maximum of the tables. */
   kvGet(key: string): Indexed<DirEntry | null>;
-  /** All keys that start with `prefix`, bytewise order. The iterable of the live state must be used up before the next `apply`; take a snapshot to read in slices. */
-  kvList(prefix: string): Indexed<Iterable<DirEntry>>;
-  /** Keys below `prefix`, each cut after the first `separator` past the prefix and told once; `separator` "" cuts nothing. Same rule for the iterable. */
-  kvKeys(prefix: string, separator: string): Indexed<Iterable<string>>;
+  /** All keys that start with `prefix`, bytewise order, as they are now: they may be read later. */
+  kvList(prefix: string): Indexed<Rows<DirEntry>>;
+  /** Keys below `prefix`, each cut after the first `separator` past the prefix and told once; `separator` "" cuts nothing. As they are now, like `kvList`. */
+  kvKeys(prefix: string, separator: string): Indexed<Rows<string>>;
   /** Number of keys. */
   readonly kvCount: number;
   /** A transaction that only reads; what writes in it is an error. Nothing is changed. */

@@ -4,7 +4,8 @@
  * rendered head that every response keeps; where there is none (another Node), or the answer is none of the plain kind, node:http's own methods do it.
  */
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
-import { gzip, gzipSync } from "node:zlib";
+import type { Writable } from "node:stream";
+import { createGzip, gzip, gzipSync } from "node:zlib";
 import type { HttpAnswer } from "../api/http/types.ts";
 
 /** Go's server tells the length of what fits its buffer, and sends larger bodies in chunks. */
@@ -15,10 +16,15 @@ const JOINED_LENGTH_MAX = 64 * 1024;
 /** Longer bodies are compressed by a thread of the pool: 1 MiB takes main 20 ms. */
 export const GZIP_AT_ONCE_MAX = 32 * 1024;
 
-export function send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): void {
+/** Runs work now or in a later turn; it returns how much it was, in bytes. */
+export type Turns = (work: () => number) => void;
+
+/** `turns`: where the pieces of a long answer share the time with others. */
+export function send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer, turns: Turns = (work) => void work()): void {
   if (response.destroyed) return;
   const { body } = answer;
-  if (body.length === 0 || !acceptsGzip(request)) {
+  if (answer.more !== undefined) sendLong(request, response, answer, answer.more, turns);
+  else if (body.length === 0 || !acceptsGzip(request)) {
     if (!sendPlain(request, response, answer)) sendAny(request, response, answer, null);
   } else if (body.length <= GZIP_AT_ONCE_MAX) sendAny(request, response, answer, gzipSync(body));
   else {
@@ -91,6 +97,35 @@ function sendAny(request: IncomingMessage, response: ServerResponse, answer: Htt
   if (length <= KNOWN_LENGTH_MAX && !headers.includes("Content-Length")) headers.push("Content-Length", String(length));
   response.writeHead(answer.status, headers);
   response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** A piece in a turn, and none before the client has taken those before it. What is compressed is compressed by a thread of the pool. */
+function sendLong(request: IncomingMessage, response: ServerResponse, { status, headers, body }: HttpAnswer, more: Iterator<string, void>, turns: Turns): void {
+  const compressed = acceptsGzip(request);
+  response.removeHeader("Connection");
+  response.writeHead(status, [...headers.flat(), ...(compressed ? ["Content-Encoding", "gzip"] : [])]);
+  if (request.method === "HEAD") {
+    response.end();
+    return;
+  }
+  const out: Writable = compressed ? createGzip() : response;
+  if (out !== response) out.pipe(response);
+  const next = (): number => {
+    if (response.destroyed) return 0;
+    const piece = more.next();
+    if (piece.done === true) {
+      out.end();
+      return 0;
+    }
+    pass(piece.value);
+    return piece.value.length;
+  };
+  const later = (): void => void setImmediate(() => turns(next));
+  const pass = (piece: string | Uint8Array): void => {
+    if (out.write(piece)) later();
+    else out.once("drain", later);
+  };
+  pass(body);
 }
 
 /** As Go's server answers what it does not take for HTTP: without a length, and the connection ends. */

@@ -66,6 +66,28 @@ test("index of a missing key and of prefixes: keys, tombstones, then the tables"
   assert.deepEqual([...machine.kvList("").value].map(({ key }) => key), ["b"]);
 });
 
+test("a list of keys shows what there was when it was asked for, however much changes before it is read, and as often as it is read", () => {
+  const machine = createStateMachine();
+  const key = (i: number): string => `k${String(i).padStart(5, "0")}`;
+  const count = 4000;
+  for (let i = 0; i < count; i += 1) applyAll(machine, kv("set", entry(key(i), `first ${i} ${"x".repeat(300)}`, { flags: i })));
+  const { value: rows } = machine.kvList("k0");
+  const { value: keys } = machine.kvKeys("k0", "");
+  const { value: groups } = machine.kvKeys("k0", "00");
+  assert.deepEqual([rows.length, keys.length], [count, count]);
+  // Pages are emptied and given back meanwhile.
+  for (let round = 0; round < 3; round += 1) for (let i = 0; i < count; i += 1) applyAll(machine, kv("set", entry(key(i), `later ${round} ${"y".repeat(300)}`)));
+  applyAll(machine, kv("delete-tree", entry("k")), ...Array.from({ length: count }, (_, i) => kv("set", entry(`other ${i}`, "z".repeat(300)))));
+  assert.equal(machine.kvList("k0").value.length, 0);
+  for (let reading = 0; reading < 2; reading += 1) {
+    assert.deepEqual([...keys], Array.from({ length: count }, (_, i) => key(i)));
+    assert.deepEqual([...groups].filter((group) => group.length < 6), ["k000", "k0100", "k0200", "k0300"]);
+    const seen = [...rows];
+    assert.equal(seen.length, count);
+    for (const [i, row] of seen.entries()) assert.deepEqual([row.key, row.flags, decodeUtf8(row.value ?? new Uint8Array())], [key(i), i, `first ${i} ${"x".repeat(300)}`]);
+  }
+});
+
 test("keys are cut behind the first separator past the prefix", () => {
   const machine = createStateMachine();
   applyAll(machine, ...["t", "t/a", "t/b", "t/sub/", "t/sub/c", "t/sub/d/e", "tt", "\u{1f600}", "\uffee"].map((key) => kv("set", entry(key, key))));

@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
+import { gunzipSync } from "node:zlib";
 import { AskedBefore } from "../../src/api/http/cached.ts";
 import type { RpcArgs, RpcMethod, RpcMethods, RpcOutcome } from "../../src/api/rpc/types.ts";
 import { UNDER_WAY_MAX } from "../../src/io/http-connections.ts";
 import { BODY_BYTES_MAX, HEAD_BYTES_MAX, startHttpServer, type HttpBackend } from "../../src/io/http-server.ts";
 import { LoopLag, LOOK_MS, LOOKS } from "../../src/io/loop-lag.ts";
+import type { DirEntry } from "../../src/wire/fsm-commands.ts";
 import { nextLoopbackIp } from "../support/loopback.ts";
 
 const DEADLINE_MS = 20_000;
@@ -232,6 +234,79 @@ test("answers that clients do not take are bounded together: requests are turned
   let served = false;
   for (let attempt = 0; !served && attempt < 1000; attempt += 1) served = (await asked(w, head("GET", "/nothing"))).status === 404;
   assert.ok(served);
+});
+
+/** What a KVS.List gives: `count` entries, and how many of them have been read. */
+function rowsOf(count: number): { readonly length: number; read: number; [Symbol.iterator](): Generator<DirEntry> } {
+  return {
+    length: count,
+    read: 0,
+    *[Symbol.iterator]() {
+      for (let i = 0; i < count; i += 1) {
+        this.read += 1;
+        yield { key: `k${i}`, value: Buffer.alloc(100, 0x61), flags: 0, session: "", lockIndex: 0, createIndex: 1, modifyIndex: i };
+      }
+    },
+  };
+}
+
+const META = { index: 3, knownLeader: true, lastContactMs: 0, consistency: "leader" } as const;
+
+/** The body behind the head, without its chunks' lengths. */
+function dechunked(text: string): string {
+  let body = "";
+  for (let at = text.indexOf("\r\n\r\n") + 4; ; ) {
+    const end = text.indexOf("\r\n", at);
+    const length = Number.parseInt(text.slice(at, end), 16);
+    if (!(length > 0)) return body;
+    body += text.slice(end + 2, end + 2 + length);
+    at = end + 2 + length + 2;
+  }
+}
+
+test("a long list is made while it is sent: others are answered meanwhile, and it comes whole, compressed or not", async (t) => {
+  const w = await world(t);
+  const count = 20_000;
+  for (const accept of ["identity", "gzip"]) {
+    const rows = rowsOf(count);
+    const client = await w.open();
+    client.socket.write(head("GET", "/v1/kv/?recurse", `Accept-Encoding: ${accept}`));
+    const calls = w.calls.length + 1;
+    await until("the call", () => w.calls.length === calls);
+    w.calls.at(-1)?.done({ ok: true, value: { meta: META, value: rows } });
+    assert.ok(rows.read < 1000, `${rows.read} rows at once`);
+    assert.equal((await asked(w, head("GET", "/nothing"))).status, 404);
+    assert.ok(rows.read < count, "answered before the list is made");
+    await until("the end", () => client.text().endsWith("0\r\n\r\n"));
+    const body = Buffer.from(dechunked(client.text()), "latin1");
+    const entries = JSON.parse((accept === "gzip" ? gunzipSync(body) : body).toString()) as readonly { readonly Key: string; readonly ModifyIndex: number }[];
+    assert.equal(entries.length, count);
+    assert.ok(entries.every(({ Key, ModifyIndex }, i) => Key === `k${i}` && ModifyIndex === i));
+    // The connection goes on.
+    client.socket.write(head("GET", "/nothing"));
+    await until("the next answer", () => client.text().includes("404 Not Found"));
+  }
+});
+
+test("of a long list no more is made than its client takes, and nothing for one that is gone", async (t) => {
+  const w = await world(t);
+  const count = 400_000;
+  const client = await w.open();
+  client.socket.pause();
+  client.socket.write(head("GET", "/v1/kv/?recurse"));
+  await until("the call", () => w.calls.length === 1);
+  const rows = rowsOf(count);
+  w.calls[0]?.done({ ok: true, value: { meta: META, value: rows } });
+  // Until the system's buffers are full: then it is the same for a hundred turns.
+  for (let before = -1, same = 0; same < 100; before = rows.read) {
+    await new Promise((resolve) => setImmediate(resolve));
+    same = rows.read === before ? same + 1 : 0;
+  }
+  assert.ok(rows.read < count / 2, `${rows.read} rows for a client that takes nothing`);
+  client.socket.destroy();
+  const left = rows.read;
+  for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(rows.read - left < 1000, `${rows.read - left} rows for a client that is gone`);
 });
 
 test("a larger value is taken when the configuration allows it", async (t) => {

@@ -1,7 +1,9 @@
 /** `/v1/kv/<key>` (reference: consul-agent §2.4). */
+import type { Rows } from "../../catalog/types.ts";
 import type { DirEntry, KvOp, Wide } from "../../wire/fsm-commands.ts";
 import { jsonAnswer, rawJsonAnswer, refuse, textAnswer, VARY, type Header } from "./answers.ts";
 import { jsonString } from "./json.ts";
+import { listBody } from "./long-body.ts";
 import { isUint64, metaHeaders, readOptions } from "./read-options.ts";
 import { callOrFail, callServer, failure } from "./rpc-plan.ts";
 import type { Outcome } from "../rpc/types.ts";
@@ -28,7 +30,7 @@ function get(parsed: Parsed): HttpPlan {
   return callOrFail(recurse ? "KVS.List" : "KVS.Get", args, ({ meta, value: entries }) => {
     const headers = metaHeaders(meta);
     if (entries.length === 0) return { status: 404, headers: [VARY, ...headers], body: "" };
-    if (!recurse && parsed.query.has("raw")) return rawValue(entries[0] as DirEntry, headers);
+    if (!recurse && parsed.query.has("raw")) return rawValue(firstOf(entries), headers);
     return entriesAnswer(entries, parsed, headers);
   });
 }
@@ -43,21 +45,30 @@ function rawValue(entry: DirEntry, headers: readonly Header[]): HttpAnswer {
   return { status: 200, headers: fixed, body };
 }
 
-function entriesAnswer(entries: readonly DirEntry[], parsed: Parsed, headers: readonly Header[]): HttpAnswer {
+function entriesAnswer(entries: Rows<DirEntry>, parsed: Parsed, headers: readonly Header[]): HttpAnswer {
   const { toBase64 } = parsed.context;
   const write = parsed.pretty ? prettyEntry : compactEntry;
-  const separator = parsed.pretty ? ",\n    " : ",";
-  let body = parsed.pretty ? "[\n    " : "[";
-  for (let i = 0; i < entries.length; i += 1) {
-    if (i > 0) body += separator;
-    const entry = entries[i] as DirEntry;
-    const value = entry.value === null || entry.value.length === 0 ? "null" : `"${toBase64(entry.value)}"`;
-    body += write(entry, value);
-  }
-  return rawJsonAnswer(parsed.pretty ? `${body}\n]\n` : `${body}]`, headers);
+  const whole = (entry: DirEntry): string => write(entry, entry.value === null || entry.value.length === 0 ? "null" : `"${toBase64(entry.value)}"`);
+  return listAnswer(entries, whole, parsed.pretty, headers);
 }
 
-/** Written out, since it is the hottest answer there is. */
+function firstOf<T>(rows: Rows<T>): T {
+  for (const row of rows) return row;
+  throw new Error("no row");
+}
+
+function listAnswer<T>(items: Rows<T>, write: (item: T) => string, pretty: boolean, headers: readonly Header[]): HttpAnswer {
+  // The hottest answer there is.
+  if (items.length === 1) {
+    const item = write(firstOf(items));
+    return rawJsonAnswer(pretty ? `[\n    ${item}\n]\n` : `[${item}]`, headers);
+  }
+  const { body, more } = pretty ? listBody(items, write, "[\n    ", ",\n    ", "\n]\n") : listBody(items, write, "[", ",", "]");
+  const answer = rawJsonAnswer(body, headers);
+  return more === null ? answer : { ...answer, more };
+}
+
+/** Written out, since so many are asked for. */
 function compactEntry(entry: DirEntry, value: string): string {
   const session = entry.session === "" ? "" : `"Session":${jsonString(entry.session)},`;
   return `{"LockIndex":${entry.lockIndex},"Key":${jsonString(entry.key)},"Flags":${entry.flags},"Value":${value},${session}"CreateIndex":${entry.createIndex},"ModifyIndex":${entry.modifyIndex}}`;
@@ -79,7 +90,7 @@ function listKeys(parsed: Parsed): HttpPlan {
   return callOrFail("KVS.ListKeys", args, ({ meta, value: keys }) => {
     const headers = metaHeaders(meta);
     if (keys.length === 0 && parsed.rest !== "") return { status: 404, headers: [VARY, ...headers], body: "" };
-    return jsonAnswer(keys, parsed.pretty, headers);
+    return keys.length === 0 ? jsonAnswer([], parsed.pretty, headers) : listAnswer(keys, jsonString, parsed.pretty, headers);
   });
 }
 

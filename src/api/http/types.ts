@@ -22,6 +22,8 @@ export interface HttpAnswer {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Text is sent as UTF-8; a lone surrogate becomes U+FFFD. */
   readonly body: string | Uint8Array;
+  /** What follows `body`, made while it is sent: see `long-body.ts`. */
+  readonly more?: Iterator<string, void>;
   /** Close the connection behind this answer. */
   readonly close?: boolean;
   /** The request was hardly HTTP: answer without a length, then close. */

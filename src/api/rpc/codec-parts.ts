@@ -183,7 +183,7 @@ export const keyRead = {
   reads: { Key: readText },
   take: (found: Record<string, unknown>) => ({ key: textOf(found, "Key") }),
   valueName: "Entries",
-  writeValue: (w: Writer, entries: RpcMethods["KVS.Get"]["reply"]["value"]) => list(entries, writeDirEntry)(w),
+  writeValue: (w: Writer, entries: RpcMethods["KVS.List"]["reply"]["value"]) => list([...entries], writeDirEntry)(w),
   readValue: readList(readDirEntry),
   empty: [],
 } as const;

@@ -3,7 +3,7 @@
  * sorted bytewise. What is decoded comes from other servers and clients: wrong bytes are an error text, never an exception.
  */
 import { fail, ok, type Result } from "../../base/result.ts";
-import type { TxnError, TxnOutcome, TxnResult } from "../../catalog/types.ts";
+import type { Rows, TxnError, TxnOutcome, TxnResult } from "../../catalog/types.ts";
 import {
   decodeDeregisterRequest, decodeKvRequest, decodeRegisterRequest, decodeSessionRequest, decodeTxnRequest,
   encodeDeregisterRequest, encodeKvRequest, encodeRegisterRequest, encodeSessionRequest, encodeTxnRequest, readTxnOps,
@@ -48,8 +48,8 @@ const CODECS: { readonly [M in RpcMethod]: Codec<M> } = {
     reads: { Prefix: readText, Seperator: readText },
     take: (found) => ({ prefix: textOf(found, "Prefix"), separator: textOf(found, "Seperator") }),
     valueName: "Keys",
-    writeValue: (w, keys: readonly string[]) => writeTexts(w, keys),
-    readValue: (r): readonly string[] => readTexts(r) ?? [],
+    writeValue: (w, keys: Rows<string>) => writeTexts(w, [...keys]),
+    readValue: (r): Rows<string> => readTexts(r) ?? [],
     empty: [],
   }),
   "Session.Apply": {

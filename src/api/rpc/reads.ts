@@ -38,17 +38,11 @@ const READS: { readonly [M in ReadMethod]: ReadProcedure<M> } = {
     interests: ({ key }) => [{ kind: "key", key }],
   },
   "KVS.List": {
-    run: (reads, { key }) => {
-      const { index, value } = reads.kvList(key);
-      return { index, value: [...value] };
-    },
+    run: (reads, { key }) => reads.kvList(key),
     interests: ({ key }) => [{ kind: "prefix", prefix: key }],
   },
   "KVS.ListKeys": {
-    run: (reads, { prefix, separator }) => {
-      const { index, value } = reads.kvKeys(prefix, separator);
-      return { index, value: [...value] };
-    },
+    run: (reads, { prefix, separator }) => reads.kvKeys(prefix, separator),
     interests: ({ prefix }) => [{ kind: "prefix", prefix }],
   },
   "Session.Get": {

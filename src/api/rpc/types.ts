@@ -2,7 +2,7 @@
  * The remote procedures of a Consul server (reference: consul-agent §6.4): what HTTP handlers, peers and client agents call. Names, arguments and replies are
  * Consul's; only units differ (ms instead of ns), and the codec (`wire/rpc-codec.ts`) converts them.
  */
-import type { CheckedInstance, ServiceInstance, TxnOutcome } from "../../catalog/types.ts";
+import type { CheckedInstance, Rows, ServiceInstance, TxnOutcome } from "../../catalog/types.ts";
 import type { AutopilotRequest, AutopilotSettings } from "../../wire/autopilot-command.ts";
 import type { NodeCoordinate } from "../../wire/coordinate-command.ts";
 import type {
@@ -162,8 +162,8 @@ export interface RpcMethods {
   "Status.RaftStats": { readonly args: DatacenterArgs; readonly reply: RaftStats };
   "KVS.Apply": { readonly args: KvRequest; readonly reply: boolean };
   "KVS.Get": { readonly args: KeyArgs; readonly reply: Queried<readonly DirEntry[]> };
-  "KVS.List": { readonly args: KeyArgs; readonly reply: Queried<readonly DirEntry[]> };
-  "KVS.ListKeys": { readonly args: KeysArgs; readonly reply: Queried<readonly string[]> };
+  "KVS.List": { readonly args: KeyArgs; readonly reply: Queried<Rows<DirEntry>> };
+  "KVS.ListKeys": { readonly args: KeysArgs; readonly reply: Queried<Rows<string>> };
   "Session.Apply": { readonly args: SessionRequest; readonly reply: string };
   "Session.Get": { readonly args: SessionArgs; readonly reply: Queried<readonly Session[]> };
   "Session.List": { readonly args: SessionArgs; readonly reply: Queried<readonly Session[]> };
