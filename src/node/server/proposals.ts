@@ -33,9 +33,9 @@ export class Proposals {
     return { kind: "propose", proposals };
   }
 
-  /** Something waits for `take`. */
-  get gathered(): boolean {
-    return this.#gathered.length > 0;
+  /** How many wait for `take`. */
+  get gathered(): number {
+    return this.#gathered.length;
   }
 
   applied(index: number, result: ApplyResult): void {
