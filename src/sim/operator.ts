@@ -118,24 +118,26 @@ export class Operator implements SimObserver {
     this.#ledger.noteFault("restart", this.#sim.nowUs);
     if (!snapshot) host.disk.erase();
     this.#sim.start(host, this.#snapshots);
-    if (!snapshot) return this.join(host, { kind: "random", count: 1 });
-    this.#help(host, host.run, 0);
+    if (!snapshot) this.join(host, { kind: "random", count: 1 });
+    this.#help(host, host.run, 0, snapshot);
   }
 
   /**
-   * Looks after a process that was started with its snapshot: one that left before, or lost its lines with the power, knows nobody, or only others in
-   * the same situation. Its own attempts and those of the others come first: it is told whom to join once most of them have not shown it for two
-   * minutes; at once if there is nobody whom it could try.
+   * Looks after a process that was started again. With its snapshot: one that left before, or lost its lines with the power, knows nobody, or only others
+   * in the same situation. Without: it may have joined one that was alone itself and left since. Its own attempts and those of the others come first: it
+   * is told whom to join once most of them have not shown it for two minutes; at once if there is nobody whom it could try.
    */
-  #help(host: Host, run: number, missed: number): void {
+  #help(host: Host, run: number, missed: number, snapshot: boolean): void {
     this.#sim.after(REJOIN_HELP_US, () => {
       if (host.run !== run || !host.running || host.leaving) return;
+      // Its first join is still being tried.
+      if (!snapshot && host.joinedAtUs < 0) return this.#help(host, run, 0, snapshot);
       const isAlone = host.machine?.view.members().every(({ name, status }) => name === host.name || (status !== "alive" && status !== "failed")) ?? false;
       const others = this.runningHosts.filter((other) => other !== host);
       const shown = others.filter((other) => other.machine?.view.gauges.table.stateOf(host.name) === "alive").length;
       const missedNow = 2 * shown >= others.length ? 0 : missed + 1;
       if (isAlone || missedNow >= REJOIN_HELP_MISSED) this.join(host, { kind: "random", count: 1 });
-      this.#help(host, run, missedNow);
+      this.#help(host, run, missedNow, snapshot);
     });
   }
 
