@@ -11,7 +11,7 @@ import { MemberStatusCode } from "../wire/serf-messages.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import { IntentBuffer, type Intent } from "./intent-buffer.ts";
 import { RememberedMembers, type RememberedMember } from "./remembered-members.ts";
-import { LamportClock } from "./lamport-clock.ts";
+import { LAMPORT_TIME_MAX, LamportClock } from "./lamport-clock.ts";
 import { MemberTable, type MemberInfo, type Row } from "./member-table.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Member, MemberEventType, MemberStatus, PoolEffect } from "./types.ts";
@@ -42,6 +42,8 @@ export interface MembershipHost {
   isRunning(): boolean;
   /** Our join intent with this Lamport time must be broadcast. */
   broadcastJoin(lamportTime: number, out: PoolEffect[]): void;
+  /** The member is to be told, it alone, of the leave with this Lamport time that we have heard about it. */
+  tellLeave(member: MemberRecord, lamportTime: number, out: PoolEffect[]): void;
   /** The member's name means nothing any more. */
   forgotten(name: string): void;
   prune(name: string, atMs: number): void;
@@ -205,12 +207,14 @@ export class Membership {
     this.clock.witness(lamportTime);
     const row = table.find(node);
     if (row === undefined) return this.#intents.offer(node, "leave", lamportTime, nowMs);
-    if (lamportTime <= table.statusTime(row)) return false;
+    // One with the time of our last join is not ours either: a leave of an earlier run that those we joined through had missed.
+    if (lamportTime < table.statusTime(row)) return false;
     if (node === this.#config.name && this.#host.isRunning()) {
       this.#report.log("debug", "serf: Refuting an older leave intent", out);
       this.announceJoin(nowMs, out);
       return false;
     }
+    if (lamportTime === table.statusTime(row)) return false;
     // Also when the status stays as it is: else two different intents would be passed on for ever (serf#606).
     table.setStatusTime(row, lamportTime);
     const before = table.status(row);
@@ -255,7 +259,7 @@ export class Membership {
     return row !== undefined && lamportTime <= this.table.statusTime(row);
   }
 
-  /** As `isSettled`, of the member in a slot of the shared records. */
+  /** As `isSettled`, of the member in a slot of the shared records. Not for a leave of our own, which we may have to refute. */
   isSettledRow(lamportTime: number, row: Row): boolean {
     return this.table.isKnown(row) && lamportTime <= this.table.statusTime(row);
   }
@@ -268,7 +272,8 @@ export class Membership {
   objectTo(lamportTime: number, nowMs: number, out: PoolEffect[]): void {
     const row = this.table.find(this.#config.name);
     if (row === undefined || lamportTime <= this.table.statusTime(row)) return;
-    this.clock.witness(lamportTime);
+    // Who shows us as leaving tells one less than the time of the leave, and takes only a join that is later than that leave.
+    this.clock.witness(Math.min(lamportTime + 1, LAMPORT_TIME_MAX));
     this.announceJoin(nowMs, out);
   }
 
@@ -283,6 +288,21 @@ export class Membership {
   close(): void {
     this.table.close();
     this.#intents.close();
+  }
+
+  /**
+   * Who is still here although we have heard of its leave is told what we have heard: it may have come back with a join that is not later
+   * than that leave, for whom it joined through had missed it, and cannot know that anybody refuses its join. It answers with a later one.
+   * Who is really leaving ignores this. (The original shows such a member as leaving for as long as it runs.)
+   */
+  confrontLeaving(out: PoolEffect[]): void {
+    const { table } = this;
+    if (table.count("leaving") === 0) return;
+    for (const row of table.rows()) {
+      if (table.status(row) !== "leaving") continue;
+      const member = table.info(row);
+      if (member.name !== this.#config.name) this.#host.tellLeave(member, table.statusTime(row), out);
+    }
   }
 
   /** Forgets members that failed or left long ago, and old intents. */

@@ -234,6 +234,7 @@ export class Pool {
       case "reap":
         this.#repeat("reap", reapIntervalMs, nowMs);
         this.#serf.membership.reap(nowMs, out);
+        this.#serf.membership.confrontLeaving(out);
         return;
       case "reconnect":
         this.#repeat("reconnect", reconnectIntervalMs, nowMs);

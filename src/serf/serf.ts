@@ -21,6 +21,7 @@ import {
   decodeSerfPushPull,
   encodeFilter,
   encodeJoin,
+  encodeLeave,
   encodeQuery,
   encodeSerfPushPull,
   encodeUserEventPacket,
@@ -209,6 +210,10 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.queues.add(this.queues.intents, encodeJoin({ lamportTime, node: this.#config.name }), out);
   }
 
+  tellLeave({ name, endpoint }: MemberRecord, lamportTime: number, out: PoolEffect[]): void {
+    if (endpoint.ip !== "") sendUser(endpoint, encodeLeave({ lamportTime, node: name, prune: false }), out);
+  }
+
   forgotten(name: string): void {
     this.coordinates?.forget(name);
   }
@@ -220,9 +225,11 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   // Messages.
 
   isRepeat({ upper, upperHash, slot, sort, time }: KnownMessage): boolean {
-    if (sort === KnownSort.intent) return slot >= 0 && this.membership.isSettledRow(time, slot);
+    if (sort === KnownSort.join) return slot >= 0 && this.membership.isSettledRow(time, slot);
     const message = upper as SerfMessage; // Decoded as `userMessage` would.
     switch (message.kind) {
+      case "leave":
+        return slot >= 0 && message.node !== this.#config.name && this.membership.isSettledRow(message.lamportTime, slot);
       case "userEvent":
         return this.events.isRepeat(this.eventClock, message.lamportTime, message.name, message.payload, upperHash);
       case "query":

@@ -51,9 +51,9 @@ export class SharedMessage implements KnownMessage, HashedMessage {
     this.upper = serf?.ok === true ? serf.value : null;
     this.upperHash = this.upper?.kind === "userEvent" ? hashEvent(this.upper.name, this.upper.payload) : 0;
     this.message = serf?.ok === false ? null : message;
-    const intent = this.upper?.kind === "join" || this.upper?.kind === "leave" ? this.upper : null;
-    this.sort = intent !== null ? KnownSort.intent : this.message?.kind === "alive" ? KnownSort.alive : KnownSort.other;
-    this.time = intent !== null ? intent.lamportTime : this.message?.kind === "alive" ? this.message.incarnation : 0;
+    const join = this.upper?.kind === "join" ? this.upper : null;
+    this.sort = join !== null ? KnownSort.join : this.message?.kind === "alive" ? KnownSort.alive : KnownSort.other;
+    this.time = join !== null ? join.lamportTime : this.message?.kind === "alive" ? this.message.incarnation : 0;
   }
 }
 

@@ -28,7 +28,7 @@ export interface KnownMessage {
 }
 
 /** Messages that can be recognised as repeats by numbers alone; `other` may be anything. */
-export const KnownSort = { other: 0, alive: 1, intent: 2 } as const;
+export const KnownSort = { other: 0, alive: 1, join: 2 } as const;
 export type KnownSort = (typeof KnownSort)[keyof typeof KnownSort];
 
 export interface Messages {

@@ -281,7 +281,7 @@ export class Swim<Out> {
     if (slot >= 0) {
       // Nearly all the gossip of a large cluster ends here, and is judged from a few numbers.
       if (sort === KnownSort.alive && slot !== this.#core.selfSlot && this.#core.table.holdsLiving(slot, known.variant, time)) return true;
-      if (sort === KnownSort.intent) return this.#core.delegate.isRepeat(known);
+      if (sort === KnownSort.join) return this.#core.delegate.isRepeat(known);
     }
     const { message } = known;
     switch (message?.kind) {

@@ -16,15 +16,17 @@ function membership(name: string) {
   const events: string[] = [];
   const joins: number[] = [];
   const prunes: { readonly name: string; readonly atMs: number }[] = [];
+  const told: { readonly name: string; readonly time: number }[] = [];
   const host = {
     memberEvent: (type: string, { name: about }: { readonly name: string }) => events.push(`${type} ${about}`),
     isRunning: () => true,
     broadcastJoin: (time: number) => joins.push(time),
+    tellLeave: ({ name: about }: { readonly name: string }, time: number) => told.push({ name: about, time }),
     forgotten: () => {},
     prune: (pruned: string, atMs: number) => prunes.push({ name: pruned, atMs }),
   };
   const config = { name, recentIntentTimeoutMs: 300_000, reconnectTimeoutMs: HOUR_MS, tombstoneTimeoutMs: 2 * HOUR_MS, pruneDelayMs: 6000 };
-  return { name, core: new Membership(config, host, new Reporter("debug"), new MemberRecords()), events, joins, prunes, out };
+  return { name, core: new Membership(config, host, new Reporter("debug"), new MemberRecords()), events, joins, prunes, told, out };
 }
 
 function info(name: string) {
@@ -62,6 +64,37 @@ test("any multiset of intents quiesces (serf#606)", () => {
     }),
     { numRuns: 200 },
   );
+});
+
+test("whoever comes back with a join as late as the leave that only some have heard is asked by them, and answers with a later join", () => {
+  const back = membership("back");
+  const heard = membership("heard");
+  for (const { core, out } of [back, heard]) core.joined(info("back"), 0, out);
+  heard.core.joined(info("heard"), 0, heard.out);
+  for (let i = 0; i < 30; i += 1) back.core.clock.increment();
+  heard.core.leaveIntent(30, "back", false, 0, heard.out);
+  // It joins through somebody whose clock stands where that of its earlier run stood when it left.
+  back.core.announceJoin(0, back.out);
+  assert.deepEqual(back.joins.splice(0), [30]);
+  assert.equal(heard.core.joinIntent(30, "back", 0), false);
+  back.core.objectTo(29, 0, back.out); // What `heard` tells of it in a push/pull.
+  assert.deepEqual([heard.core.status("back"), back.joins], ["leaving", []]);
+
+  heard.core.confrontLeaving(heard.out);
+  assert.deepEqual(heard.told, [{ name: "back", time: 30 }]);
+  assert.equal(back.core.leaveIntent(30, "back", false, 0, back.out), false);
+  assert.deepEqual(back.joins, [31]);
+  assert.equal(heard.core.joinIntent(31, "back", 0), true);
+  assert.equal(heard.core.status("back"), "alive");
+  heard.core.confrontLeaving(heard.out);
+  assert.equal(heard.told.length, 1);
+});
+
+test("who is told of a time behind its own leave answers with a join that is later than that leave", () => {
+  const { core, joins, out } = membership("self");
+  core.joined(info("self"), 0, out);
+  core.objectTo(29, 0, out); // The leave has time 30.
+  assert.deepEqual(joins, [31]);
 });
 
 test("a leave intent tells a leave from a failure", () => {

@@ -81,6 +81,7 @@ function checkMembers(name: string, self: string, steps: readonly MemberStep[], 
     memberEvent: () => {},
     isRunning: () => true,
     broadcastJoin: () => {},
+    tellLeave: () => {},
     forgotten: () => {},
     prune: (pruned) => prunes.push(pruned),
   };
