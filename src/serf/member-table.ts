@@ -37,6 +37,8 @@ export class MemberTable {
   #size = 0;
   #changes = 0;
   readonly #counts = [0, 0, 0, 0, 0];
+  /** Told that a row is removed. While a member is known, the time of its newest intent only grows, so that older intents stay old. */
+  onRegress: ((row: Row) => void) | null = null;
 
   constructor(records: MemberRecords) {
     this.#records = records;
@@ -132,10 +134,12 @@ export class MemberTable {
     this.#lateTimes.delete(row);
     this.#records.releaseVariant(row, this.#variant(row));
     this.#records.release(row);
+    this.onRegress?.(row);
   }
 
   /** Lets go of the shared records: for a pool that ends while others of its process go on. */
   close(): void {
+    this.onRegress = null;
     for (const row of this.rows()) this.remove(row);
   }
 

@@ -12,7 +12,7 @@ import { formatEndpoint, ipToBytes, type Endpoint } from "../base/endpoint.ts";
 import { shuffle, type Random } from "../base/random.ts";
 import { MemberRecords } from "../swim/member-records.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
-import type { KnownMessage } from "../swim/messages.ts";
+import type { KnownMessage, Repeat } from "../swim/messages.ts";
 import { Swim } from "../swim/swim.ts";
 import type { JoinTarget, RequestId, SwimConfig } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
@@ -126,9 +126,15 @@ export class Pool {
     return this.#swim.self;
   }
 
-  /** A message would change nothing: see `Swim.isRepeat`. */
-  isRepeat(known: KnownMessage): boolean {
-    return this.#swim.isRepeat(known);
+  /** Whether a message would change anything: see `Repeat`. */
+  judgeRepeat(known: KnownMessage): Repeat {
+    return this.#swim.judgeRepeat(known);
+  }
+
+  /** `listener` is told the slot of each member whose row regresses, in either layer, until `close`. */
+  watchRegress(listener: (slot: number) => void): void {
+    this.#swim.table.onRegress = listener;
+    this.#serf.membership.table.onRegress = listener;
   }
 
   /** Lets go of what is shared with other pools of the process. No input may follow. */

@@ -10,7 +10,7 @@ import type { Random } from "../base/random.ts";
 import { ok } from "../base/result.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
-import { KnownSort, type KnownMessage } from "../swim/messages.ts";
+import { KnownSort, Repeat, type KnownMessage } from "../swim/messages.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
 import type { StateArrays } from "../swim/state-arrays.ts";
 import type { SwimDelegate, SwimMember, UpperState } from "../swim/types.ts";
@@ -224,18 +224,18 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   // Messages.
 
-  isRepeat({ upper, upperHash, slot, sort, time }: KnownMessage): boolean {
-    if (sort === KnownSort.join) return slot >= 0 && this.membership.isSettledRow(time, slot);
+  judgeRepeat({ upper, upperHash, slot, sort, time }: KnownMessage): Repeat {
+    if (sort === KnownSort.join) return slot >= 0 && this.membership.isSettledRow(time, slot) ? Repeat.lasting : Repeat.no;
     const message = upper as SerfMessage; // Decoded as `userMessage` would.
     switch (message.kind) {
       case "leave":
-        return slot >= 0 && message.node !== this.#config.name && this.membership.isSettledRow(message.lamportTime, slot);
+        return slot >= 0 && message.node !== this.#config.name && this.membership.isSettledRow(message.lamportTime, slot) ? Repeat.lasting : Repeat.no;
       case "userEvent":
-        return this.events.isRepeat(this.eventClock, message.lamportTime, message.name, message.payload, upperHash);
+        return this.events.isRepeat(this.eventClock, message.lamportTime, message.name, message.payload, upperHash) ? Repeat.now : Repeat.no;
       case "query":
-        return this.#queries.isRepeat(this.queryClock, message.lamportTime, message.id);
+        return this.#queries.isRepeat(this.queryClock, message.lamportTime, message.id) ? Repeat.now : Repeat.no;
       default:
-        return false;
+        return Repeat.no;
     }
   }
 

@@ -5,10 +5,11 @@ import type { PoolConfig, PoolInput } from "../serf/types.ts";
 import type { Pool } from "../serf/pool.ts";
 import { MemberRecords } from "../swim/member-records.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
-import type { KnownMessage } from "../swim/messages.ts";
+import { Repeat } from "../swim/messages.ts";
 import type { SwimProfile } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { SIM_PORT } from "./network.ts";
+import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
 import { POOL_NAME, type MachineFactory, type MachineSpec, type PoolView, type SimMachine } from "./sim-machine.ts";
 
 /** What a scenario chooses about the nodes; the rest is the agent's configuration by default. */
@@ -20,9 +21,10 @@ export interface ClusterSettings {
   readonly overrides: Partial<PoolConfig>;
 }
 
-/** A factory of nodes that share what members announce about themselves. */
-export function clusterFactory(settings: ClusterSettings, records = new MemberRecords()): MachineFactory {
-  return (spec, out) => new ClusterMachine(spec, settings, records, out);
+/** A factory of nodes that share what members announce about themselves, and their gossip when there is `messages`. */
+export function clusterFactory(settings: ClusterSettings, messages: SharedMessages | null = null): MachineFactory {
+  const records = messages?.records ?? new MemberRecords();
+  return (spec, out) => new ClusterMachine(spec, settings, records, messages, out);
 }
 
 /** The agent's defaults (serf-protocol §6, §10.1), with coalescing off: it would hide deliveries from the checkers for seconds. */
@@ -70,11 +72,16 @@ class ClusterMachine implements SimMachine {
   readonly view: PoolView;
   readonly #node: ClusterNode;
   readonly #pool: Pool;
+  readonly #messages: SharedMessages | null;
+  readonly #index: number;
 
-  constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, out: NodeEffect[]) {
+  constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, messages: SharedMessages | null, out: NodeEffect[]) {
     this.#node = new ClusterNode(spec.random, settings.matcher, records);
     const pool = this.#node.addPool(POOL_NAME, poolConfig(spec, settings), spec.nowMs, out);
     this.#pool = pool;
+    this.#messages = messages;
+    this.#index = spec.index;
+    if (messages !== null) pool.watchRegress((slot) => messages.regress(slot, spec.index));
     this.view = { gauges: pool.gauges, members: () => pool.members() };
   }
 
@@ -90,8 +97,12 @@ class ClusterMachine implements SimMachine {
     this.#node.step(POOL_NAME, WAKE, nowMs, out); // The only pool, and whoever calls knows that it is due.
   }
 
-  isRepeat(known: KnownMessage): boolean {
-    return this.#pool.isRepeat(known);
+  isRepeat(known: SharedMessage): boolean {
+    const messages = this.#messages;
+    if (messages?.isSettled(known, this.#index) === true) return true;
+    const repeat = this.#pool.judgeRepeat(known);
+    if (repeat === Repeat.lasting) messages?.settle(known, this.#index);
+    return repeat !== Repeat.no;
   }
 
   get self(): AdoptedMember {
@@ -104,5 +115,6 @@ class ClusterMachine implements SimMachine {
 
   close(): void {
     this.#node.removePool(POOL_NAME);
+    this.#messages?.forgetNode(this.#index);
   }
 }

@@ -13,6 +13,7 @@ import type { PacketMessage } from "../wire/gossip-messages.ts";
 import { mayRepeat } from "../wire/repeat-filter.ts";
 import { decodeSerfMessage } from "../wire/serf-codec.ts";
 import type { SerfMessage } from "../wire/serf-messages.ts";
+import { NO_ROW, SettledBits } from "./settled-bits.ts";
 import { hashBytes } from "./trace-hash.ts";
 
 const LANE_A = 0x7feb352d;
@@ -40,6 +41,8 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   slot = -1;
   variant = -1;
   record: MemberRecord | null = null;
+  /** Where `SettledBits` keeps the nodes at which it is settled. */
+  settledRow = NO_ROW;
 
   constructor(bytes: Uint8Array, hashA: number, hashB: number) {
     this.bytes = bytes;
@@ -57,6 +60,15 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   }
 }
 
+/** A row of `SettledBits` of one message, or of all that declare one incarnation of a member dead. */
+interface MessageRow {
+  readonly row: number;
+  readonly deathOf: number;
+  messages: number;
+}
+
+const NO_DEATH = -1;
+
 export class SharedMessages implements Sharing {
   readonly #records: MemberRecords;
   readonly #entries: (SharedMessage | null)[] = [];
@@ -72,10 +84,14 @@ export class SharedMessages implements Sharing {
   #aliveIncarnations = new Uint32Array(0);
   readonly #byBytes = new Map<Uint8Array, SharedMessage>();
   readonly #byHash = new Map<number, SharedMessage>();
+  readonly #settled: SettledBits;
+  /** By slot: the rows of all messages about that member. */
+  readonly #rowsAbout: (MessageRow[] | undefined)[] = [];
 
   /** `nodes`: how many members there will be. */
   constructor(nodes: number) {
     this.#records = new MemberRecords(this, nodes);
+    this.#settled = new SettledBits(nodes);
   }
 
   /** What members announce, for the nodes that share these messages. */
@@ -114,6 +130,7 @@ export class SharedMessages implements Sharing {
     const key = keyOf(entry.hashA, entry.hashB);
     if (!this.#byHash.has(key)) this.#byHash.set(key, entry);
     this.#holdMember(entry);
+    this.#takeRow(entry);
     return entry.number;
   }
 
@@ -133,6 +150,7 @@ export class SharedMessages implements Sharing {
     if (this.#byHash.get(key) === entry) this.#byHash.delete(key);
     entry.number = -1;
     if (entry.slot >= 0 && this.#aliveNumbers[entry.slot] === number + 1) this.#aliveNumbers[entry.slot] = 0;
+    this.#giveRow(entry);
     // Copies on their way are judged by their bytes from now on.
     if (entry.variant >= 0) this.#records.releaseVariant(entry.slot, entry.variant);
     if (entry.slot >= 0) this.#records.release(entry.slot);
@@ -175,6 +193,57 @@ export class SharedMessages implements Sharing {
 
   lengthOf(number: number): number {
     return this.#lengths[number] as number;
+  }
+
+  /** A further copy of the message changes nothing at this node, as the node has said before. */
+  isSettled(message: SharedMessage, node: number): boolean {
+    return this.#settled.has(message.settledRow, node);
+  }
+
+  /** The node says that further copies change nothing, until it says `regress` of the member that the message is about, or `forgetNode`. */
+  settle(message: SharedMessage, node: number): void {
+    this.#settled.add(message.settledRow, node);
+  }
+
+  /** What the node knew of the member in `slot` has gone back: messages about it may change something again. */
+  regress(slot: number, node: number): void {
+    const rows = this.#rowsAbout[slot];
+    if (rows !== undefined) for (const { row } of rows) this.#settled.delete(row, node);
+  }
+
+  /** Nothing is settled at this node any more: its process has ended. */
+  forgetNode(node: number): void {
+    this.#settled.deleteNode(node);
+  }
+
+  /** Deaths of one incarnation are judged alike, whoever declares it: in a cluster of thousands hundreds do at the same time. */
+  #takeRow(entry: SharedMessage): void {
+    const { message, slot } = entry;
+    const deathOf = message?.kind === "dead" ? message.incarnation : NO_DEATH;
+    if (slot < 0) {
+      entry.settledRow = this.#settled.take();
+      return;
+    }
+    const rows = (this.#rowsAbout[slot] ??= []);
+    const same = deathOf === NO_DEATH ? undefined : rows.find((one) => one.deathOf === deathOf);
+    if (same !== undefined) same.messages += 1;
+    else rows.push({ row: this.#settled.take(), deathOf, messages: 1 });
+    entry.settledRow = (same ?? (rows[rows.length - 1] as MessageRow)).row;
+  }
+
+  #giveRow(entry: SharedMessage): void {
+    const { settledRow, slot } = entry;
+    entry.settledRow = NO_ROW;
+    if (slot >= 0) {
+      const rows = this.#rowsAbout[slot] as MessageRow[];
+      const at = rows.findIndex(({ row }) => row === settledRow);
+      const shared = rows[at] as MessageRow;
+      shared.messages -= 1;
+      if (shared.messages > 0) return;
+      rows.splice(at, 1);
+      if (rows.length === 0) this.#rowsAbout[slot] = undefined;
+    }
+    this.#settled.give(settledRow);
   }
 
   #equal(bytes: Uint8Array): SharedMessage | null {

@@ -7,8 +7,8 @@ import type { Random } from "../base/random.ts";
 import type { NodeEffect, NodeMachine } from "../node/types.ts";
 import type { PoolGauges } from "../serf/gauges.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
-import type { KnownMessage } from "../swim/messages.ts";
 import type { Member, RestoredSnapshot } from "../serf/types.ts";
+import type { SharedMessage } from "./shared-messages.ts";
 
 /** The simulation's view into one pool; reading changes nothing, and the gauges do not allocate. */
 export interface PoolView {
@@ -22,7 +22,7 @@ export type Readings = Pick<PoolGauges, keyof PoolGauges>;
 export interface SimMachine extends NodeMachine {
   readonly view: PoolView;
   /** The message would change nothing at this node now, and so need not be given to it. */
-  isRepeat(known: KnownMessage): boolean;
+  isRepeat(known: SharedMessage): boolean;
   /** The node itself, as the records that all nodes share name it. */
   readonly self: AdoptedMember;
   /** The node begins as a member of long standing among these; before any input. */

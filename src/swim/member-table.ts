@@ -87,6 +87,11 @@ export class MemberTable implements MemberTableView {
   #size = 0;
   #revision = 0;
   readonly #perState = [0, 0, 0, 0, 0];
+  /**
+   * Told that a row has regressed: it is forgotten, or its content is another, after which its incarnation may be lower too. Every other change of a
+   * row moves it forward, so that claims and accusations that were out of date stay so.
+   */
+  onRegress: ((slot: number) => void) | null = null;
 
   constructor(records: MemberRecords) {
     this.#records = records;
@@ -140,12 +145,11 @@ export class MemberTable implements MemberTableView {
     return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? (this.#wide.get(slot) as Wide).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
   }
 
-  /** The member is alive or suspect, of this variant, and its incarnation is this or a higher one. */
-  holdsLiving(slot: number, variant: number, incarnation: number): boolean {
+  /** The member is known, of this variant, and its incarnation is this or a higher one. */
+  holds(slot: number, variant: number, incarnation: number): boolean {
     if (slot >= this.#words.length) return false;
     const word = this.#words[slot] as number;
-    const state = word & STATE_MASK;
-    if (state !== StateCode.alive && state !== StateCode.suspect) return false;
+    if ((word & STATE_MASK) === StateCode.unknown) return false;
     const held = word >>> INCARNATION_SHIFT;
     if (held === INCARNATION_WIDE) return this.variant(slot) === variant && this.incarnation(slot) >= incarnation;
     return held >= incarnation && (word >>> VARIANT_SHIFT) % VARIANT_LIMIT === variant;
@@ -239,6 +243,7 @@ export class MemberTable implements MemberTableView {
     this.#put(slot, this.state(slot), this.#records.holdVariant(slot, content), this.incarnation(slot));
     this.#records.releaseVariant(slot, old);
     this.#revision += 1;
+    this.onRegress?.(slot);
   }
 
   #put(slot: number, state: number, variant: number, incarnation: number): void {
@@ -277,6 +282,7 @@ export class MemberTable implements MemberTableView {
 
   /** Lets go of the shared records: for a node that ends while others of its process go on. */
   close(): void {
+    this.onRegress = null;
     this.startRound(() => true, { below: () => 0 });
   }
 
@@ -326,6 +332,7 @@ export class MemberTable implements MemberTableView {
     this.#records.releaseVariant(slot, variant);
     this.#records.release(slot);
     this.#revision += 1;
+    this.onRegress?.(slot);
   }
 
   #reserve(slot: number): void {

@@ -9,7 +9,7 @@ import type { Alive } from "../wire/gossip-messages.ts";
 import { count, isAllowedAddr, log, logs, type Core } from "./core.ts";
 import type { MemberRecord } from "./member-records.ts";
 import { StateCode, type AdoptedMember } from "./member-table.ts";
-import type { KnownMessage } from "./messages.ts";
+import { Repeat, type KnownMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Suspicions } from "./suspicion.ts";
 import { NS_PER_MS, suspicionTimeoutNs } from "./timing.ts";
@@ -252,11 +252,10 @@ export class Membership {
     return ours !== StateCode.unknown && ours !== StateCode.dead && ours !== StateCode.left && incarnation >= table.incarnation(slot);
   }
 
-  /** As `isSettledAlive`, of a claim about the member in `slot` that others of the process know too. */
-  isSettledKnownAlive(slot: number, variant: number, claim: AliveClaim): boolean {
+  /** `alive` of the member in `slot`, in this variant, would do nothing now: it is known at that address and has said this, or something newer. */
+  isIdleAlive(slot: number, variant: number, claim: AliveClaim): boolean {
     const { table, selfSlot } = this.#core;
-    const state = table.state(slot);
-    if (slot === selfSlot || (state !== StateCode.alive && state !== StateCode.suspect) || claim.incarnation > table.incarnation(slot)) return false;
+    if (slot === selfSlot || table.state(slot) === StateCode.unknown || claim.incarnation > table.incarnation(slot)) return false;
     return table.variant(slot) === variant || !this.#isElsewhere(table.record(slot), claim);
   }
 
@@ -284,6 +283,16 @@ export class Membership {
     if (slot === selfSlot) return false;
     const state = table.state(slot);
     return state === StateCode.unknown || state === StateCode.dead || state === StateCode.left || incarnation < table.incarnation(slot);
+  }
+
+  /**
+   * How long an accusation stays idle that is idle now. While the row is neither forgotten nor moved, its incarnation only grows, and who was
+   * accused of this one becomes alive with a higher one only, which makes the accusation old. An accusation of an incarnation that we have not
+   * heard of may be idle because the member is suspect or gone anyway: it may come back with one that is not high enough.
+   */
+  howLongIdle(slot: number, { incarnation }: Accusation): Repeat {
+    const { table } = this.#core;
+    return table.state(slot) !== StateCode.unknown && incarnation <= table.incarnation(slot) ? Repeat.lasting : Repeat.now;
   }
 
   /** As `isSettledAlive`: the member is known to be dead or gone, or has said something newer. */

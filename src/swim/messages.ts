@@ -31,6 +31,13 @@ export interface KnownMessage {
 export const KnownSort = { other: 0, alive: 1, join: 2 } as const;
 export type KnownSort = (typeof KnownSort)[keyof typeof KnownSort];
 
+/**
+ * Whether a further copy of a message would change anything at a node. `lasting`: it would not, and that stays so until the node's row of the member
+ * that the message is about regresses (`MemberTable.onRegress`, of either layer); a message about no member then stays settled for as long as the node runs.
+ */
+export const Repeat = { no: 0, now: 1, lasting: 2 } as const;
+export type Repeat = (typeof Repeat)[keyof typeof Repeat];
+
 export interface Messages {
   /** A number for `message`, which must not change afterwards, held once by the caller. */
   hold(message: Uint8Array): number;

@@ -26,7 +26,7 @@ import { Joiner } from "./joiner.ts";
 import { MemberRecords } from "./member-records.ts";
 import { MemberTable, StateCode, type AdoptedMember } from "./member-table.ts";
 import { Membership } from "./membership.ts";
-import { KnownSort, type KnownMessage } from "./messages.ts";
+import { KnownSort, Repeat, type KnownMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { PendingReplies, replyDone } from "./pending-replies.ts";
 import { pickMembers } from "./pick.ts";
@@ -275,26 +275,26 @@ export class Swim<Out> {
 
   // Datagrams
 
-  /** The message would change nothing, whoever it came from: it is settled. */
-  isRepeat(known: KnownMessage): boolean {
+  /** Whether the message would change anything, whoever it came from. */
+  judgeRepeat(known: KnownMessage): Repeat {
     const { sort, slot, time } = known;
     if (slot >= 0) {
-      // Nearly all the gossip of a large cluster ends here, and is judged from a few numbers.
-      if (sort === KnownSort.alive && slot !== this.#core.selfSlot && this.#core.table.holdsLiving(slot, known.variant, time)) return true;
-      if (sort === KnownSort.join) return this.#core.delegate.isRepeat(known);
+      // Nearly all the gossip of a storm of joins ends here, and is judged from a few numbers.
+      if (sort === KnownSort.alive && slot !== this.#core.selfSlot && this.#core.table.holds(slot, known.variant, time)) return Repeat.lasting;
+      if (sort === KnownSort.join) return this.#core.delegate.judgeRepeat(known);
     }
     const { message } = known;
     switch (message?.kind) {
       case "alive":
-        return slot >= 0 && this.#membership.isSettledKnownAlive(slot, known.variant, message);
+        return slot >= 0 && this.#membership.isIdleAlive(slot, known.variant, message) ? Repeat.lasting : Repeat.no;
       case "suspect":
-        return slot >= 0 && this.#membership.isIdleSuspect(slot, message);
+        return slot >= 0 && this.#membership.isIdleSuspect(slot, message) ? this.#membership.howLongIdle(slot, message) : Repeat.no;
       case "dead":
-        return slot >= 0 && this.#membership.isIdleDead(slot, message);
+        return slot >= 0 && this.#membership.isIdleDead(slot, message) ? this.#membership.howLongIdle(slot, message) : Repeat.no;
       case "user":
-        return this.#core.delegate.isRepeat(known);
+        return this.#core.delegate.judgeRepeat(known);
       default:
-        return false;
+        return Repeat.no;
     }
   }
 
@@ -332,7 +332,7 @@ export class Swim<Out> {
       case "alive": {
         const claim = message.port === 0 ? { ...message, port: this.#core.config.bindPort } : message;
         this.#membership.alive(claim, false, 0, nowMs, out, claim === message ? known : null);
-        return known === null && this.#membership.isSettledAlive(claim); // Whoever knows it asks `isRepeat`.
+        return known === null && this.#membership.isSettledAlive(claim); // Whoever knows it asks `judgeRepeat`.
       }
       case "dead":
         this.#membership.dead(message, 0, nowMs, out);

@@ -8,7 +8,7 @@
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Cidr } from "./cidr.ts";
 import type { MemberRecord } from "./member-records.ts";
-import type { KnownMessage } from "./messages.ts";
+import type { KnownMessage, Repeat } from "./messages.ts";
 import type { StateArrays } from "./state-arrays.ts";
 import type { SharedState } from "./shared-state.ts";
 
@@ -165,8 +165,8 @@ export interface SwimDelegate<Out> {
    * settled: whatever comes, a further copy of the very same bytes would change nothing.
    */
   userMessage(message: Uint8Array, start: 0 | 1, from: Endpoint | null, nowMs: number, out: Out[], known?: KnownMessage | null): boolean;
-  /** `userMessage` of this would change nothing: it is settled. */
-  isRepeat(known: KnownMessage): boolean;
+  /** Whether `userMessage` of this would change anything. */
+  judgeRepeat(known: KnownMessage): Repeat;
   /** Takes queued messages (of type `user`) for a packet: each costs `overhead + length`, together at most `limit` bytes. `targets`: how many nodes will receive them. */
   takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[];
   /** Something waits in those queues. While nothing does anywhere, the gossip timer sleeps. */

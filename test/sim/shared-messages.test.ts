@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SharedMessages } from "../../src/sim/shared-messages.ts";
-import { encodeAlive, encodeUser } from "../../src/wire/gossip-codec.ts";
+import { SharedMessages, type SharedMessage } from "../../src/sim/shared-messages.ts";
+import { encodeAlive, encodeDead, encodeSuspect, encodeUser } from "../../src/wire/gossip-codec.ts";
 import { encodeJoin } from "../../src/wire/serf-codec.ts";
 
 const alive = (node: string, incarnation: number): Uint8Array =>
@@ -41,4 +41,36 @@ test("intents are read through both layers; what does not repeat is not read", (
   const ping = Uint8Array.of(0, 0x80);
   messages.hold(ping);
   assert.equal(messages.known(ping)?.message, null);
+});
+
+test("what is settled at a node is settled there alone, until the member regresses there or the node ends", () => {
+  const nodes = 100;
+  const messages = new SharedMessages(nodes);
+  const shared = (bytes: Uint8Array): SharedMessage => messages.known(messages.bytesOf(messages.hold(bytes))) as SharedMessage;
+  const [about, other] = [shared(alive("a", 1)), shared(encodeSuspect({ incarnation: 1, node: "b", from: "c" }))];
+  const settledAt = (message: SharedMessage): number[] => Array.from({ length: nodes }, (_, node) => node).filter((node) => messages.isSettled(message, node));
+  for (const node of [0, 31, 32, 99]) messages.settle(about, node);
+  messages.settle(other, 31);
+  assert.deepEqual([settledAt(about), settledAt(other)], [[0, 31, 32, 99], [31]]);
+  messages.regress(about.slot, 31);
+  assert.deepEqual([settledAt(about), settledAt(other)], [[0, 32, 99], [31]]);
+  messages.settle(about, 31);
+  messages.forgetNode(31);
+  assert.deepEqual([settledAt(about), settledAt(other)], [[0, 32, 99], []]);
+});
+
+test("deaths of one incarnation are settled together, whoever declares it; a message that is over is settled nowhere, nor is the next of its place", () => {
+  const messages = new SharedMessages(8);
+  const dead = (incarnation: number, from: string): SharedMessage => messages.known(messages.bytesOf(messages.hold(encodeDead({ incarnation, node: "a", from })))) as SharedMessage;
+  const [first, second, newer] = [dead(1, "x"), dead(1, "y"), dead(2, "x")];
+  messages.settle(first, 3);
+  assert.deepEqual([first, second, newer].map((message) => messages.isSettled(message, 3)), [true, true, false]);
+  messages.release(first.number);
+  assert.deepEqual([first, second].map((message) => messages.isSettled(message, 3)), [false, true]);
+  messages.settle(first, 4);
+  assert.equal(messages.isSettled(dead(1, "x"), 3), true);
+  assert.equal(messages.isSettled(dead(1, "x"), 4), false);
+  messages.release(newer.number);
+  const places = Array.from({ length: 100 }, (_, i) => dead(10 + i, "x"));
+  assert.ok(places.every((message) => !messages.isSettled(message, 3) && !messages.isSettled(message, 4)));
 });

@@ -3,6 +3,7 @@ import { toHex } from "../../src/base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../../src/base/endpoint.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MemberRecords } from "../../src/swim/member-records.ts";
+import { Repeat } from "../../src/swim/messages.ts";
 import { PROFILES } from "../../src/swim/profiles.ts";
 import { Swim } from "../../src/swim/swim.ts";
 import { encodeUser } from "../../src/wire/gossip-codec.ts";
@@ -30,8 +31,8 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
     this.seen.push(`user ${toHex(message.subarray(start))}`);
     return false;
   }
-  isRepeat(): boolean {
-    return false;
+  judgeRepeat(): Repeat {
+    return Repeat.no;
   }
   takeBroadcasts(overhead: number, limit: number): readonly Uint8Array[] {
     const taken: Uint8Array[] = [];

@@ -5,9 +5,9 @@
  */
 import type { NodeEffect } from "../../node/types.ts";
 import type { PoolInput } from "../../serf/types.ts";
+import type { SharedMessage } from "../../sim/shared-messages.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
-import type { KnownMessage } from "../../swim/messages.ts";
 
 /** Type byte of a ping. */
 export const PING = 0;
@@ -80,7 +80,7 @@ export class BlockedMachine implements SimMachine {
   }
 
   /** What is held back is judged when it is let in. */
-  isRepeat(known: KnownMessage): boolean {
+  isRepeat(known: SharedMessage): boolean {
     return this.#untilMs === -Infinity && this.#inner.isRepeat(known);
   }
 

@@ -56,7 +56,7 @@ export function prepare(scenario: Scenario, { seed, codec, original, filterRepea
   const messages = filterRepeats ? new SharedMessages(scenario.nodes) : null;
   return new ScenarioRun(script, {
     seed,
-    factory: wrap(clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }, messages?.records)),
+    factory: wrap(clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }, messages)),
     codec: wireCodec(sealer, true),
     codecMode: codec,
     messages,

@@ -1,9 +1,9 @@
 /** A production node with an onlooker: what a wake of its own made it send, apart from what messages made it send. */
 import type { NodeEffect } from "../../node/types.ts";
 import type { PoolInput } from "../../serf/types.ts";
+import type { SharedMessage } from "../../sim/shared-messages.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
-import type { KnownMessage } from "../../swim/messages.ts";
 
 /** Gets the index of the node and the effects of one wake. */
 export type WakeListener = (node: number, effects: readonly NodeEffect[]) => void;
@@ -38,7 +38,7 @@ class WatchedMachine implements SimMachine {
     this.#onWake(out);
   }
 
-  isRepeat(known: KnownMessage): boolean {
+  isRepeat(known: SharedMessage): boolean {
     return this.#inner.isRepeat(known);
   }
 
