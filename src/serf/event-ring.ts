@@ -8,6 +8,7 @@
 import { BytePages } from "../base/byte-pages.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { decodeUtf8, utf8Length, writeUtf8 } from "../base/utf8.ts";
+import { encodeEventSlot } from "../wire/serf-codec.ts";
 import type { EventSlot } from "../wire/serf-messages.ts";
 import type { LamportClock } from "./lamport-clock.ts";
 
@@ -48,6 +49,8 @@ export class EventRing {
   /** Made with the first event: most of the nodes of a simulation never see one. */
   #slots: Slots | null = null;
   readonly #memory = new BytePages();
+  /** Slots that `encodedSlot` was asked for, until they change. Of a node of a simulation nobody asks. */
+  readonly #encoded = new Map<number, Uint8Array>();
 
   // Items, from 1. Free ones are chained by `#before`.
   #hashes = new Int32Array(ITEMS_FIRST); // Compared before the bytes.
@@ -88,19 +91,43 @@ export class EventRing {
   get slots(): readonly (EventSlot | null)[] {
     const slots = this.#slots;
     if (slots === null) return emptySlots(this.#size);
-    return Array.from(slots.times, (lamportTime, index) => (lamportTime === NEVER ? null : { lamportTime, events: this.#eventsOf(slots.newest[index] as number) }));
+    return Array.from(slots.times, (lamportTime, index) => (lamportTime === NEVER ? null : { lamportTime, events: this.#eventsOf(this.#itemsOf(slots.newest[index] as number)) }));
   }
 
-  #eventsOf(newest: number): EventSlot["events"] {
-    const events: { readonly name: string; readonly payload: Uint8Array | null }[] = [];
-    for (let item = newest; item !== NIL; item = this.#before[item] as number) {
+  /** The same, encoded one by one. Two nodes that hold the same events of a time have the same bytes, in whatever order the events came. */
+  get encodedSlots(): readonly (Uint8Array | null)[] {
+    return Array.from({ length: this.#size }, (_, index) => this.encodedSlot(index));
+  }
+
+  /** One of `encodedSlots`; null also for an index that there is not. */
+  encodedSlot(index: number): Uint8Array | null {
+    const slots = this.#slots;
+    if (slots === null || (slots.counts[index] ?? 0) === 0) return null;
+    const kept = this.#encoded.get(index);
+    if (kept !== undefined) return kept;
+    const items = this.#itemsOf(slots.newest[index] as number);
+    items.sort((a, b) => (this.#hashes[a] as number) - (this.#hashes[b] as number));
+    // Copied: the encoder's memory is shared with messages that are soon over.
+    const bytes = encodeEventSlot({ lamportTime: slots.times[index] as number, events: this.#eventsOf(items) }).slice();
+    this.#encoded.set(index, bytes);
+    return bytes;
+  }
+
+  /** The items of a slot in the order they came. */
+  #itemsOf(newest: number): number[] {
+    const items: number[] = [];
+    for (let item = newest; item !== NIL; item = this.#before[item] as number) items.push(item);
+    return items.reverse();
+  }
+
+  #eventsOf(items: readonly number[]): EventSlot["events"] {
+    return items.map((item) => {
       const page = this.#pages[item] as Uint8Array;
       const start = this.#starts[item] as number;
       const middle = start + (this.#nameBytes[item] as number);
       const payloadBytes = this.#payloadBytes[item] as number;
-      events.push({ name: decodeUtf8(page, start, middle), payload: payloadBytes === ABSENT ? null : page.subarray(middle, middle + payloadBytes) });
-    }
-    return events.reverse();
+      return { name: decodeUtf8(page, start, middle), payload: payloadBytes === ABSENT ? null : page.subarray(middle, middle + payloadBytes) };
+    });
   }
 
   /** Whether an event of that time is held. */
@@ -134,6 +161,7 @@ export class EventRing {
     const bytes = nameBytes + (payload?.length ?? 0);
     const held = counts[index] as number;
     if (held >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) return "full";
+    if (this.#encoded.size > 0) this.#encoded.delete(index);
     const item = this.#newItem();
     this.#hashes[item] = hash;
     this.#before[item] = newest[index] as number;
@@ -177,6 +205,7 @@ export class EventRing {
 
   /** Forgets the events of a slot. */
   #clear({ newest, counts }: Slots, index: number): void {
+    this.#encoded.delete(index);
     for (let item = newest[index] as number; item !== NIL; ) {
       const before = this.#before[item] as number;
       this.#bytes -= (this.#nameBytes[item] as number) + Math.max(0, this.#payloadBytes[item] as number);

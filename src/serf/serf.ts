@@ -429,7 +429,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       statusTimes,
       leftMembers: this.membership.leftNames(),
       eventTime: this.eventClock.time,
-      events: this.events.slots,
+      events: this.events.encodedSlots,
       queryTime: this.queryClock.time,
     });
   }
@@ -479,7 +479,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       this.report.log("err", `serf: Remote state has bad type prefix: ${state[0]}`, out);
       return;
     }
-    const decoded = decodeSerfPushPull(state);
+    const decoded = decodeSerfPushPull(state, (index) => this.events.encodedSlot(index));
     if (!decoded.ok) {
       this.report.log("err", `serf: Failed to decode push/pull message: ${decoded.error}`, out);
       return;

@@ -422,6 +422,17 @@ export class Reader {
     return this.#bytes.subarray(this.#at - count, this.#at);
   }
 
+  /** True, and steps over them, when these bytes are next. */
+  same(expected: Uint8Array): boolean {
+    const bytes = this.#bytes;
+    const at = this.#at;
+    const length = expected.length;
+    if (length > this.#end - at) return false;
+    for (let i = 0; i < length; i += 1) if (bytes[at + i] !== expected[i]) return false;
+    this.#at = at + length;
+    return true;
+  }
+
   /** Steps over one value of any kind, extension types included. `depth`: containers already around it. */
   skip(depth = 1): void {
     const first = this.#u8();

@@ -304,8 +304,11 @@ function readAddress(r: Reader): { addr: Uint8Array; port: number } {
   return { addr, port };
 }
 
-/** Decodes the user state of a push/pull, type byte first. */
-export function decodeSerfPushPull(state: Uint8Array): Result<SerfPushPull> {
+/**
+ * Decodes the user state of a push/pull, type byte first. `held`: the slot of events at an index that the receiver has already, encoded; the
+ * state's own is null where it has the same bytes. Two members under events have hundreds of slots in common, and differ in a few.
+ */
+export function decodeSerfPushPull(state: Uint8Array, held: (index: number) => Uint8Array | null = holdsNothing): Result<SerfPushPull> {
   if (state[0] !== SerfMessageType.pushPull) return fail("not a push/pull state");
   const r = reader;
   r.reset(state, 1);
@@ -331,7 +334,7 @@ export function decodeSerfPushPull(state: Uint8Array): Result<SerfPushPull> {
         eventTime = r.uint(LAMPORT_MAX);
         break;
       case 4:
-        events = readSlots(r);
+        events = readSlots(r, held);
         break;
       case 5:
         queryTime = r.uint(LAMPORT_MAX);
@@ -354,12 +357,19 @@ function readStatusTimes(r: Reader): Map<string, number> {
   return times;
 }
 
-function readSlots(r: Reader): (EventSlot | null)[] {
+function holdsNothing(): null {
+  return null;
+}
+
+function readSlots(r: Reader, held: (index: number) => Uint8Array | null): (EventSlot | null)[] {
   let eventsLeft = EVENTS_MAX;
+  let index = 0;
   return readList(
     r,
     () => {
-      if (r.nil()) return null;
+      const same = held(index);
+      index += 1;
+      if (r.nil() || (same !== null && r.same(same))) return null;
       const slot = readSlot(r, eventsLeft);
       eventsLeft -= slot.events.length;
       return slot;
@@ -616,11 +626,11 @@ export function encodeRelay({ destAddr, destPort, destName, message }: Omit<Rela
   return writer.raw(message).finish();
 }
 
-/** The parts of a push/pull state as the encoder takes them: a container may be null, which is written as nil. */
+/** The parts of a push/pull state as the encoder takes them: a container may be null, which is written as nil, and a slot encoded already. */
 export interface SerfPushPullFields extends Omit<SerfPushPull, "kind" | "statusTimes" | "leftMembers" | "events"> {
   readonly statusTimes: SerfPushPull["statusTimes"] | null;
   readonly leftMembers: SerfPushPull["leftMembers"] | null;
-  readonly events: SerfPushPull["events"] | null;
+  readonly events: readonly (EventSlot | Uint8Array | null)[] | null;
 }
 
 export function encodeSerfPushPull(state: SerfPushPullFields): Uint8Array {
@@ -630,7 +640,10 @@ export function encodeSerfPushPull(state: SerfPushPullFields): Uint8Array {
   if (state.events === null) writer.nil();
   else {
     writer.arrayHead(state.events.length);
-    for (const slot of state.events) writeSlot(slot);
+    for (const slot of state.events) {
+      if (slot instanceof Uint8Array) writer.raw(slot);
+      else writeSlot(slot);
+    }
   }
   writer.raw(key.lTime).int(state.lamportTime);
   writer.raw(key.leftMembers);
@@ -642,6 +655,12 @@ export function encodeSerfPushPull(state: SerfPushPullFields): Uint8Array {
     writer.mapHead(state.statusTimes.size);
     for (const [name, time] of state.statusTimes) writer.text(name).int(time);
   }
+  return writer.finish();
+}
+
+/** A slot as part of a push/pull state. */
+export function encodeEventSlot(slot: EventSlot): Uint8Array {
+  writeSlot(slot);
   return writer.finish();
 }
 

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { EVENTS_PER_SLOT_MAX, EVENT_RING_BYTES_MAX, EventRing } from "../../src/serf/event-ring.ts";
 import { LAMPORT_TIME_MAX, LamportClock } from "../../src/serf/lamport-clock.ts";
 import { QUERIES_PER_SLOT_MAX, QueryRing } from "../../src/serf/query-ring.ts";
+import { decodeSerfPushPull, encodeSerfPushPull } from "../../src/wire/serf-codec.ts";
 
 test("a Lamport clock never goes back and is later than all it has witnessed", () => {
   const steps = fc.array(fc.option(fc.oneof(fc.nat(1000), fc.maxSafeNat()), { nil: null }));
@@ -66,6 +67,28 @@ test("a push/pull gets the events that were accepted and not pushed out, by time
       });
       assert.deepEqual(ring.slots, slots);
       assert.equal(ring.isEmpty, held.size === 0);
+    }),
+  );
+});
+
+test("nodes that hold the same events encode them alike, whatever the order they came in, and decode of each other's state only the slots that differ", () => {
+  const event = fc.record({ time: fc.integer({ min: 1, max: 20 }), name: fc.constantFrom("a", "b", "\u00fc", "x".repeat(40)), payload: fc.uint8Array({ minLength: 1, maxLength: 2 }) });
+  const state = (ring: EventRing): Uint8Array => encodeSerfPushPull({ lamportTime: 1, statusTimes: null, leftMembers: null, eventTime: 1, events: ring.encodedSlots, queryTime: 1 });
+  const take = (ring: EventRing, { time, name, payload }: { time: number; name: string; payload: Uint8Array }): void => void ring.witness(new LamportClock(), time, name, payload);
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 60 }), event, (events, news) => {
+      const one = new EventRing(32);
+      const other = new EventRing(32);
+      for (const each of events) take(one, each);
+      for (const each of events.toReversed()) take(other, each);
+      assert.deepEqual(state(other), state(one));
+      take(other, news);
+      const isNews = !events.some(({ time, name, payload }) => time === news.time && name === news.name && Buffer.compare(payload, news.payload) === 0);
+      const decoded = decodeSerfPushPull(state(other), (index) => one.encodedSlot(index));
+      assert.ok(decoded.ok);
+      assert.deepEqual(decoded.value.events.map((slot) => slot?.lamportTime ?? null), Array.from({ length: 32 }, (_, i) => (isNews && i === news.time ? i : null)));
+      for (const slot of decoded.value.events) for (const { name, payload } of slot?.events ?? []) one.witness(new LamportClock(), slot?.lamportTime ?? 0, name, payload);
+      assert.deepEqual(state(one), state(other));
     }),
   );
 });
