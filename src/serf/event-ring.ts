@@ -32,13 +32,13 @@ const ABSENT = -1;
 /** What the ring knows of each slot. */
 class Slots {
   readonly times: Float64Array;
-  /** Newest item of each; the others follow by `#before`. */
-  readonly newest: Uint16Array;
+  /** First item of each; the others follow by `#next`, in the order of their hashes. */
+  readonly first: Uint16Array;
   readonly counts: Uint16Array;
 
   constructor(size: number) {
     this.times = new Float64Array(size).fill(NEVER);
-    this.newest = new Uint16Array(size);
+    this.first = new Uint16Array(size);
     this.counts = new Uint16Array(size);
   }
 }
@@ -52,9 +52,9 @@ export class EventRing {
   /** Slots that `encodedSlot` was asked for, until they change. Of a node of a simulation nobody asks. */
   readonly #encoded = new Map<number, Uint8Array>();
 
-  // Items, from 1. Free ones are chained by `#before`.
+  // Items, from 1. Free ones are chained by `#next`.
   #hashes = new Int32Array(ITEMS_FIRST); // Compared before the bytes.
-  #before = new Uint16Array(ITEMS_FIRST);
+  #next = new Uint16Array(ITEMS_FIRST);
   #starts = new Int32Array(ITEMS_FIRST);
   #nameBytes = new Int32Array(ITEMS_FIRST);
   #payloadBytes = new Int32Array(ITEMS_FIRST); // Behind the name; `ABSENT` for none.
@@ -87,14 +87,17 @@ export class EventRing {
     return this.#count === 0;
   }
 
-  /** Slots in ring order as they are now, as a push/pull carries them. */
+  /**
+   * Slots in ring order as they are now, as a push/pull carries them. Events of one time come in another order at each node; here they have the order of
+   * their hashes, so that nodes which hold the same give the same.
+   */
   get slots(): readonly (EventSlot | null)[] {
     const slots = this.#slots;
     if (slots === null) return emptySlots(this.#size);
-    return Array.from(slots.times, (lamportTime, index) => (lamportTime === NEVER ? null : { lamportTime, events: this.#eventsOf(this.#itemsOf(slots.newest[index] as number)) }));
+    return Array.from(slots.times, (lamportTime, index) => (lamportTime === NEVER ? null : { lamportTime, events: this.#eventsOf(slots.first[index] as number) }));
   }
 
-  /** The same, encoded one by one. Two nodes that hold the same events of a time have the same bytes, in whatever order the events came. */
+  /** The same, encoded one by one. */
   get encodedSlots(): readonly (Uint8Array | null)[] {
     return Array.from({ length: this.#size }, (_, index) => this.encodedSlot(index));
   }
@@ -105,29 +108,22 @@ export class EventRing {
     if (slots === null || (slots.counts[index] ?? 0) === 0) return null;
     const kept = this.#encoded.get(index);
     if (kept !== undefined) return kept;
-    const items = this.#itemsOf(slots.newest[index] as number);
-    items.sort((a, b) => (this.#hashes[a] as number) - (this.#hashes[b] as number));
     // Copied: the encoder's memory is shared with messages that are soon over.
-    const bytes = encodeEventSlot({ lamportTime: slots.times[index] as number, events: this.#eventsOf(items) }).slice();
+    const bytes = encodeEventSlot({ lamportTime: slots.times[index] as number, events: this.#eventsOf(slots.first[index] as number) }).slice();
     this.#encoded.set(index, bytes);
     return bytes;
   }
 
-  /** The items of a slot in the order they came. */
-  #itemsOf(newest: number): number[] {
-    const items: number[] = [];
-    for (let item = newest; item !== NIL; item = this.#before[item] as number) items.push(item);
-    return items.reverse();
-  }
-
-  #eventsOf(items: readonly number[]): EventSlot["events"] {
-    return items.map((item) => {
+  #eventsOf(first: number): EventSlot["events"] {
+    const events: { readonly name: string; readonly payload: Uint8Array | null }[] = [];
+    for (let item = first; item !== NIL; item = this.#next[item] as number) {
       const page = this.#pages[item] as Uint8Array;
       const start = this.#starts[item] as number;
       const middle = start + (this.#nameBytes[item] as number);
       const payloadBytes = this.#payloadBytes[item] as number;
-      return { name: decodeUtf8(page, start, middle), payload: payloadBytes === ABSENT ? null : page.subarray(middle, middle + payloadBytes) };
-    });
+      events.push({ name: decodeUtf8(page, start, middle), payload: payloadBytes === ABSENT ? null : page.subarray(middle, middle + payloadBytes) });
+    }
+    return events;
   }
 
   /** Whether an event of that time is held. */
@@ -139,7 +135,7 @@ export class EventRing {
   isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, hash = hashEvent(name, payload)): boolean {
     const slots = this.#slots;
     if (slots === null || !this.holds(lamportTime) || lamportTime >= clock.time) return false;
-    return this.#contains(slots.newest[lamportTime % this.#size] as number, hash, name, payload);
+    return this.#contains(slots.first[lamportTime % this.#size] as number, hash, name, payload);
   }
 
   /** Judges one received event. `clock` has its time witnessed here, before any other check. */
@@ -149,13 +145,13 @@ export class EventRing {
     if (isOlderThanRing(clock.time, lamportTime, this.#size)) return "old";
 
     this.#slots ??= new Slots(this.#size);
-    const { times, newest, counts } = this.#slots;
+    const { times, first, counts } = this.#slots;
     const index = lamportTime % this.#size;
     const hash = knownHash ?? hashEvent(name, payload);
     if (times[index] !== lamportTime) {
       this.#clear(this.#slots, index);
       times[index] = lamportTime;
-    } else if (this.#contains(newest[index] as number, hash, name, payload)) return "known";
+    } else if (this.#contains(first[index] as number, hash, name, payload)) return "known";
 
     const nameBytes = utf8Length(name);
     const bytes = nameBytes + (payload?.length ?? 0);
@@ -164,13 +160,25 @@ export class EventRing {
     if (this.#encoded.size > 0) this.#encoded.delete(index);
     const item = this.#newItem();
     this.#hashes[item] = hash;
-    this.#before[item] = newest[index] as number;
     this.#keep(item, name, nameBytes, payload);
-    newest[index] = item;
+    this.#link(first, index, item);
     counts[index] = held + 1;
     this.#bytes += bytes;
     this.#count += 1;
     return "new";
+  }
+
+  #link(first: Uint16Array, index: number, item: number): void {
+    const hash = this.#hashes[item] as number;
+    let last = NIL;
+    let next = first[index] as number;
+    while (next !== NIL && (this.#hashes[next] as number) <= hash) {
+      last = next;
+      next = this.#next[next] as number;
+    }
+    this.#next[item] = next;
+    if (last === NIL) first[index] = item;
+    else this.#next[last] = item;
   }
 
   #keep(item: number, name: string, nameBytes: number, payload: Uint8Array | null): void {
@@ -187,7 +195,7 @@ export class EventRing {
   #newItem(): number {
     const free = this.#free;
     if (free !== NIL) {
-      this.#free = this.#before[free] as number;
+      this.#free = this.#next[free] as number;
       return free;
     }
     if (this.#used === this.#hashes.length) this.#grow(2 * this.#used);
@@ -197,30 +205,30 @@ export class EventRing {
 
   #grow(capacity: number): void {
     this.#hashes = copied(this.#hashes, new Int32Array(capacity));
-    this.#before = copied(this.#before, new Uint16Array(capacity));
+    this.#next = copied(this.#next, new Uint16Array(capacity));
     this.#starts = copied(this.#starts, new Int32Array(capacity));
     this.#nameBytes = copied(this.#nameBytes, new Int32Array(capacity));
     this.#payloadBytes = copied(this.#payloadBytes, new Int32Array(capacity));
   }
 
   /** Forgets the events of a slot. */
-  #clear({ newest, counts }: Slots, index: number): void {
+  #clear({ first, counts }: Slots, index: number): void {
     this.#encoded.delete(index);
-    for (let item = newest[index] as number; item !== NIL; ) {
-      const before = this.#before[item] as number;
+    for (let item = first[index] as number; item !== NIL; ) {
+      const next = this.#next[item] as number;
       this.#bytes -= (this.#nameBytes[item] as number) + Math.max(0, this.#payloadBytes[item] as number);
       this.#pages[item] = EMPTY_BYTES;
-      this.#before[item] = this.#free;
+      this.#next[item] = this.#free;
       this.#free = item;
-      item = before;
+      item = next;
     }
     this.#count -= counts[index] as number;
-    newest[index] = NIL;
+    first[index] = NIL;
     counts[index] = 0;
   }
 
-  #contains(newest: number, hash: number, name: string, payload: Uint8Array | null): boolean {
-    for (let item = newest; item !== NIL; item = this.#before[item] as number) {
+  #contains(first: number, hash: number, name: string, payload: Uint8Array | null): boolean {
+    for (let item = first; item !== NIL && (this.#hashes[item] as number) <= hash; item = this.#next[item] as number) {
       if (this.#hashes[item] === hash && this.#isSame(item, name, payload)) return true;
     }
     return false;
