@@ -34,6 +34,7 @@ export const NO_KEY = -1;
 
 /** For one call each; no queue calls another. */
 const reinsert: number[] = [];
+const reinsertRows: number[] = [];
 const pairs: number[] = [];
 
 function noFloor(): number {
@@ -128,28 +129,55 @@ export class BroadcastQueue {
     const tierCount = this.#highestTier + 1; // What we put back must not be taken twice.
     const shortest = this.#lengths[0] as number;
     let used = 0;
-    let tier = 0;
-    while (tier < tierCount) {
-      const free = limit - used - overhead;
-      if (free <= 0 || free < shortest) break;
-      const item = this.#perTier[tier] === 0 ? NIL : this.#takeFitting(tier, free);
-      if (item === NIL) {
-        tier += 1;
-        continue;
-      }
-      const message = this.#messages.bytesOf(this.#message[item] as number);
-      used += overhead + message.length;
-      into.push(message);
-      if (tier + targets >= transmitsMax) this.#end(item);
-      else {
-        this.#transmits[item] = tier + targets;
-        reinsert.push(item);
-      }
+    for (let tier = 0; tier < tierCount; tier += 1) {
+      if (used + overhead + shortest > limit) break;
+      if (this.#perTier[tier] !== 0) used = this.#takeTier(tier, tier + targets < transmitsMax ? tier + targets : CORPSE, overhead, used, limit, into);
     }
-    for (const item of reinsert) this.#add(item, this.#lengthOf(item));
-    reinsert.length = 0;
+    if (reinsert.length > 0) this.#putBack();
     if (this.#count === 0) this.#reset();
     return used;
+  }
+
+  /** Takes what fits of one tier: the longest first, among those of a length the newest. They go to tier `next`, or end if that is `CORPSE`. */
+  #takeTier(tier: number, next: number, overhead: number, before: number, limit: number, into: Uint8Array[]): number {
+    const there = this.#perTier[tier] as number;
+    const messages = this.#message;
+    let used = before;
+    let taken = 0;
+    // Less and less fits: what was too long for the message before is so for the next one.
+    for (let row = this.#rowAtMost(limit - used - overhead); row >= 0 && taken < there; row -= 1) {
+      const bucket = row * this.#tiers + tier;
+      let item = this.#roots[bucket] as number;
+      if (item === NIL) continue;
+      const length = this.#lengths[row] as number;
+      for (; item !== NIL && used + overhead + length <= limit; item = this.#roots[bucket] as number) {
+        into.push(this.#messages.bytesOf(messages[item] as number));
+        used += overhead + length;
+        taken += 1;
+        this.#popTop(bucket);
+        if (next !== CORPSE) {
+          this.#transmits[item] = next;
+          reinsert.push(item);
+          reinsertRows.push(row);
+          continue;
+        }
+        this.#count -= 1;
+        this.#bytes -= length;
+        this.#end(item);
+      }
+    }
+    this.#perTier[tier] = there - taken;
+    return used;
+  }
+
+  /** The oldest first: each is then the new top of its heap, with the one before as its only child, and comes off again without work. */
+  #putBack(): void {
+    for (let item = reinsert.pop(); item !== undefined; item = reinsert.pop()) {
+      const tier = this.#transmits[item] as number;
+      this.#makeTier(tier);
+      this.#link(item, (reinsertRows.pop() as number) * this.#tiers + tier);
+      this.#perTier[tier] = (this.#perTier[tier] as number) + 1;
+    }
   }
 
   /**
@@ -284,7 +312,7 @@ export class BroadcastQueue {
     const length = this.#lengthOf(item);
     const row = this.#rowAtMost(length);
     this.#forget(tier, length);
-    if (this.#root(row, tier) === item) this.#popTop(row, tier);
+    if (this.#root(row, tier) === item) this.#popTop(row * this.#tiers + tier);
     this.#end(item);
   }
 
@@ -311,8 +339,7 @@ export class BroadcastQueue {
 
   #add(item: number, length: number): void {
     const tier = this.#transmits[item] as number;
-    while (this.#perTier.length <= tier) this.#perTier.push(0);
-    if (tier >= this.#tiers) this.#addTiers(tier + 1);
+    this.#makeTier(tier);
     this.#link(item, this.#rowOf(length) * this.#tiers + tier);
     this.#perTier[tier] = (this.#perTier[tier] as number) + 1;
     this.#count += 1;
@@ -331,7 +358,7 @@ export class BroadcastQueue {
     for (let row = this.#rowAtMost(size); row >= 0; row -= 1) {
       const item = this.#root(row, tier);
       if (item === NIL) continue;
-      this.#popTop(row, tier);
+      this.#popTop(row * this.#tiers + tier);
       this.#forget(tier, this.#lengths[row] as number);
       return item;
     }
@@ -343,7 +370,7 @@ export class BroadcastQueue {
     const living: number[] = [];
     const length = this.#lengths[row] as number;
     for (let item = this.#root(row, tier); item !== NIL; item = this.#root(row, tier)) {
-      this.#popTop(row, tier);
+      this.#popTop(row * this.#tiers + tier);
       living.push(item);
     }
     // Taken newest first.
@@ -378,6 +405,11 @@ export class BroadcastQueue {
     return row + 1;
   }
 
+  #makeTier(tier: number): void {
+    while (this.#perTier.length <= tier) this.#perTier.push(0);
+    if (tier >= this.#tiers) this.#addTiers(tier + 1);
+  }
+
   #addTiers(atLeast: number): void {
     const tiers = Math.max(atLeast, 2 * this.#tiers);
     const roots = new Array<number>(tiers * this.#lengths.length).fill(NIL);
@@ -410,8 +442,7 @@ export class BroadcastQueue {
   }
 
   /** Takes the top off, and what lies dead under it. */
-  #popTop(row: number, tier: number): void {
-    const bucket = row * this.#tiers + tier;
+  #popTop(bucket: number): void {
     let top = this.#merged(this.#child[this.#roots[bucket] as number] as number);
     while (top !== NIL && this.#transmits[top] === CORPSE) top = this.#merged(this.#child[top] as number);
     this.#roots[bucket] = top;
