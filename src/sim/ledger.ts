@@ -4,7 +4,7 @@
  */
 import type { Host } from "./host.ts";
 
-export interface SentEvent {
+export class SentEvent {
   readonly id: number;
   readonly name: string;
   readonly origin: Host;
@@ -12,9 +12,39 @@ export interface SentEvent {
   /** The sender had joined the others by then. */
   readonly byMember: boolean;
   /** Lamport time of the event, known once some node has delivered it; 0 before. */
-  lamportTime: number;
+  lamportTime = 0;
   /** Virtual time of delivery by host, in µs; -1 where it has not arrived (yet) in the present run. */
   readonly deliveredUs: Float64Array;
+  #deliveries = 0;
+
+  constructor(id: number, origin: Host, atUs: number, hostCount: number) {
+    this.id = id;
+    this.name = `event-${id}`;
+    this.origin = origin;
+    this.atUs = atUs;
+    this.byMember = origin.joinedAtUs >= 0;
+    this.deliveredUs = new Float64Array(hostCount).fill(-1);
+  }
+
+  /** It has arrived at every host there is. */
+  get isEverywhere(): boolean {
+    return this.#deliveries === this.deliveredUs.length;
+  }
+
+  /** False when this run of the host has had it before. */
+  deliver(host: number, lamportTime: number, atUs: number): boolean {
+    if (this.deliveredUs[host] !== -1) return false;
+    this.lamportTime = lamportTime;
+    this.deliveredUs[host] = atUs;
+    this.#deliveries += 1;
+    return true;
+  }
+
+  forget(host: number): void {
+    if (this.deliveredUs[host] === -1) return;
+    this.deliveredUs[host] = -1;
+    this.#deliveries -= 1;
+  }
 }
 
 /** Something that was done to the cluster, for the timeline of a report. */
@@ -53,9 +83,7 @@ export class Ledger {
   }
 
   sendEvent(origin: Host, atUs: number): SentEvent {
-    const id = this.events.length;
-    const byMember = origin.joinedAtUs >= 0;
-    const sent: SentEvent = { id, name: `event-${id}`, origin, atUs, byMember, lamportTime: 0, deliveredUs: new Float64Array(this.#hostCount).fill(-1) };
+    const sent = new SentEvent(this.events.length, origin, atUs, this.#hostCount);
     this.events.push(sent);
     this.#byName.set(sent.name, sent);
     return sent;
@@ -76,6 +104,6 @@ export class Ledger {
 
   /** A new process starts: what the one before it had delivered does not count for it. */
   forgetDeliveries(host: Host): void {
-    for (const event of this.events) event.deliveredUs[host.index] = -1;
+    for (const event of this.events) event.forget(host.index);
   }
 }

@@ -1,5 +1,5 @@
 /** The value below which `perMille` thousandths of the sorted `values` lie (nearest rank); 0 for an empty list. */
-export function percentile(sorted: readonly number[], perMille: number): number {
+export function percentile(sorted: ArrayLike<number>, perMille: number): number {
   if (sorted.length === 0) return 0;
   const rank = Math.ceil((sorted.length * perMille) / 1000);
   return sorted[Math.min(sorted.length, Math.max(1, rank)) - 1] as number;
@@ -7,4 +7,16 @@ export function percentile(sorted: readonly number[], perMille: number): number 
 
 export function sortedNumbers(values: readonly number[]): number[] {
   return [...values].sort((a, b) => a - b);
+}
+
+/** How many of the sorted `values` are at most `limit`. */
+export function countUpTo(sorted: ArrayLike<number>, limit: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as number) <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -225,9 +225,7 @@ export class SafetyChecker implements SimObserver {
   #checkUserEvent(host: Host, memory: Memory, event: Extract<SerfEvent, { readonly kind: "user" }>): void {
     const sent = this.#ledger.eventByName(event.name);
     if (sent === undefined) return this.#deliverOnce(host, memory, `e ${event.lamportTime} ${event.name}`);
-    if (sent.deliveredUs[host.index] !== -1) return this.#sim.violate("once", `${host.name} delivered ${event.name} twice in one run`);
-    sent.lamportTime = event.lamportTime;
-    sent.deliveredUs[host.index] = this.#sim.nowUs;
+    if (!sent.deliver(host.index, event.lamportTime, this.#sim.nowUs)) this.#sim.violate("once", `${host.name} delivered ${event.name} twice in one run`);
   }
 
   #deliverOnce(host: Host, memory: Memory, key: string): void {

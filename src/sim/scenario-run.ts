@@ -3,7 +3,7 @@ import { Chaos } from "./chaos.ts";
 import { Ledger } from "./ledger.ts";
 import { LivenessChecker } from "./liveness.ts";
 import { Operator } from "./operator.ts";
-import { percentile, sortedNumbers } from "./percentile.ts";
+import { countUpTo, percentile, sortedNumbers } from "./percentile.ts";
 import { SafetyChecker } from "./safety.ts";
 import type { Action, Scenario, Step } from "./scenario.ts";
 import { Simulation, type SimulationOptions, type Violation } from "./simulation.ts";
@@ -61,6 +61,12 @@ export interface RunReport {
   readonly violations: readonly Violation[];
 }
 
+/** Of pairs of an event and a node that was owed it: how many there were, and the latencies of those that came, in ms, sorted. */
+interface Latencies {
+  readonly owed: number;
+  readonly sorted: Float64Array;
+}
+
 export class ScenarioRun {
   readonly sim: Simulation;
   readonly ledger: Ledger;
@@ -96,8 +102,9 @@ export class ScenarioRun {
     this.#play(durationMs * MS);
     if (convergedUs >= 0) this.#play(expect.faultsEndMs * MS + convergedUs + settledMs * MS);
     if (sim.violations.length === 0) this.#judgeDetection();
-    if (sim.violations.length === 0) this.#judgeLatency();
-    return this.#report(convergedUs < 0 ? -1 : convergedUs / 1e6, this.#reportEvents());
+    const latencies = this.#latencies();
+    if (sim.violations.length === 0) this.#judgeLatency(latencies);
+    return this.#report(convergedUs < 0 ? -1 : convergedUs / 1e6, this.#reportEvents(latencies));
   }
 
   #play(untilUs: number): void {
@@ -206,19 +213,26 @@ export class ScenarioRun {
     }
   }
 
-  /** Latencies in ms of all deliveries that were owed, sorted, and how many were owed. */
-  #latencies(): { readonly owed: number; readonly sorted: readonly number[] } {
-    const latencies: number[] = [];
+  /** What came of the events, once nothing more will. */
+  #latencies(): Latencies {
+    const { hosts } = this.sim;
+    const { events } = this.ledger;
+    const latencies = new Float64Array(events.length * hosts.length);
+    const owing = this.#liveness.owing();
     let owed = 0;
-    for (const event of this.ledger.events) {
-      for (const host of this.sim.hosts) {
-        if (!this.#liveness.isOwed(event, host)) continue;
+    let delivered = 0;
+    for (const event of events) {
+      const { deliveredUs, atUs } = event;
+      for (let host = 0; host < hosts.length; host += 1) {
+        if (!owing.isOwed(event, host)) continue;
         owed += 1;
-        const deliveredUs = event.deliveredUs[host.index] as number;
-        if (deliveredUs >= 0) latencies.push((deliveredUs - event.atUs) / MS);
+        const at = deliveredUs[host] as number;
+        if (at < 0) continue;
+        latencies[delivered] = (at - atUs) / MS;
+        delivered += 1;
       }
     }
-    return { owed, sorted: sortedNumbers(latencies) };
+    return { owed, sorted: latencies.subarray(0, delivered).sort() };
   }
 
   #judgeDetection(): void {
@@ -227,23 +241,21 @@ export class ScenarioRun {
     if (detectedWithinMs !== null && slowestMs > detectedWithinMs) this.sim.violate("detection", `somebody was reported as failed ${slowestMs} ms after its end, not within ${detectedWithinMs} ms`);
   }
 
-  #judgeLatency(): void {
+  #judgeLatency({ owed, sorted }: Latencies): void {
     const bar = this.#scenario.expect.eventLatency;
     if (bar === null) return;
-    const { owed, sorted } = this.#latencies();
-    const fast = sorted.filter((ms) => ms <= bar.fastMs).length;
+    const fast = countUpTo(sorted, bar.fastMs);
     const slowestMs = sorted.at(-1) ?? 0;
     if (fast * 1e6 < owed * bar.fastPpm) this.sim.violate("latency", `${fast} of ${owed} deliveries within ${bar.fastMs} ms`);
     if (sorted.length < owed || slowestMs > bar.allMs) this.sim.violate("latency", `${sorted.length} of ${owed} delivered, the slowest after ${slowestMs} ms`);
   }
 
-  #reportEvents(): EventReport {
-    const { owed, sorted } = this.#latencies();
+  #reportEvents({ owed, sorted }: Latencies): EventReport {
     return {
       sent: this.ledger.events.length,
       pairs: owed,
-      within2s: sorted.filter((ms) => ms <= 2_000).length,
-      within10s: sorted.filter((ms) => ms <= 10_000).length,
+      within2s: countUpTo(sorted, 2_000),
+      within10s: countUpTo(sorted, 10_000),
       delivered: sorted.length,
       p50Ms: percentile(sorted, 500),
       p90Ms: percentile(sorted, 900),

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Member, SerfEvent } from "../../src/serf/types.ts";
 import type { Host } from "../../src/sim/host.ts";
-import { Ledger } from "../../src/sim/ledger.ts";
+import { Ledger, type SentEvent } from "../../src/sim/ledger.ts";
 import { LivenessChecker } from "../../src/sim/liveness.ts";
 import { SafetyChecker } from "../../src/sim/safety.ts";
 import type { Simulation } from "../../src/sim/simulation.ts";
@@ -243,14 +243,17 @@ test("views that disagree with the truth are problems: lost, called dead, still 
   assert.equal(killed.liveness.viewProblems().length, 2);
 });
 
+function deliverEverywhere({ hosts }: Stage, event: SentEvent, lamportTime: number): void {
+  for (const { index } of hosts) event.deliver(index, lamportTime, 2_000_000);
+}
+
 test("an event that somebody never got is a problem, within the retained window and only for those who lived through it", () => {
   const play = stage();
   play.sim.runUntil(1_000_000);
   const event = play.ledger.sendEvent(play.hosts[0] as Host, play.sim.nowUs);
-  event.lamportTime = 10;
-  event.deliveredUs.fill(2_000_000);
+  deliverEverywhere(play, event, 10);
   assert.deepEqual(play.liveness.eventProblems(), []);
-  event.deliveredUs[2] = -1;
+  event.forget(2);
   assert.equal(play.liveness.eventProblems().length, 1);
   (play.machines[2] as FakeMachine).view.eventTimeMin = 11;
   assert.deepEqual(play.liveness.eventProblems(), []);
@@ -258,8 +261,7 @@ test("an event that somebody never got is a problem, within the retained window 
   (play.hosts[2] as Host).joinedAtUs = 1_500_000;
   assert.deepEqual(play.liveness.eventProblems(), []);
   (play.hosts[2] as Host).joinedAtUs = 0;
-  play.ledger.sendEvent(play.hosts[0] as Host, play.sim.nowUs).lamportTime = 10 + 512 + 1;
-  play.ledger.events[1]?.deliveredUs.fill(2_000_000);
+  deliverEverywhere(play, play.ledger.sendEvent(play.hosts[0] as Host, play.sim.nowUs), 10 + 512 + 1);
   assert.deepEqual(play.liveness.eventProblems(), []);
 });
 

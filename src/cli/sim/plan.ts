@@ -8,6 +8,7 @@
 import { PROFILES } from "../../swim/profiles.ts";
 import type { SwimProfile } from "../../swim/types.ts";
 import { QUIET_NETWORK } from "../../sim/network.ts";
+import { countUpTo } from "../../sim/percentile.ts";
 import type { Scenario } from "../../sim/scenario.ts";
 import { measuredRun } from "./measured-run.ts";
 
@@ -125,11 +126,6 @@ export function makePlan(choice: PlanChoice, tell: (text: string) => void): Plan
 }
 
 /** How many of the sorted values are at most `limit`. */
-function countUpTo(sorted: readonly number[], limit: number): number {
-  const at = sorted.findIndex((value) => value > limit);
-  return at < 0 ? sorted.length : at;
-}
-
 const BAR_CELLS = 24;
 
 /** The two curves beside each other, and what they cost. */
