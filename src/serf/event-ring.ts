@@ -279,9 +279,9 @@ export function isOlderThanRing(currentTime: number, lamportTime: number, ringSi
   return currentTime > ringSize && lamportTime < currentTime - ringSize;
 }
 
-/** FNV-1a over name and payload; only narrows the comparison. Whoever has it at hand gives it to the ring. */
+/** FNV-1a over name and payload, 32 bits with a sign; only narrows the comparison. Whoever has it at hand gives it to the ring. */
 export function hashEvent(name: string, payload: Uint8Array | null): number {
-  let hash = 0x811c9dc5;
+  let hash = 0x811c9dc5 | 0;
   for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
   if (payload !== null) for (let i = 0; i < payload.length; i += 1) hash = Math.imul(hash ^ (payload[i] as number), 0x01000193);
   return hash;
