@@ -3,8 +3,8 @@
  * original waits for its periodic one, up to a minute later.
  * 1. Lamport times of events have no holes: a node stamps an event with a time that follows one it has seen. A time that stays empty
  *    below a newer one is the mark of a lost event.
- * 2. Events fired at the same moment share a time, so a lost one leaves no hole. That happens when more events come than packets carry:
- *    each is then sent less often, and some miss a node. A node whose own queue was crowded therefore asks once the crowd has passed on.
+ * 2. Events fired at the same moment share a time, so a lost one leaves no hole. That happens when more events come than packets carry for long:
+ *    each is then sent less often, and some miss a node. A node whose own queue had no room for all sends therefore asks once the crowd has passed on.
  *
  * Limits keep false alarms (a peer that jumps ahead, an event lost everywhere, a flood) cheap: a gap is given up after a few exchanges,
  * and exchanges keep a distance that grows with the cluster as the periodic ones do.
@@ -62,7 +62,7 @@ export class EventGaps {
     if (this.#settled < this.#newest && this.#checkAtMs === Infinity) this.#watch(nowMs);
   }
 
-  /** More events wait to be sent than one packet carries. */
+  /** Events are sent less often than it takes to reach everybody. */
   crowded(nowMs: number): void {
     if (this.#crowdCheckAtMs === Infinity) this.#crowdCheckAtMs = Math.max(nowMs + this.#patienceMs, this.#earliestSyncMs);
   }

@@ -9,6 +9,7 @@ import { ipFromBytes, ipToBytes } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import { ok } from "../base/result.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
+import { CROWDED_BYTES } from "../swim/broadcast-queue.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import { KnownSort, Repeat, type KnownMessage } from "../swim/messages.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
@@ -335,9 +336,10 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     return "";
   }
 
+  /** A queue that has no room for all sends of its events stays within a packet of its bound; below that, each is sent as often as it takes. */
   #noticeCrowd(nowMs: number): void {
     const { events } = this.queues;
-    if (events.bytes > this.#config.profile.packetSizeBytes) this.gaps.crowded(nowMs);
+    if (events.bytes > CROWDED_BYTES - this.#config.profile.packetSizeBytes) this.gaps.crowded(nowMs);
   }
 
   /** Only a new event is delivered, and its bytes should be passed on. */

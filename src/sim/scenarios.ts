@@ -122,7 +122,7 @@ function massJoin(nodes: number): Scenario {
 /**
  * The longest way of an event that gossip leaves out at some node of a crowded cluster: that node waits until the crowd is over, keeps its distance
  * from its last push/pull for that purpose (`event-gaps.ts`), and makes one within one and a half times the early delay. Both distances grow with
- * the cluster as the periodic one does. (Of a million deliveries at 1,001 nodes gossip brought each within 1.2 s, and push/pulls the rest within 5.3.)
+ * the cluster as the periodic one does.
  */
 function eventRepairMs(nodes: number): number {
   const { gossipIntervalMs, pushPullIntervalMs, earlySyncMs } = PROFILES.local;

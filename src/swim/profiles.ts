@@ -4,6 +4,12 @@ import type { SwimProfile } from "./types.ts";
 
 export type ProfileName = "lan" | "wan" | "local";
 
+/**
+ * Bytes of a packet in the profile `local`. A round of the original carries other messages to each of its three members, up to three packets full; ours carries
+ * the same to all, so that it is sealed once. A loopback device takes 64 KiB whole, and so do all receivers; on a network it would travel in fragments.
+ */
+const LOCAL_PACKET_BYTES = 3 * 1400;
+
 /** Common to all profiles. */
 const COMMON = {
   retransmitMargin: 8,
@@ -47,6 +53,7 @@ export const PROFILES: Readonly<Record<ProfileName, SwimProfile>> = {
   },
   local: {
     ...COMMON,
+    packetSizeBytes: LOCAL_PACKET_BYTES,
     tcpTimeoutMs: 1000,
     indirectChecks: 1,
     retransmitMult: 2,
