@@ -6,10 +6,12 @@
  * hit the event is refused, never forgotten.
  */
 import { BytePages } from "../base/byte-pages.ts";
-import { EMPTY_BYTES } from "../base/bytes.ts";
+import { EMPTY_BYTES, equalBytes } from "../base/bytes.ts";
 import { decodeUtf8, utf8Length, writeUtf8 } from "../base/utf8.ts";
+import { resized, wideEnough, type Column } from "../base/column.ts";
+import type { KnownMessage, Sharing } from "../swim/messages.ts";
 import { encodeEventSlot } from "../wire/serf-codec.ts";
-import type { EventSlot } from "../wire/serf-messages.ts";
+import type { EventSlot, UserEventMessage } from "../wire/serf-messages.ts";
 import type { LamportClock } from "./lamport-clock.ts";
 
 /** Most distinct events of one Lamport time: that many nodes can fire at the same moment. */
@@ -43,9 +45,18 @@ class Slots {
   }
 }
 
-/** Events are columns and pages, without an object for any of them: a busy node takes in a hundred thousand a second. */
+const EMPTY_I32 = new Int32Array(0);
+const EMPTY_U16 = new Uint16Array(0);
+
+/**
+ * Events are columns and pages, without an object for any of them: a busy node takes in a hundred thousand a second. Where nodes of one process share
+ * messages (a simulation), an event that came as one of those is kept as its number, and held by it.
+ */
 export class EventRing {
   readonly #size: number;
+  readonly #sharing: Sharing | null;
+  /** Told the number of each shared message whose event is held from now on, or no longer. While it is held, a copy of the message is a repeat. */
+  onHeld: ((number: number, isHeld: boolean) => void) | null = null;
   /** Made with the first event: most of the nodes of a simulation never see one. */
   #slots: Slots | null = null;
   readonly #memory = new BytePages();
@@ -55,9 +66,11 @@ export class EventRing {
   // Items, from 1. Free ones are chained by `#next`.
   #hashes = new Int32Array(ITEMS_FIRST); // Compared before the bytes.
   #next = new Uint16Array(ITEMS_FIRST);
-  #starts = new Int32Array(ITEMS_FIRST);
-  #nameBytes = new Int32Array(ITEMS_FIRST);
-  #payloadBytes = new Int32Array(ITEMS_FIRST); // Behind the name; `ABSENT` for none.
+  /** 1 + the number of the shared message; 0 for events kept as bytes, in the columns below. */
+  #numbers: Column;
+  #starts = EMPTY_I32;
+  #nameBytes = EMPTY_I32;
+  #payloadBytes = EMPTY_I32; // Behind the name; `ABSENT` for none.
   readonly #pages: Uint8Array[] = [EMPTY_BYTES];
   #used = 1;
   #free = NIL;
@@ -66,8 +79,17 @@ export class EventRing {
   #count = 0;
   #minTime = 0;
 
-  constructor(size: number) {
+  constructor(size: number, sharing: Sharing | null = null) {
     this.#size = size;
+    this.#sharing = sharing;
+    this.#numbers = sharing === null ? EMPTY_U16 : new Uint16Array(ITEMS_FIRST);
+  }
+
+  /** Lets go of what is shared. The ring must not be used afterwards. */
+  close(): void {
+    this.onHeld = null;
+    const slots = this.#slots;
+    if (slots !== null && this.#sharing !== null) for (let index = 0; index < this.#size; index += 1) this.#clear(slots, index);
   }
 
   get size(): number {
@@ -116,14 +138,22 @@ export class EventRing {
 
   #eventsOf(first: number): EventSlot["events"] {
     const events: { readonly name: string; readonly payload: Uint8Array | null }[] = [];
-    for (let item = first; item !== NIL; item = this.#next[item] as number) {
-      const page = this.#pages[item] as Uint8Array;
-      const start = this.#starts[item] as number;
-      const middle = start + (this.#nameBytes[item] as number);
-      const payloadBytes = this.#payloadBytes[item] as number;
-      events.push({ name: decodeUtf8(page, start, middle), payload: payloadBytes === ABSENT ? null : page.subarray(middle, middle + payloadBytes) });
-    }
+    for (let item = first; item !== NIL; item = this.#next[item] as number) events.push(this.#sharedEvent(item) ?? this.#ownEvent(item));
     return events;
+  }
+
+  /** The shared event of an item, or null. */
+  #sharedEvent(item: number): UserEventMessage | null {
+    const number = this.#sharing === null ? 0 : (this.#numbers[item] as number);
+    return number === 0 ? null : ((this.#sharing as Sharing).at(number - 1).upper as UserEventMessage);
+  }
+
+  #ownEvent(item: number): { readonly name: string; readonly payload: Uint8Array | null } {
+    const page = this.#pages[item] as Uint8Array;
+    const start = this.#starts[item] as number;
+    const middle = start + (this.#nameBytes[item] as number);
+    const payloadBytes = this.#payloadBytes[item] as number;
+    return { name: decodeUtf8(page, start, middle), payload: payloadBytes === ABSENT ? null : page.subarray(middle, middle + payloadBytes) };
   }
 
   /** Whether an event of that time is held. */
@@ -138,8 +168,8 @@ export class EventRing {
     return this.#contains(slots.first[lamportTime % this.#size] as number, hash, name, payload);
   }
 
-  /** Judges one received event. `clock` has its time witnessed here, before any other check. */
-  witness(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, knownHash?: number): EventVerdict {
+  /** Judges one received event. `clock` has its time witnessed here, before any other check. `known`: the shared message of the event, if it is one. */
+  witness(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, known: KnownMessage | null = null): EventVerdict {
     clock.witness(lamportTime);
     if (lamportTime < this.#minTime) return "ignored";
     if (isOlderThanRing(clock.time, lamportTime, this.#size)) return "old";
@@ -147,7 +177,7 @@ export class EventRing {
     this.#slots ??= new Slots(this.#size);
     const { times, first, counts } = this.#slots;
     const index = lamportTime % this.#size;
-    const hash = knownHash ?? hashEvent(name, payload);
+    const hash = known === null ? hashEvent(name, payload) : known.upperHash;
     if (times[index] !== lamportTime) {
       this.#clear(this.#slots, index);
       times[index] = lamportTime;
@@ -160,7 +190,8 @@ export class EventRing {
     if (this.#encoded.size > 0) this.#encoded.delete(index);
     const item = this.#newItem();
     this.#hashes[item] = hash;
-    this.#keep(item, name, nameBytes, payload);
+    if (known === null || this.#sharing === null) this.#keep(item, name, nameBytes, payload);
+    else this.#share(item, known.number, this.#sharing);
     this.#link(first, index, item);
     counts[index] = held + 1;
     this.#bytes += bytes;
@@ -181,9 +212,17 @@ export class EventRing {
     else this.#next[last] = item;
   }
 
+  #share(item: number, number: number, sharing: Sharing): void {
+    this.#numbers = wideEnough(this.#numbers, number + 1);
+    this.#numbers[item] = number + 1;
+    sharing.retain(number);
+    this.onHeld?.(number, true);
+  }
+
   #keep(item: number, name: string, nameBytes: number, payload: Uint8Array | null): void {
     const start = this.#memory.reserve(nameBytes + (payload?.length ?? 0));
     const { page } = this.#memory;
+    if (this.#starts.length < this.#hashes.length) this.#growOwn(this.#hashes.length);
     const middle = writeUtf8(name, page, start);
     if (payload !== null) page.set(payload, middle);
     this.#pages[item] = page;
@@ -206,6 +245,10 @@ export class EventRing {
   #grow(capacity: number): void {
     this.#hashes = copied(this.#hashes, new Int32Array(capacity));
     this.#next = copied(this.#next, new Uint16Array(capacity));
+    if (this.#sharing !== null) this.#numbers = resized(this.#numbers, capacity);
+  }
+
+  #growOwn(capacity: number): void {
     this.#starts = copied(this.#starts, new Int32Array(capacity));
     this.#nameBytes = copied(this.#nameBytes, new Int32Array(capacity));
     this.#payloadBytes = copied(this.#payloadBytes, new Int32Array(capacity));
@@ -216,8 +259,7 @@ export class EventRing {
     this.#encoded.delete(index);
     for (let item = first[index] as number; item !== NIL; ) {
       const next = this.#next[item] as number;
-      this.#bytes -= (this.#nameBytes[item] as number) + Math.max(0, this.#payloadBytes[item] as number);
-      this.#pages[item] = EMPTY_BYTES;
+      this.#bytes -= this.#release(item);
       this.#next[item] = this.#free;
       this.#free = item;
       item = next;
@@ -225,6 +267,20 @@ export class EventRing {
     this.#count -= counts[index] as number;
     first[index] = NIL;
     counts[index] = 0;
+  }
+
+  /** Forgets what an item is; bytes of its name and payload. */
+  #release(item: number): number {
+    const shared = this.#sharedEvent(item);
+    if (shared === null) {
+      this.#pages[item] = EMPTY_BYTES;
+      return (this.#nameBytes[item] as number) + Math.max(0, this.#payloadBytes[item] as number);
+    }
+    const number = (this.#numbers[item] as number) - 1;
+    this.#numbers[item] = 0;
+    this.onHeld?.(number, false);
+    this.#sharing?.release(number);
+    return utf8Length(shared.name) + (shared.payload?.length ?? 0);
   }
 
   #contains(first: number, hash: number, name: string, payload: Uint8Array | null): boolean {
@@ -236,6 +292,8 @@ export class EventRing {
 
   /** An absent and an empty payload are the same to the original. */
   #isSame(item: number, name: string, payload: Uint8Array | null): boolean {
+    const shared = this.#sharedEvent(item);
+    if (shared !== null) return shared.name === name && equalBytes(shared.payload ?? EMPTY_BYTES, payload ?? EMPTY_BYTES);
     const page = this.#pages[item] as Uint8Array;
     const start = this.#starts[item] as number;
     const middle = start + (this.#nameBytes[item] as number);

@@ -137,8 +137,14 @@ export class Pool {
     this.#serf.membership.table.onRegress = listener;
   }
 
+  /** `listener` is told which shared messages of user events are held: see `EventRing.onHeld`. */
+  watchEvents(listener: (number: number, isHeld: boolean) => void): void {
+    this.#serf.events.onHeld = listener;
+  }
+
   /** Lets go of what is shared with other pools of the process. No input may follow. */
   close(): void {
+    this.#serf.events.close();
     this.#swim.close();
     this.#serf.membership.close();
     this.#serf.queues.close();

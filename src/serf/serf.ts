@@ -110,7 +110,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     const pruneDelayMs = config.broadcastTimeoutMs + config.leavePropagateDelayMs;
     const { recentIntentTimeoutMs, reconnectTimeoutMs, tombstoneTimeoutMs } = config;
     this.membership = new Membership({ name, recentIntentTimeoutMs, reconnectTimeoutMs, tombstoneTimeoutMs, pruneDelayMs }, this, this.report, records);
-    this.events = new EventRing(config.eventBufferSize);
+    this.events = new EventRing(config.eventBufferSize, records.sharing);
     this.#queries = new QueryRing(config.queryBufferSize, restored === null ? 0 : restored.queryClock + 1);
     this.queues = new SerfQueues(
       { profile: config.profile, depthWarning: config.queueDepthWarning, depthMax: config.queueDepthMax },
@@ -260,7 +260,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
         if (this.membership.joinIntent(value.lamportTime, value.node, nowMs, known?.slot ?? null)) this.#passOn(intents, message, start, known, out);
         return known === null && this.membership.isSettled(value.lamportTime, value.node);
       case "userEvent": {
-        const verdict = this.#userEvent(value, nowMs, out);
+        const verdict = this.#userEvent(value, nowMs, out, known);
         if (verdict === "new") {
           this.#passOn(this.queues.events, message, start, known, out);
           this.#noticeCrowd(nowMs);
@@ -330,8 +330,11 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     // Without the packet's type.
     if (message.length - 1 > limit) return `encoded user event exceeds configured limit of ${limit} bytes after encoding`;
     this.eventClock.increment();
-    this.#userEvent(event, nowMs, out);
-    this.queues.addPacket(this.queues.events, message, out);
+    const { sharing } = this.#records;
+    const known = sharing === null ? null : sharing.at(sharing.hold(message));
+    this.#userEvent(event, nowMs, out, known);
+    this.#passOn(this.queues.events, message, 1, known, out);
+    if (known !== null) sharing?.release(known.number);
     this.#noticeCrowd(nowMs);
     return "";
   }
@@ -343,8 +346,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   }
 
   /** Only a new event is delivered, and its bytes should be passed on. */
-  #userEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">, nowMs: number, out: PoolEffect[]): EventVerdict {
-    const verdict = this.events.witness(this.eventClock, lamportTime, name, payload);
+  #userEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">, nowMs: number, out: PoolEffect[], known: KnownMessage | null): EventVerdict {
+    const verdict = this.events.witness(this.eventClock, lamportTime, name, payload, known);
     if (verdict === "old") {
       this.report.log("warn", `serf: received old event ${name} from time ${lamportTime} (current: ${this.eventClock.time})`, out);
     } else if (verdict === "full") this.report.count("serf.events.refused", out);
@@ -531,7 +534,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
         const event = { lamportTime, name, payload, coalesce: false };
         // Gossip has missed us, so it may have missed others: what a periodic exchange brought is passed on like news. The original keeps it
         // to itself, and the next node waits for its own push/pull (minutes, in a large cluster). Not on a join, where we are what is new.
-        if (this.#userEvent(event, nowMs, out) === "new" && !join) this.queues.addPacket(this.queues.events, encodeUserEventPacket(event), out);
+        if (this.#userEvent(event, nowMs, out, null) === "new" && !join) this.queues.addPacket(this.queues.events, encodeUserEventPacket(event), out);
       }
     }
     // What is missing now came before us: the contact has told all that it knows.

@@ -5,10 +5,11 @@ import type { PoolConfig, PoolInput } from "../serf/types.ts";
 import type { Pool } from "../serf/pool.ts";
 import { MemberRecords } from "../swim/member-records.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
-import { Repeat } from "../swim/messages.ts";
+import { KnownSort, Repeat } from "../swim/messages.ts";
 import type { SwimProfile } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { SIM_PORT } from "./network.ts";
+import type { SettledSet } from "./settled-bits.ts";
 import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
 import { POOL_NAME, type MachineFactory, type MachineSpec, type PoolView, type SimMachine } from "./sim-machine.ts";
 
@@ -81,7 +82,10 @@ class ClusterMachine implements SimMachine {
     this.#pool = pool;
     this.#messages = messages;
     this.#index = spec.index;
-    if (messages !== null) pool.watchRegress((slot) => messages.regress(slot, spec.index));
+    if (messages !== null) {
+      pool.watchRegress((slot) => messages.regress(slot, spec.index));
+      pool.watchEvents((number, isHeld) => messages.setHeld(number, spec.index, isHeld));
+    }
     this.view = { gauges: pool.gauges, members: () => pool.members() };
   }
 
@@ -100,9 +104,15 @@ class ClusterMachine implements SimMachine {
   isRepeat(known: SharedMessage): boolean {
     const messages = this.#messages;
     if (messages?.isSettled(known, this.#index) === true) return true;
+    // Nearly all that is left are new; the few that came in another form, whose bit is not set, a step recognises as well.
+    if (known.sort === KnownSort.userEvent) return false;
     const repeat = this.#pool.judgeRepeat(known);
     if (repeat === Repeat.lasting) messages?.settle(known, this.#index);
     return repeat !== Repeat.no;
+  }
+
+  areRepeats(set: SettledSet): boolean {
+    return this.#messages !== null && this.#messages.areSettled(set, this.#index);
   }
 
   get self(): AdoptedMember {

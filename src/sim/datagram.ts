@@ -1,6 +1,7 @@
 /** One simulated datagram on its way to one or several nodes: made once, shared by all of them. */
 import type { Host } from "./host.ts";
 import { hashMessage, type SharedMessage, type SharedMessages } from "./shared-messages.ts";
+import type { SettledSet } from "./settled-bits.ts";
 import type { TraceHash } from "./trace-hash.ts";
 
 /** Bytes of a compound header, and of each part's length in it (serf-protocol §2.1). */
@@ -16,6 +17,8 @@ export class Datagram {
   readonly size: number;
   /** What all nodes know of each message; null where nodes share nothing. */
   readonly known: readonly (SharedMessage | null)[] | null;
+  /** The same, to be looked up all at once; null where that is not possible. */
+  readonly settledSet: SettledSet | null;
   readonly #hashA: number;
   readonly #hashB: number;
 
@@ -37,6 +40,7 @@ export class Datagram {
     }
     this.size = messages.length > 1 ? size + COMPOUND_HEADER_BYTES + COMPOUND_PART_BYTES * messages.length : size;
     this.known = shared === null ? null : known;
+    this.settledSet = shared === null ? null : shared.settledSet(known);
     this.#hashA = hashA;
     this.#hashB = hashB;
   }

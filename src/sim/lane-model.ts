@@ -196,6 +196,10 @@ class LaneMachine implements SimMachine {
     return false; // The filter of the lanes is what is looked at here.
   }
 
+  areRepeats(): boolean {
+    return false;
+  }
+
   close(): void {
     this.#node.close();
   }

@@ -1,7 +1,8 @@
 /**
- * Which messages are settled at which nodes of a simulation: a bit per message and node, message by message. Ten thousand nodes get the same few
- * hundred messages some ten times each; asking the node means a dozen misses of the processor's caches, while the bits of all that is gossiped
- * at one time fit the caches. Rows are numbered and used again; messages that are judged alike share one.
+ * Which messages are settled at which nodes of a simulation: a bit per message and node. Ten thousand nodes get the same few hundred messages some ten
+ * times each; asking the node means a dozen misses of the processor's caches, while the bits of all that is gossiped at one time fit the caches. Rows
+ * are numbered and used again; messages that are judged alike share one. Bits of 32 rows stand in one word per node, so that a packet of messages
+ * that came up at about the same time is looked up at a node as two or three words.
  */
 import { assert } from "../base/assert.ts";
 
@@ -9,17 +10,27 @@ import { assert } from "../base/assert.ts";
 export const NO_ROW = 0;
 const WORD_SHIFT = 5;
 const WORD_MASK = 31;
-const ROWS_FIRST = 64;
+const BLOCKS_FIRST = 2;
+
+/** Some rows, by the words that hold them: at `starts[i]` + the number of the node, the bits `masks[i]`. */
+export interface SettledSet {
+  readonly starts: readonly number[];
+  readonly masks: readonly number[];
+  /** Of the time it was made: rows may since have been given to other messages. */
+  readonly version: number;
+}
 
 export class SettledBits {
-  readonly #wordsPerRow: number;
-  #words: Uint32Array;
+  readonly #nodes: number;
+  #words: Int32Array;
   #rowCount = 1;
   readonly #free: number[] = [];
+  /** Counts the rows given back. */
+  #version = 0;
 
   constructor(nodes: number) {
-    this.#wordsPerRow = Math.ceil(nodes / (WORD_MASK + 1));
-    this.#words = new Uint32Array(ROWS_FIRST * this.#wordsPerRow);
+    this.#nodes = nodes;
+    this.#words = new Int32Array(BLOCKS_FIRST * nodes);
   }
 
   /** A row without any bit. */
@@ -27,9 +38,9 @@ export class SettledBits {
     const row = this.#free.pop();
     if (row !== undefined) return row;
     this.#rowCount += 1;
-    const needed = this.#rowCount * this.#wordsPerRow;
-    if (needed > this.#words.length) {
-      const words = new Uint32Array(needed + (needed >> 1));
+    const blocks = (this.#rowCount + WORD_MASK) >> WORD_SHIFT;
+    if (blocks * this.#nodes > this.#words.length) {
+      const words = new Int32Array((blocks + (blocks >> 1)) * this.#nodes);
       words.set(this.#words);
       this.#words = words;
     }
@@ -38,28 +49,59 @@ export class SettledBits {
 
   give(row: number): void {
     assert(row !== NO_ROW, "this row is nobody's");
-    const start = row * this.#wordsPerRow;
-    this.#words.fill(0, start, start + this.#wordsPerRow);
+    const words = this.#words;
+    const start = (row >> WORD_SHIFT) * this.#nodes;
+    const kept = ~(1 << (row & WORD_MASK));
+    for (let at = start; at < start + this.#nodes; at += 1) words[at] = (words[at] as number) & kept;
     this.#free.push(row);
+    this.#version += 1;
   }
 
   has(row: number, node: number): boolean {
-    return (((this.#words[row * this.#wordsPerRow + (node >> WORD_SHIFT)] as number) >>> (node & WORD_MASK)) & 1) === 1;
+    return (((this.#words[(row >> WORD_SHIFT) * this.#nodes + node] as number) >>> (row & WORD_MASK)) & 1) === 1;
   }
 
   add(row: number, node: number): void {
     if (row === NO_ROW) return;
-    const at = row * this.#wordsPerRow + (node >> WORD_SHIFT);
-    this.#words[at] = (this.#words[at] as number) | (1 << (node & WORD_MASK));
+    const at = (row >> WORD_SHIFT) * this.#nodes + node;
+    this.#words[at] = (this.#words[at] as number) | (1 << (row & WORD_MASK));
   }
 
   delete(row: number, node: number): void {
-    const at = row * this.#wordsPerRow + (node >> WORD_SHIFT);
-    this.#words[at] = (this.#words[at] as number) & ~(1 << (node & WORD_MASK));
+    const at = (row >> WORD_SHIFT) * this.#nodes + node;
+    this.#words[at] = (this.#words[at] as number) & ~(1 << (row & WORD_MASK));
   }
 
   /** Takes the node's bit from all rows. */
   deleteNode(node: number): void {
-    for (let row = 1; row < this.#rowCount; row += 1) this.delete(row, node);
+    for (let at = node; at < this.#words.length; at += this.#nodes) this.#words[at] = 0;
+  }
+
+  /** The rows of these messages; null when one of them has none. */
+  setOf(messages: readonly ({ readonly settledRow: number } | null)[]): SettledSet | null {
+    const starts: number[] = [];
+    const masks: number[] = [];
+    for (const message of messages) {
+      const row = message === null ? NO_ROW : message.settledRow;
+      if (row === NO_ROW) return null;
+      const start = (row >> WORD_SHIFT) * this.#nodes;
+      const bit = 1 << (row & WORD_MASK);
+      let at = 0;
+      while (at < starts.length && starts[at] !== start) at += 1;
+      if (at === starts.length) {
+        starts.push(start);
+        masks.push(bit);
+      } else masks[at] = (masks[at] as number) | bit;
+    }
+    return { starts, masks, version: this.#version };
+  }
+
+  /** All bits of the set are set at this node; false also when a row of the set may be another message's by now. */
+  hasAll({ starts, masks, version }: SettledSet, node: number): boolean {
+    if (version !== this.#version) return false;
+    for (let i = 0; i < starts.length; i += 1) {
+      if (((masks[i] as number) & ~(this.#words[(starts[i] as number) + node] as number)) !== 0) return false;
+    }
+    return true;
   }
 }

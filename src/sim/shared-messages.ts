@@ -13,7 +13,7 @@ import type { PacketMessage } from "../wire/gossip-messages.ts";
 import { mayRepeat } from "../wire/repeat-filter.ts";
 import { decodeSerfMessage } from "../wire/serf-codec.ts";
 import type { SerfMessage } from "../wire/serf-messages.ts";
-import { NO_ROW, SettledBits } from "./settled-bits.ts";
+import { NO_ROW, SettledBits, type SettledSet } from "./settled-bits.ts";
 import { hashBytes } from "./trace-hash.ts";
 
 const LANE_A = 0x7feb352d;
@@ -55,7 +55,7 @@ export class SharedMessage implements KnownMessage, HashedMessage {
     this.upperHash = this.upper?.kind === "userEvent" ? hashEvent(this.upper.name, this.upper.payload) : 0;
     this.message = serf?.ok === false ? null : message;
     const join = this.upper?.kind === "join" ? this.upper : null;
-    this.sort = join !== null ? KnownSort.join : this.message?.kind === "alive" ? KnownSort.alive : KnownSort.other;
+    this.sort = this.upper?.kind === "userEvent" ? KnownSort.userEvent : join !== null ? KnownSort.join : this.message?.kind === "alive" ? KnownSort.alive : KnownSort.other;
     this.time = join !== null ? join.lamportTime : this.message?.kind === "alive" ? this.message.incarnation : 0;
   }
 }
@@ -142,7 +142,7 @@ export class SharedMessages implements Sharing {
     const left = (this.#holders[number] as number) - 1;
     this.#holders[number] = left;
     if (left > 0) return;
-    const entry = this.#at(number);
+    const entry = this.at(number);
     this.#entries[number] = null;
     this.#free.push(number);
     this.#byBytes.delete(entry.bytes);
@@ -159,18 +159,24 @@ export class SharedMessages implements Sharing {
     entry.record = null;
   }
 
+  at(number: number): SharedMessage {
+    const entry = this.#entries[number];
+    assert(entry !== null && entry !== undefined, "no message has this number");
+    return entry;
+  }
+
   bytesOf(number: number): Uint8Array {
-    return this.#at(number).bytes;
+    return this.at(number).bytes;
   }
 
   holdAlive(slot: number, variant: number, incarnation: number): SharedMessage {
     const last = this.aliveNumber(slot, variant, incarnation);
     if (last >= 0) {
       this.retain(last);
-      return this.#at(last);
+      return this.at(last);
     }
     const { name, addr, endpoint, meta, versions } = this.#records.record(slot, variant);
-    const entry = this.#at(this.hold(encodeAlive({ incarnation, node: name, addr, port: endpoint.port, meta, versions })));
+    const entry = this.at(this.hold(encodeAlive({ incarnation, node: name, addr, port: endpoint.port, meta, versions })));
     if (entry.slot !== slot || entry.variant !== variant) return entry;
     if (slot >= this.#aliveNumbers.length) {
       const length = Math.max(this.#records.capacity, slot + 1 + (slot >> 2));
@@ -195,6 +201,16 @@ export class SharedMessages implements Sharing {
     return this.#lengths[number] as number;
   }
 
+  /** For a list of messages, to ask `areSettled` at many nodes. */
+  settledSet(messages: readonly (SharedMessage | null)[]): SettledSet | null {
+    return this.#settled.setOf(messages);
+  }
+
+  /** What `isSettled` says of each message of the set; false also when that takes a closer look. */
+  areSettled(set: SettledSet, node: number): boolean {
+    return this.#settled.hasAll(set, node);
+  }
+
   /** A further copy of the message changes nothing at this node, as the node has said before. */
   isSettled(message: SharedMessage, node: number): boolean {
     return this.#settled.has(message.settledRow, node);
@@ -203,6 +219,13 @@ export class SharedMessages implements Sharing {
   /** The node says that further copies change nothing, until it says `regress` of the member that the message is about, or `forgetNode`. */
   settle(message: SharedMessage, node: number): void {
     this.#settled.add(message.settledRow, node);
+  }
+
+  /** The node keeps the user event of this message, or no longer does. */
+  setHeld(number: number, node: number, isHeld: boolean): void {
+    const { settledRow } = this.at(number);
+    if (isHeld) this.#settled.add(settledRow, node);
+    else this.#settled.delete(settledRow, node);
   }
 
   /** What the node knew of the member in `slot` has gone back: messages about it may change something again. */
@@ -267,12 +290,6 @@ export class SharedMessages implements Sharing {
       case "user":
         if (upper?.kind === "join" || upper?.kind === "leave") entry.slot = this.#records.hold(upper.node);
     }
-  }
-
-  #at(number: number): SharedMessage {
-    const entry = this.#entries[number];
-    assert(entry !== null && entry !== undefined, "no message has this number");
-    return entry;
   }
 }
 

@@ -8,6 +8,7 @@ import type { NodeEffect, NodeMachine } from "../node/types.ts";
 import type { PoolGauges } from "../serf/gauges.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
 import type { Member, RestoredSnapshot } from "../serf/types.ts";
+import type { SettledSet } from "./settled-bits.ts";
 import type { SharedMessage } from "./shared-messages.ts";
 
 /** The simulation's view into one pool; reading changes nothing, and the gauges do not allocate. */
@@ -23,6 +24,8 @@ export interface SimMachine extends NodeMachine {
   readonly view: PoolView;
   /** The message would change nothing at this node now, and so need not be given to it. */
   isRepeat(known: SharedMessage): boolean;
+  /** `isRepeat` would say so of each message of the set; false also when that takes a closer look. */
+  areRepeats(set: SettledSet): boolean;
   /** The node itself, as the records that all nodes share name it. */
   readonly self: AdoptedMember;
   /** The node begins as a member of long standing among these; before any input. */

@@ -294,7 +294,8 @@ export class Simulation implements StreamWorld {
     datagram.hashInto(this.#hash);
     const { run } = host;
     this.stats.messages += messages.length;
-    const { known } = datagram;
+    const { known, settledSet } = datagram;
+    if (settledSet !== null && host.machine.areRepeats(settledSet)) return;
     let steps = 0;
     const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
     for (let i = 0; i < messages.length; i += 1) {

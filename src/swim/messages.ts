@@ -28,12 +28,12 @@ export interface KnownMessage {
 }
 
 /** Messages that can be recognised as repeats by numbers alone; `other` may be anything. */
-export const KnownSort = { other: 0, alive: 1, join: 2 } as const;
+export const KnownSort = { other: 0, alive: 1, join: 2, userEvent: 3 } as const;
 export type KnownSort = (typeof KnownSort)[keyof typeof KnownSort];
 
 /**
  * Whether a further copy of a message would change anything at a node. `lasting`: it would not, and that stays so until the node's row of the member
- * that the message is about regresses (`MemberTable.onRegress`, of either layer); a message about no member then stays settled for as long as the node runs.
+ * that the message is about regresses (`MemberTable.onRegress`, of either layer), or until its ring lets go of the user event (`EventRing.onHeld`).
  */
 export const Repeat = { no: 0, now: 1, lasting: 2 } as const;
 export type Repeat = (typeof Repeat)[keyof typeof Repeat];
@@ -50,6 +50,8 @@ export interface Messages {
 
 /** Messages that several nodes of one process share. */
 export interface Sharing extends Messages {
+  /** The message that has this number. */
+  at(number: number): KnownMessage;
   /** The alive message of a member in the shared records, held once by the caller. */
   holdAlive(slot: number, variant: number, incarnation: number): KnownMessage;
   /** The number of that message when it is the last one `holdAlive` was asked for and somebody holds it, else -1. Looks into dense arrays only. */

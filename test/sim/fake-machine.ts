@@ -95,6 +95,10 @@ export class FakeMachine implements SimMachine {
     return false;
   }
 
+  areRepeats(): boolean {
+    return false;
+  }
+
   close(): void {
     this.closed = true;
   }

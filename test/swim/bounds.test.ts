@@ -74,6 +74,10 @@ test("pings on behalf of others are bounded; one more is dropped and counted, an
 
 /** Messages of a process with one node. */
 class SharedByOne extends OwnMessages implements Sharing {
+  at(): KnownMessage {
+    throw new Error("nobody else asks");
+  }
+
   holdAlive(): KnownMessage {
     throw new Error("nobody else asks");
   }

@@ -5,6 +5,7 @@
  */
 import type { NodeEffect } from "../../node/types.ts";
 import type { PoolInput } from "../../serf/types.ts";
+import type { SettledSet } from "../../sim/settled-bits.ts";
 import type { SharedMessage } from "../../sim/shared-messages.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
@@ -82,6 +83,10 @@ export class BlockedMachine implements SimMachine {
   /** What is held back is judged when it is let in. */
   isRepeat(known: SharedMessage): boolean {
     return this.#untilMs === -Infinity && this.#inner.isRepeat(known);
+  }
+
+  areRepeats(set: SettledSet): boolean {
+    return this.#untilMs === -Infinity && this.#inner.areRepeats(set);
   }
 
   get self(): AdoptedMember {

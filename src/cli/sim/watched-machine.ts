@@ -1,6 +1,7 @@
 /** A production node with an onlooker: what a wake of its own made it send, apart from what messages made it send. */
 import type { NodeEffect } from "../../node/types.ts";
 import type { PoolInput } from "../../serf/types.ts";
+import type { SettledSet } from "../../sim/settled-bits.ts";
 import type { SharedMessage } from "../../sim/shared-messages.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
@@ -40,6 +41,10 @@ class WatchedMachine implements SimMachine {
 
   isRepeat(known: SharedMessage): boolean {
     return this.#inner.isRepeat(known);
+  }
+
+  areRepeats(set: SettledSet): boolean {
+    return this.#inner.areRepeats(set);
   }
 
   get self(): AdoptedMember {
