@@ -111,6 +111,7 @@ export class IpcSession {
       this.#serve(nowMs);
       this.#more = !this.#closed && (this.#more || this.#streams.waiting);
     }
+    if (input.kind === "data") this.#buffer.keep();
   }
 
   #take(input: IpcInput): void {

@@ -69,6 +69,7 @@ export type IpcRecordInput =
   | { readonly kind: "queryRecord"; readonly query: number; readonly record: QueryReplyRecord };
 
 export type IpcInput =
+  /** What was read; the bytes may change after the step. */
   | { readonly kind: "data"; readonly bytes: Uint8Array }
   | { readonly kind: "answer"; readonly answer: IpcAnswer }
   | IpcRecordInput

@@ -15,6 +15,7 @@ import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
 import { ACCEPT_BACKLOG } from "./network.ts";
 import { Re2Matcher, syntaxError } from "./matcher.ts";
 import type { MetricSink, SerfAgentApi, Unsubscribe } from "./serf-agent-api.ts";
+import { SharedReads } from "./shared-reads.ts";
 import { TurnBudget } from "./turn-budget.ts";
 
 /**
@@ -55,8 +56,8 @@ export interface RpcServer {
 /** Rejects with Go's text (`listen tcp 127.0.0.1:7373: bind: address already in use`) when the port cannot be had. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const connections = new Set<Connection>();
-  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reads: 0 };
-  const server = createServer({ highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
+  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reading: new SharedReads(), reads: 0 };
+  const server = createServer({ pauseOnConnect: true, highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
     if (connections.size >= RPC_CONNECTIONS_MAX && !evictStranger(connections, options)) {
       options.metrics?.count("agent.ipc.refused", 1);
       socket.destroy();
@@ -130,6 +131,7 @@ interface Shared {
   /** Of connections that have nothing to write: there is one for each step inside steps. */
   readonly outputs: IpcOutput[];
   readonly buffers: LastBuffer;
+  readonly reading: SharedReads;
   reads: number;
 }
 
@@ -168,19 +170,19 @@ class Connection {
   #flushing = false; // A flush is due at the end of this turn.
   #closed = false;
 
-  constructor(socket: Socket, shared: Shared, onClosed: () => void) {
+  constructor(accepted: Socket, shared: Shared, onClosed: () => void) {
     const { options, members, view, budget } = shared;
-    this.#socket = socket;
     this.#shared = shared;
     this.#options = options;
     this.#budget = budget;
     this.#onClosed = onClosed;
     this.#session = new IpcSession({ authKey: options.authKey }, view, members);
-    socket.on("data", (bytes) => {
+    const socket = shared.reading.read(accepted, RPC_SOCKET_BUFFER_BYTES, (bytes) => {
       shared.reads += 1;
       if (shared.reads === BUSY_READS) optimizeAsUsual();
       this.#step({ kind: "data", bytes });
     });
+    this.#socket = socket;
     socket.on("drain", () => this.#step(RESUME));
     socket.on("error", () => undefined); // "close" follows; a client that vanished is nobody's error.
     socket.on("close", () => this.#release());
@@ -216,7 +218,8 @@ class Connection {
   }
 
   #defer(input: IpcInput): void {
-    this.#deferred.push(input);
+    // Bytes that were read are good for this turn only.
+    this.#deferred.push(input.kind === "data" ? { kind: "data", bytes: Uint8Array.from(input.bytes) } : input);
     this.#socket.pause();
     if (this.#deferred.length === 1) this.#budget.defer(() => this.#stepDeferred());
   }

@@ -47,7 +47,10 @@ class Bench {
   }
 
   send(...bytes: readonly Uint8Array[]): Outcome[] {
-    return this.step({ kind: "data", bytes: concatBytes(bytes) });
+    const memory = concatBytes(bytes);
+    const outcomes = this.step({ kind: "data", bytes: memory });
+    memory.fill(0xc1); // Never valid: the next read may write over it.
+    return outcomes;
   }
 
   request(seq: number, request: IpcRequest): Outcome[] {

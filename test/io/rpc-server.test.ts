@@ -7,10 +7,12 @@ import { formatEndpoint } from "../../src/base/endpoint.ts";
 import { SerfClient } from "../../src/client/serf-client.ts";
 import { LogHub } from "../../src/io/log-hub.ts";
 import { RPC_CONNECTIONS_MAX, RPC_SOCKET_BUFFER_BYTES, startRpcServer, type RpcServer } from "../../src/io/rpc-server.ts";
+import { TURN_BUDGET_MS } from "../../src/io/turn-budget.ts";
 import { encodeRequest } from "../../src/wire/ipc-requests.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeAgent, fakeMember } from "../support/fake-agent.ts";
 import type { Cleanup } from "../support/temp-dir.ts";
+import { withoutSharedReads } from "../support/without-shared-reads.ts";
 
 interface Bench {
   readonly agent: FakeAgent;
@@ -161,6 +163,48 @@ test("the agent's own answers do not pile up for a reader that stops reading", a
   socket.resume();
   await eventually("all answers delivered", 20_000, () => (received > 2000 * 60_000 ? null : `received ${received}`));
 });
+
+for (const shared of [true, false]) {
+  const how = shared ? "in memory that connections share" : "in memory of their own, where Node cannot share it";
+
+  test(`requests that come in pieces, ${how}, are not mixed up with what others send meanwhile`, async (t) => {
+    if (!shared) await withoutSharedReads(t);
+    const b = await bench(t);
+    const slow = await rawConnection(t, b);
+    slow.write(encodeRequest(1, { command: "handshake", version: 1 }));
+    const wanted = new Uint8Array(300).fill(7);
+    const event = encodeRequest(2, { command: "event", name: "slow", payload: wanted, coalesce: false });
+    const quick = await b.connect();
+    t.after(() => quick.close());
+    for (let at = 0; at < event.length; at += 100) {
+      slow.write(event.subarray(at, at + 100));
+      await quick.userEvent("quick", new Uint8Array(400).fill(at % 251), { coalesce: false });
+    }
+    await eventually("the slow one is served", 5000, () => (b.agent.calls.some(({ args: [name] }) => name === "slow") ? null : "not yet"));
+    assert.deepEqual(b.agent.calls.filter(({ args: [name] }) => name === "slow").map(({ args }) => args), [["slow", wanted, false]]);
+    assert.deepEqual(
+      b.agent.calls.filter(({ args: [name] }) => name === "quick").map(({ args }) => (args[1] as Uint8Array)[399]),
+      Array.from({ length: Math.ceil(event.length / 100) }, (_, i) => (i * 100) % 251),
+    );
+  });
+
+  test(`requests that have to wait for a later turn, ${how}, are those that were sent`, async (t) => {
+    if (!shared) await withoutSharedReads(t);
+    const b = await bench(t);
+    const fire = b.agent.fireUserEvent.bind(b.agent);
+    b.agent.fireUserEvent = (...args) => {
+      for (const endMs = performance.now() + TURN_BUDGET_MS; performance.now() < endMs; );
+      fire(...args);
+    };
+    const clients = await Promise.all(Array.from({ length: 8 }, () => b.connect()));
+    t.after(() => clients.forEach((client) => client.close()));
+    const names = clients.map((_, n) => `event-${n}`);
+    await Promise.all(clients.map((client, n) => client.userEvent(`event-${n}`, new Uint8Array(50).fill(n), { coalesce: false })));
+    assert.equal(b.agent.calls.length, names.length);
+    assert.deepEqual(new Set(b.agent.calls.map(({ args: [name] }) => name)), new Set(names));
+    for (const { args: [name, payload] } of b.agent.calls) assert.deepEqual(payload, new Uint8Array(50).fill(names.indexOf(name as string)));
+  });
+}
 
 test("silent strangers do not keep clients out; clients have a limit, and refused ones are counted (unauthenticated floods, half-open clients)", async (t) => {
   const b = await bench(t, "secret");
