@@ -165,7 +165,7 @@ export class EventRing {
   isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, hash = hashEvent(name, payload)): boolean {
     const slots = this.#slots;
     if (slots === null || !this.holds(lamportTime) || lamportTime >= clock.time) return false;
-    return this.#contains(slots.first[lamportTime % this.#size] as number, hash, name, payload);
+    return this.#find(slots.first[lamportTime % this.#size] as number, hash, name, payload) !== NIL;
   }
 
   /** Judges one received event. `clock` has its time witnessed here, before any other check. `known`: the shared message of the event, if it is one. */
@@ -181,7 +181,11 @@ export class EventRing {
     if (times[index] !== lamportTime) {
       this.#clear(this.#slots, index);
       times[index] = lamportTime;
-    } else if (this.#contains(first[index] as number, hash, name, payload)) return "known";
+    } else {
+      const same = this.#find(first[index] as number, hash, name, payload);
+      if (same !== NIL && known !== null) this.#shareKept(same, known);
+      if (same !== NIL) return "known";
+    }
 
     const nameBytes = utf8Length(name);
     const bytes = nameBytes + (payload?.length ?? 0);
@@ -217,6 +221,13 @@ export class EventRing {
     this.#numbers[item] = number + 1;
     sharing.retain(number);
     this.onHeld?.(number, true);
+  }
+
+  /** An event that first came in another way, as part of a push/pull, is kept as its message from now on. */
+  #shareKept(item: number, { number }: KnownMessage): void {
+    if (this.#sharing === null || this.#numbers[item] !== 0) return;
+    this.#release(item);
+    this.#share(item, number, this.#sharing);
   }
 
   #keep(item: number, name: string, nameBytes: number, payload: Uint8Array | null): void {
@@ -283,11 +294,10 @@ export class EventRing {
     return utf8Length(shared.name) + (shared.payload?.length ?? 0);
   }
 
-  #contains(first: number, hash: number, name: string, payload: Uint8Array | null): boolean {
-    for (let item = first; item !== NIL && (this.#hashes[item] as number) <= hash; item = this.#next[item] as number) {
-      if (this.#hashes[item] === hash && this.#isSame(item, name, payload)) return true;
-    }
-    return false;
+  #find(first: number, hash: number, name: string, payload: Uint8Array | null): number {
+    let item = first;
+    while (item !== NIL && (this.#hashes[item] as number) <= hash && !(this.#hashes[item] === hash && this.#isSame(item, name, payload))) item = this.#next[item] as number;
+    return item === NIL || this.#hashes[item] !== hash ? NIL : item;
   }
 
   /** An absent and an empty payload are the same to the original. */

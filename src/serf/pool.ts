@@ -116,6 +116,18 @@ export class Pool {
     return settled;
   }
 
+  /** As a `step` for each of these messages of one datagram, all of them user events that nodes of this process share. */
+  stepEvents(messages: readonly KnownMessage[], from: Endpoint, nowMs: number, out: PoolEffect[]): void {
+    const start = out.length;
+    this.#swim.stepUserMessages(messages, from, nowMs, out);
+    this.#settle(start, nowMs, out);
+  }
+
+  /** Whether lines for the snapshot may come of an input. */
+  get writesSnapshot(): boolean {
+    return this.#serf.snapshot !== null;
+  }
+
   /** The pool begins as a member of long standing among `members` of the shared records; before any input. For a simulation. */
   adopt(members: readonly AdoptedMember[]): void {
     this.#swim.adopt(members);

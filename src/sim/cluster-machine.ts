@@ -1,7 +1,8 @@
 /** The production node, dressed for the simulation. */
+import type { Endpoint } from "../base/endpoint.ts";
 import { ClusterNode } from "../node/node.ts";
 import type { NodeEffect } from "../node/types.ts";
-import type { PoolConfig, PoolInput } from "../serf/types.ts";
+import type { PoolConfig, PoolEffect, PoolInput } from "../serf/types.ts";
 import type { Pool } from "../serf/pool.ts";
 import { MemberRecords } from "../swim/member-records.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
@@ -11,7 +12,7 @@ import type { Matcher } from "../wire/matcher.ts";
 import { SIM_PORT } from "./network.ts";
 import type { SettledSet } from "./settled-bits.ts";
 import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
-import { POOL_NAME, type MachineFactory, type MachineSpec, type PoolView, type SimMachine } from "./sim-machine.ts";
+import { POOL_NAME, type EventsStep, type MachineFactory, type MachineSpec, type PoolView, type SimMachine } from "./sim-machine.ts";
 
 /** What a scenario chooses about the nodes; the rest is the agent's configuration by default. */
 export interface ClusterSettings {
@@ -75,6 +76,8 @@ class ClusterMachine implements SimMachine {
   readonly #pool: Pool;
   readonly #messages: SharedMessages | null;
   readonly #index: number;
+  readonly #effects: PoolEffect[] = [];
+  readonly stepEvents: EventsStep | null;
 
   constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, messages: SharedMessages | null, out: NodeEffect[]) {
     this.#node = new ClusterNode(spec.random, settings.matcher, records);
@@ -86,6 +89,8 @@ class ClusterMachine implements SimMachine {
       pool.watchRegress((slot) => messages.regress(slot, spec.index));
       pool.watchEvents((number, isHeld) => messages.setHeld(number, spec.index, isHeld));
     }
+    // Each step of a node with a snapshot file ends with lines for it.
+    this.stepEvents = pool.writesSnapshot ? null : (known, from, nowMs, to) => this.#stepEvents(known, from, nowMs, to);
     this.view = { gauges: pool.gauges, members: () => pool.members() };
   }
 
@@ -113,6 +118,13 @@ class ClusterMachine implements SimMachine {
 
   areRepeats(set: SettledSet): boolean {
     return this.#messages !== null && this.#messages.areSettled(set, this.#index);
+  }
+
+  #stepEvents(messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: NodeEffect[]): void {
+    const effects = this.#effects;
+    this.#pool.stepEvents(messages, from, nowMs, effects);
+    for (const effect of effects) out.push({ pool: POOL_NAME, effect });
+    while (effects.length > 0) effects.pop(); // Setting the length leaves optimised code.
   }
 
   get self(): AdoptedMember {

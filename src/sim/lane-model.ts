@@ -192,6 +192,8 @@ class LaneMachine implements SimMachine {
     this.#node.adopt(members);
   }
 
+  readonly stepEvents = null;
+
   isRepeat(): boolean {
     return false; // The filter of the lanes is what is looked at here.
   }

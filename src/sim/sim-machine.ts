@@ -20,12 +20,16 @@ export interface PoolView {
 /** The readings of `PoolGauges`, as an interface: tests of the checkers bring their own. */
 export type Readings = Pick<PoolGauges, keyof PoolGauges>;
 
+export type EventsStep = (messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: NodeEffect[]) => void;
+
 export interface SimMachine extends NodeMachine {
   readonly view: PoolView;
   /** The message would change nothing at this node now, and so need not be given to it. */
   isRepeat(known: SharedMessage): boolean;
   /** `isRepeat` would say so of each message of the set; false also when that takes a closer look. */
   areRepeats(set: SettledSet): boolean;
+  /** As a step for each of these messages, all of them user events; null where each wants a step of its own. */
+  readonly stepEvents: EventsStep | null;
   /** The node itself, as the records that all nodes share name it. */
   readonly self: AdoptedMember;
   /** The node begins as a member of long standing among these; before any input. */

@@ -11,6 +11,7 @@
 import { SeededRandom } from "../base/random.ts";
 import type { NodeEffect } from "../node/types.ts";
 import type { PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
+import { KnownSort } from "../swim/messages.ts";
 import type { SwimInput } from "../swim/types.ts";
 import { NodeClock } from "./clock.ts";
 import { Datagram } from "./datagram.ts";
@@ -96,6 +97,8 @@ export class Simulation implements StreamWorld {
   readonly #codecRandom: SeededRandom;
   readonly #observers: SimObserver[] = [];
   readonly #effects: NodeEffect[] = [];
+  /** New user events of the datagram that is being received. */
+  readonly #fresh: SharedMessage[] = [];
 
   constructor(options: SimulationOptions) {
     this.options = options;
@@ -296,16 +299,40 @@ export class Simulation implements StreamWorld {
     this.stats.messages += messages.length;
     const { known, settledSet } = datagram;
     if (settledSet !== null && host.machine.areRepeats(settledSet)) return;
-    let steps = 0;
     const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
+    const together = isOpened || this.options.trace !== null ? null : host.machine.stepEvents;
+    const fresh = this.#fresh;
+    let steps = 0;
     for (let i = 0; i < messages.length; i += 1) {
       const same = known === null ? null : (known[i] as SharedMessage | null);
       if (same !== null && host.machine.isRepeat(same)) continue;
       steps += 1;
+      if (together !== null && same !== null && same.sort === KnownSort.userEvent && same.number >= 0) {
+        fresh.push(same);
+        continue;
+      }
+      if (fresh.length > 0) this.#stepEvents(host, datagram.from);
       this.#step(host, { kind: "message", from: datagram.from.endpoint, bytes: messages[i] as Uint8Array, known: isOpened ? null : same });
       if (host.run !== run || host.machine === null || this.violations.length > 0) return;
     }
+    if (fresh.length > 0) this.#stepEvents(host, datagram.from);
     if (steps > 0) this.#scheduleWake(host); // What only repeats brought moves no deadline.
+  }
+
+  /** Gives the user events in `#fresh` to a node, as so many steps. */
+  #stepEvents(host: Host, from: Host): void {
+    const { machine } = host;
+    if (machine === null) return;
+    const fresh = this.#fresh;
+    if (this.#effects.length > 0) this.#effects.length = 0;
+    this.stats.steps += fresh.length;
+    try {
+      machine.stepEvents?.(fresh, from.endpoint, host.clock.localMs(this.nowUs), this.#effects);
+    } catch (error) {
+      this.#violateByThrow(host, error);
+    }
+    while (fresh.length > 0) fresh.pop(); // Setting the length leaves optimised code.
+    this.#afterStep(host);
   }
 
   #receiveStream(host: Host, { end, input }: StreamDelivery): void {

@@ -163,6 +163,18 @@ export class Swim<Out> {
     return settled;
   }
 
+  /**
+   * As `step`, for user messages of one datagram that nodes of this process share, one after the other. The delegate's part is as in `step`; what a
+   * step looks at besides is looked at once.
+   */
+  stepUserMessages(messages: readonly KnownMessage[], from: Endpoint, nowMs: number, out: (Out | SwimEffect)[]): void {
+    const effects = out as SwimEffect[];
+    this.#noticePause(nowMs);
+    for (const known of messages) this.#receive(known.bytes, from, known, nowMs, effects);
+    this.#settle(effects);
+    this.#expectedAtMs = Math.max(nowMs, this.wakeAtMs);
+  }
+
   /** Members without allocation; see `MemberTableView`. */
   get table(): MemberTable {
     return this.#core.table;

@@ -91,6 +91,8 @@ export class FakeMachine implements SimMachine {
 
   adopt(): void {}
 
+  readonly stepEvents = null;
+
   isRepeat(): boolean {
     return false;
   }

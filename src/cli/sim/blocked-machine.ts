@@ -80,6 +80,8 @@ export class BlockedMachine implements SimMachine {
     }
   }
 
+  readonly stepEvents = null;
+
   /** What is held back is judged when it is let in. */
   isRepeat(known: SharedMessage): boolean {
     return this.#untilMs === -Infinity && this.#inner.isRepeat(known);

@@ -39,6 +39,8 @@ class WatchedMachine implements SimMachine {
     this.#onWake(out);
   }
 
+  readonly stepEvents = null;
+
   isRepeat(known: SharedMessage): boolean {
     return this.#inner.isRepeat(known);
   }
