@@ -178,13 +178,17 @@ export class MemberTable {
   /** Takes over members as alive, that another table of these records holds; those that are known stay as they are. */
   adopt(members: readonly { readonly slot: Row; readonly variant: number }[]): void {
     let adopted = 0;
-    for (const { slot, variant } of members) {
-      if (this.isKnown(slot)) continue;
+    let last = 0;
+    for (let i = 0; i < members.length; i += 1) last = Math.max(last, (members[i] as (typeof members)[number]).slot);
+    this.#reserve(last);
+    const statuses = this.#statuses;
+    for (let i = 0; i < members.length; i += 1) {
+      const { slot, variant } = members[i] as (typeof members)[number];
+      if (statuses[slot] !== UNKNOWN) continue;
       this.#records.holdSlot(slot);
       this.#records.holdKnownVariant(slot, variant);
-      this.#reserve(slot);
       this.#setVariant(slot, variant);
-      this.#statuses[slot] = MemberStatusCode.alive + 1;
+      statuses[slot] = MemberStatusCode.alive + 1;
       this.setStatusTime(slot, 0);
       adopted += 1;
     }

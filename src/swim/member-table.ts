@@ -25,6 +25,11 @@ const INCARNATION_WIDE = (1 << 20) - 1;
 const GROWTH_DIVISOR = 8;
 const GROWTH_MIN = 8;
 
+function wordOf(state: number, variant: number, incarnation: number): number {
+  const fits = variant < VARIANT_LIMIT && incarnation < INCARNATION_WIDE;
+  return fits ? ((incarnation << INCARNATION_SHIFT) | (variant << VARIANT_SHIFT) | state) >>> 0 : ((INCARNATION_WIDE << INCARNATION_SHIFT) | state) >>> 0;
+}
+
 export interface MemberContent {
   readonly addr: Uint8Array;
   readonly port: number;
@@ -205,13 +210,26 @@ export class MemberTable implements MemberTableView {
     const records = this.#records;
     const before = this.#size;
     let size = before;
-    for (const { slot, variant, incarnation } of members) {
-      if (this.state(slot) !== StateCode.unknown) continue;
+    let last = 0;
+    let widest = 0;
+    // By index, here and below: thousands of nodes adopt thousands of members each.
+    for (let i = 0; i < members.length; i += 1) {
+      const { slot, variant, incarnation } = members[i] as AdoptedMember;
+      last = Math.max(last, slot);
+      widest = Math.max(widest, wordOf(StateCode.alive, variant, incarnation));
+    }
+    this.#reserve(last);
+    this.#words = wideEnough(this.#words, widest);
+    const words = this.#words;
+    const order = this.#order;
+    for (let i = 0; i < members.length; i += 1) {
+      const { slot, variant, incarnation } = members[i] as AdoptedMember;
+      if (words[slot] !== StateCode.unknown) continue;
       records.holdSlot(slot);
       records.holdKnownVariant(slot, variant);
-      this.#reserve(slot);
-      this.#put(slot, StateCode.alive, variant, incarnation);
-      const order = this.#order;
+      const word = wordOf(StateCode.alive, variant, incarnation);
+      words[slot] = word;
+      if (word >>> INCARNATION_SHIFT === INCARNATION_WIDE) this.#wide.set(slot, { variant, incarnation });
       const place = random.below(size + 1);
       order[size] = order[place] as number;
       order[place] = slot;
@@ -247,14 +265,10 @@ export class MemberTable implements MemberTableView {
   }
 
   #put(slot: number, state: number, variant: number, incarnation: number): void {
-    const fits = variant < VARIANT_LIMIT && incarnation < INCARNATION_WIDE;
-    if (fits) {
-      if (this.#wide.size > 0) this.#wide.delete(slot);
-      this.#write(slot, ((incarnation << INCARNATION_SHIFT) | (variant << VARIANT_SHIFT) | state) >>> 0);
-    } else {
-      this.#wide.set(slot, { variant, incarnation });
-      this.#write(slot, ((INCARNATION_WIDE << INCARNATION_SHIFT) | state) >>> 0);
-    }
+    const word = wordOf(state, variant, incarnation);
+    if (word >>> INCARNATION_SHIFT === INCARNATION_WIDE) this.#wide.set(slot, { variant, incarnation });
+    else if (this.#wide.size > 0) this.#wide.delete(slot);
+    this.#write(slot, word);
   }
 
   #write(slot: number, word: number): void {
