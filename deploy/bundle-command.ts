@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { build, type BuildOptions, type Plugin } from "esbuild";
 
 const dist = fileURLToPath(new URL("../", import.meta.url));
-const STAYS_APART: readonly string[] = ["src/cli/sim/command.js", "src/cli/consul/persona.js"].map((path) => resolve(dist, path));
+const STAYS_APART: readonly string[] = ["src/cli/sim/thread.js", "src/cli/consul/persona.js"].map((path) => resolve(dist, path));
 const AGENT = resolve(dist, "src/cli/serf/agent.js");
 const AGENT_FILE = "serf-agent.cjs";
 const LOADER = resolve(dist, "src/cli/compiled-code.js");

@@ -43,7 +43,7 @@ async function main(words: readonly string[], program: string): Promise<number> 
     case "serf":
       return (await import("./cli/serf/persona.ts")).runSerf(processContext(), rest);
     case "sim":
-      return (await import("./cli/sim/command.ts")).runSim(processContext(), rest);
+      return (await import("./cli/sim/thread.ts")).runSimApart(processContext(), rest);
     case "consul":
       return (await import("./cli/consul/persona.ts")).runConsul(processContext(), rest);
     case "-h":

@@ -15,6 +15,9 @@ export class ClusterNode implements NodeMachine {
   readonly #matcher: Matcher;
   readonly #records: MemberRecords;
   readonly #pools = new Map<PoolName, Pool>();
+  /** The pool last stepped: nearly all nodes have one only, which is found without looking it up. */
+  #lastName: PoolName = "";
+  #last: Pool | null = null;
   #effects: PoolEffect[] = [];
 
   /** `records` may be shared by the nodes of one process: what members announce is then kept once. */
@@ -37,6 +40,7 @@ export class ClusterNode implements NodeMachine {
   removePool(name: PoolName): void {
     this.#pools.get(name)?.close();
     this.#pools.delete(name);
+    this.#last = null;
   }
 
   get poolNames(): readonly PoolName[] {
@@ -55,8 +59,10 @@ export class ClusterNode implements NodeMachine {
 
   /** Input for a pool that is gone (a datagram that was under way) is dropped. */
   step(name: PoolName, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
-    const pool = this.#pools.get(name);
+    const pool = this.#last !== null && name === this.#lastName ? this.#last : this.#pools.get(name);
     if (pool === undefined) return false;
+    this.#last = pool;
+    this.#lastName = name;
     const settled = pool.step(input, nowMs, this.#effects);
     this.#hand(name, out);
     return settled;

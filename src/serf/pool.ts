@@ -55,6 +55,9 @@ export class Pool {
   readonly #broadcasts = new Map<number, BroadcastDone>();
   #lastBroadcast = 0;
   #joinsIgnoringOld = 0;
+  /** `wakeAtMs` as it was last found, and whether nothing has been stepped since: drivers ask several times between two inputs. */
+  #wakeAtMs = Infinity;
+  #isWakeRead = false;
   #state: State = "alive";
 
   /** `records` may be shared by the pools of one process: what members announce is then kept once. */
@@ -85,6 +88,14 @@ export class Pool {
 
   /** When the next `wake` is due, in ms of the clock given to `step`. A late wake is safe. */
   get wakeAtMs(): number {
+    if (!this.#isWakeRead) {
+      this.#wakeAtMs = this.#earliestTimer();
+      this.#isWakeRead = true;
+    }
+    return this.#wakeAtMs;
+  }
+
+  #earliestTimer(): number {
     return Math.min(this.#swim.wakeAtMs, this.#timers.nextAtMs, this.#serf.tracker.wakeAtMs, this.#serf.coalescers.wakeAtMs, this.#serf.gaps.wakeAtMs);
   }
 
@@ -92,6 +103,7 @@ export class Pool {
   step(input: PoolInput, nowMs: number, out: PoolEffect[]): boolean {
     const start = out.length;
     let settled = false;
+    this.#isWakeRead = false;
     switch (input.kind) {
       case "wake":
         this.#wake(nowMs, out);
@@ -130,6 +142,7 @@ export class Pool {
 
   /** The pool begins as a member of long standing among `members` of the shared records; before any input. For a simulation. */
   adopt(members: readonly AdoptedMember[]): void {
+    this.#isWakeRead = false;
     this.#swim.adopt(members);
     this.#serf.membership.adopt(members);
   }

@@ -61,6 +61,9 @@ export class Swim<Out> {
   /** When we expected the driver back at the latest. */
   #expectedAtMs = Infinity;
   #leaveRequested = false;
+  /** The earliest of our timers, and whether none may have moved since it was looked for: most inputs are pings, which move none. */
+  #timersAtMs = Infinity;
+  #areTimersRead = false;
 
   /**
    * Enters ourselves with incarnation 1. `records` may be shared by nodes of one process. Effects of `SwimEffect` and of the
@@ -113,15 +116,14 @@ export class Swim<Out> {
 
   /** When the next `wake` is due, in ms of the clock given to `step`; in the past when something waits to be said after silence. A late wake is safe. */
   get wakeAtMs(): number {
-    return Math.min(
-      this.#prober.nextAtMs,
-      this.#gossiper.nextAtMs,
-      this.#suspicions.nextAtMs,
-      this.#relays.nextAtMs,
-      this.#exchanges.nextAtMs,
-      this.#pending.nextAtMs,
-      this.#syncs.nextAtMs,
-    );
+    if (!this.#areTimersRead) this.#readTimers();
+    return Math.min(this.#timersAtMs, this.#gossiper.nextAtMs);
+  }
+
+  /** All but the gossip timer, which wakes and sleeps with queues that the layer above fills too. */
+  #readTimers(): void {
+    this.#timersAtMs = Math.min(this.#prober.nextAtMs, this.#suspicions.nextAtMs, this.#relays.nextAtMs, this.#exchanges.nextAtMs, this.#pending.nextAtMs, this.#syncs.nextAtMs);
+    this.#areTimersRead = true;
   }
 
   /**
@@ -130,6 +132,7 @@ export class Swim<Out> {
    */
   step(input: SwimInput, nowMs: number, out: (Out | SwimEffect)[]): boolean {
     const effects = out as SwimEffect[]; // The machine only adds; what the caller's array may hold beyond that is its delegate's.
+    if (input.kind !== "message" || input.bytes[0] !== MessageType.ping) this.#areTimersRead = false;
     this.#noticePause(nowMs);
     let settled = false;
     switch (input.kind) {
@@ -251,6 +254,7 @@ export class Swim<Out> {
 
   /** Asks for a push/pull soon: the layer above knows that it misses something. At most one per `earlySyncMs`. */
   requestSync(nowMs: number): void {
+    this.#areTimersRead = false;
     this.#syncs.request(nowMs);
   }
 
@@ -271,6 +275,7 @@ export class Swim<Out> {
     if (lateMs < PAUSE_MS_MIN) return;
     const { probeTimeoutMs, forgivesPauses } = this.#core.config.profile;
     if (!forgivesPauses) return;
+    this.#areTimersRead = false;
     // What was due at the very moment we fell asleep needs some time too: the socket is read after this step.
     const graceMs = Math.min(lateMs, probeTimeoutMs);
     this.#prober.postpone(lateMs + graceMs);
@@ -281,6 +286,7 @@ export class Swim<Out> {
   #settle(out: SwimEffect[]): void {
     const { finished } = this.#core.broadcasts;
     if (finished.length === 0) return;
+    this.#areTimersRead = false;
     for (const token of finished) this.#pending.finished(token, out);
     finished.length = 0;
   }
