@@ -1,100 +1,117 @@
 /**
  * A table of named deadlines: one slot per key, earliest first. A machine names its next wake-up with `nextAtMs` and takes
  * what is due with `popDue`. Ties are broken by insertion, so that runs are reproducible.
+ *
+ * A binary heap whose entries know their places: a deadline that moves or goes takes no other entry along and leaves nothing behind.
  */
+interface Entry<Key> {
+  readonly key: Key;
+  atMs: number;
+  order: number;
+  /** Index in the heap. */
+  place: number;
+}
+
 export class Deadlines<Key> {
-  #heap: { readonly key: Key; readonly atMs: number; readonly order: number }[] = [];
-  readonly #current = new Map<Key, number>(); // key -> order of its valid heap entry; others are stale.
+  readonly #heap: Entry<Key>[] = [];
+  readonly #entries = new Map<Key, Entry<Key>>();
   #order = 0;
-  /** What `nextAtMs` last answered; NaN when something has changed since. */
+  /** Kept here: asked for far more often than it changes, by machines that lie cold in a process of thousands. */
   #nextAtMs = Infinity;
 
   get size(): number {
-    return this.#current.size;
+    return this.#heap.length;
   }
 
   /** Sets or moves the deadline of `key`. */
   set(key: Key, atMs: number): void {
     this.#order += 1;
-    this.#nextAtMs = NaN;
-    this.#current.set(key, this.#order);
-    this.#push({ key, atMs, order: this.#order });
-    if (this.#heap.length > 64 && this.#heap.length > 4 * this.#current.size) this.#dropStale();
+    const known = this.#entries.get(key);
+    if (known === undefined) {
+      const entry = { key, atMs, order: this.#order, place: this.#heap.length };
+      this.#entries.set(key, entry);
+      this.#heap.push(entry);
+      this.#rise(entry);
+    } else {
+      known.atMs = atMs;
+      known.order = this.#order;
+      this.#rise(known);
+      this.#sink(known);
+    }
+    this.#noteNext();
   }
 
   delete(key: Key): void {
-    if (this.#current.delete(key)) this.#nextAtMs = NaN;
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#remove(entry);
   }
 
   has(key: Key): boolean {
-    return this.#current.has(key);
+    return this.#entries.has(key);
   }
 
   /** When the earliest deadline is due, in ms; Infinity when there is none. */
   get nextAtMs(): number {
-    if (Number.isNaN(this.#nextAtMs)) this.#nextAtMs = this.#findNext();
     return this.#nextAtMs;
-  }
-
-  #findNext(): number {
-    for (;;) {
-      const top = this.#heap[0];
-      if (top === undefined) return Infinity;
-      if (this.#current.get(top.key) === top.order) return top.atMs;
-      this.#pop();
-    }
   }
 
   /** Removes and returns one key whose deadline is at or before `nowMs`, earliest first; undefined when none is due. */
   popDue(nowMs: number): Key | undefined {
-    if (this.nextAtMs > nowMs) return undefined;
-    const top = this.#pop();
+    if (this.#nextAtMs > nowMs) return undefined;
+    const top = this.#heap[0];
     if (top === undefined) return undefined;
-    this.#current.delete(top.key);
-    this.#nextAtMs = NaN;
+    this.#remove(top);
     return top.key;
   }
 
-  #dropStale(): void {
-    const valid = this.#heap.filter((entry) => this.#current.get(entry.key) === entry.order);
-    this.#heap = [];
-    for (const entry of valid) this.#push(entry);
+  #remove(entry: Entry<Key>): void {
+    this.#entries.delete(entry.key);
+    const last = this.#heap.pop();
+    if (last !== undefined && last !== entry) {
+      this.#put(last, entry.place);
+      this.#rise(last);
+      this.#sink(last);
+    }
+    this.#noteNext();
   }
 
-  #push(entry: { readonly key: Key; readonly atMs: number; readonly order: number }): void {
-    const heap = this.#heap;
-    let i = heap.length;
-    heap.push(entry);
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      const above = heap[parent] as typeof entry;
+  #noteNext(): void {
+    this.#nextAtMs = this.#heap[0]?.atMs ?? Infinity;
+  }
+
+  #put(entry: Entry<Key>, place: number): void {
+    this.#heap[place] = entry;
+    entry.place = place;
+  }
+
+  #rise(entry: Entry<Key>): void {
+    let { place } = entry;
+    while (place > 0) {
+      const parent = (place - 1) >> 1;
+      const above = this.#heap[parent] as Entry<Key>;
       if (!before(entry, above)) break;
-      heap[i] = above;
-      i = parent;
+      this.#put(above, place);
+      place = parent;
     }
-    heap[i] = entry;
+    this.#put(entry, place);
   }
 
-  #pop(): { readonly key: Key; readonly atMs: number; readonly order: number } | undefined {
+  #sink(entry: Entry<Key>): void {
     const heap = this.#heap;
-    const top = heap[0];
-    const last = heap.pop();
-    if (top === undefined || last === undefined || heap.length === 0) return top;
-    let i = 0;
+    let { place } = entry;
     for (;;) {
-      let child = 2 * i + 1;
+      let child = 2 * place + 1;
       if (child >= heap.length) break;
-      if (child + 1 < heap.length && before(heap[child + 1] as typeof last, heap[child] as typeof last)) child += 1;
-      const below = heap[child] as typeof last;
-      if (!before(below, last)) break;
-      heap[i] = below;
-      i = child;
+      if (child + 1 < heap.length && before(heap[child + 1] as Entry<Key>, heap[child] as Entry<Key>)) child += 1;
+      const below = heap[child] as Entry<Key>;
+      if (!before(below, entry)) break;
+      this.#put(below, place);
+      place = child;
     }
-    heap[i] = last;
-    return top;
+    this.#put(entry, place);
   }
 }
 
-function before(a: { readonly atMs: number; readonly order: number }, b: { readonly atMs: number; readonly order: number }): boolean {
+function before(a: Entry<unknown>, b: Entry<unknown>): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }

@@ -12,7 +12,7 @@ interface Suspicion {
   /** Confirmations wanted; further ones are refused. */
   readonly wanted: number;
   /** Who counts already: the accuser first, who is no confirmation. At most `wanted` + 1 names. */
-  readonly accusers: string[];
+  accusers: readonly string[];
 }
 
 export class Suspicions {
@@ -41,9 +41,10 @@ export class Suspicions {
   confirm(slot: number, from: string, nowMs: number): boolean {
     const suspicion = this.#bySlot.get(slot);
     if (suspicion === undefined) return false;
-    const { accusers, wanted, minMs, maxMs, startMs } = suspicion;
+    const { wanted, minMs, maxMs, startMs } = suspicion;
     if (!isNews(suspicion, from)) return false;
-    accusers.push(from);
+    const accusers = [...suspicion.accusers, from]; // Not pushed: that makes room for sixteen more.
+    suspicion.accusers = accusers;
     const elapsedNs = Math.round((nowMs - startMs) * NS_PER_MS);
     const remainingNs = remainingSuspicionNs(accusers.length - 1, wanted, elapsedNs, minMs * NS_PER_MS, maxMs * NS_PER_MS);
     this.#deadlines.set(slot, nowMs + Math.max(0, remainingNs / NS_PER_MS));
