@@ -131,6 +131,7 @@ export class Pool {
   /** As a `step` for each of these messages of one datagram, all of them user events that nodes of this process share. */
   stepEvents(messages: readonly KnownMessage[], from: Endpoint, nowMs: number, out: PoolEffect[]): void {
     const start = out.length;
+    this.#isWakeRead = false;
     this.#swim.stepUserMessages(messages, from, nowMs, out);
     this.#settle(start, nowMs, out);
   }

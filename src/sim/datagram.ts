@@ -15,8 +15,9 @@ export class Datagram {
   readonly packets: readonly Uint8Array[] | null;
   /** Bytes of the uncompressed, unsealed datagram: the same in every codec mode, so that the mode never changes a run. */
   readonly size: number;
-  /** What all nodes know of each message; null where nodes share nothing. */
-  readonly known: readonly (SharedMessage | null)[] | null;
+  readonly #shared: SharedMessages | null;
+  /** Number and generation of each message among those that all nodes share; null when none is. */
+  readonly #held: readonly number[] | null;
   /** The same, to be looked up all at once; null where that is not possible. */
   readonly settledSet: SettledSet | null;
   readonly #hashA: number;
@@ -26,23 +27,36 @@ export class Datagram {
     this.from = from;
     this.messages = messages;
     this.packets = packets;
-    const known: (SharedMessage | null)[] = [];
+    const held = shared === null ? null : shared.recognize(messages);
     let size = 0;
     let hashA = 0;
     let hashB = 0;
-    for (const message of messages) {
-      size += message.length;
-      const same = shared === null ? null : shared.known(message);
-      if (shared !== null) known.push(same);
-      const hashed = same ?? hashMessage(message);
-      hashA = Math.imul(hashA, 31) ^ hashed.hashA;
-      hashB = Math.imul(hashB, 33) ^ hashed.hashB;
+    for (let i = 0; i < messages.length; i += 1) {
+      const number = held === null ? -1 : (held[2 * i] as number);
+      if (shared !== null && number >= 0) {
+        size += shared.lengthOf(number);
+        hashA = Math.imul(hashA, 31) ^ shared.hashAOf(number);
+        hashB = Math.imul(hashB, 33) ^ shared.hashBOf(number);
+      } else {
+        const message = messages[i] as Uint8Array;
+        const hashed = hashMessage(message);
+        size += message.length;
+        hashA = Math.imul(hashA, 31) ^ hashed.hashA;
+        hashB = Math.imul(hashB, 33) ^ hashed.hashB;
+      }
     }
     this.size = messages.length > 1 ? size + COMPOUND_HEADER_BYTES + COMPOUND_PART_BYTES * messages.length : size;
-    this.known = shared === null ? null : known;
-    this.settledSet = shared === null ? null : shared.settledSet(known);
+    this.#shared = shared;
+    this.#held = held;
+    this.settledSet = shared === null || held === null ? null : shared.settledSet(held);
     this.#hashA = hashA;
     this.#hashB = hashB;
+  }
+
+  /** What all nodes know of the message at index `i`; null where nodes share nothing, and when nobody holds it any more. */
+  knownAt(i: number): SharedMessage | null {
+    const held = this.#held;
+    return this.#shared === null || held === null ? null : this.#shared.heldAt(held[2 * i] as number, held[2 * i + 1] as number);
   }
 
   hashInto(hash: TraceHash): void {

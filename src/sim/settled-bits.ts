@@ -77,13 +77,14 @@ export class SettledBits {
     for (let at = node; at < this.#words.length; at += this.#nodes) this.#words[at] = 0;
   }
 
-  /** The rows of these messages; null when one of them has none. */
-  setOf(messages: readonly ({ readonly settledRow: number } | null)[]): SettledSet | null {
+  /** The rows of messages of which `held` has each number and its generation; null when one of them has none. */
+  setOf(held: readonly number[], rows: Uint32Array): SettledSet | null {
     const starts: number[] = [];
     const masks: number[] = [];
-    for (const message of messages) {
-      const row = message === null ? NO_ROW : message.settledRow;
-      if (row === NO_ROW) return null;
+    for (let i = 0; i < held.length; i += 2) {
+      const number = held[i] as number;
+      if (number < 0) return null;
+      const row = rows[number] as number;
       const start = (row >> WORD_SHIFT) * this.#nodes;
       const bit = 1 << (row & WORD_MASK);
       let at = 0;

@@ -68,12 +68,23 @@ interface MessageRow {
 }
 
 const NO_DEATH = -1;
+/** More than fit a datagram. */
+const ASKED_MAX = 4096;
 
 export class SharedMessages implements Sharing {
   readonly #records: MemberRecords;
   readonly #entries: (SharedMessage | null)[] = [];
+  // By number, what making a datagram needs: the entries of a large cluster's gossip are spread over a hundred megabytes.
+  readonly #bytes: (Uint8Array | null)[] = [];
   #holders = new Uint32Array(1024);
   #lengths = new Uint32Array(1024);
+  #hashesA = new Uint32Array(1024);
+  #hashesB = new Uint32Array(1024);
+  #rows = new Uint32Array(1024);
+  /** Counts the messages that have had a number. */
+  #generations = new Uint32Array(1024);
+  /** Numbers whose bytes were asked for since the last datagram, which most likely carries them in this order. */
+  readonly #asked: number[] = [];
   readonly #free: number[] = [];
   /**
    * The alive message last asked for, by slot: 1 + its number, its variant and its incarnation. A merge of ten thousand members that are all
@@ -122,15 +133,23 @@ export class SharedMessages implements Sharing {
     if (entry.number >= this.#holders.length) {
       this.#holders = longer(this.#holders, 2 * this.#holders.length);
       this.#lengths = longer(this.#lengths, this.#holders.length);
+      this.#hashesA = longer(this.#hashesA, this.#holders.length);
+      this.#hashesB = longer(this.#hashesB, this.#holders.length);
+      this.#rows = longer(this.#rows, this.#holders.length);
+      this.#generations = longer(this.#generations, this.#holders.length);
     }
     this.#holders[entry.number] = 1;
     this.#lengths[entry.number] = own.length;
+    this.#hashesA[entry.number] = entry.hashA;
+    this.#hashesB[entry.number] = entry.hashB;
     this.#entries[entry.number] = entry;
+    this.#bytes[entry.number] = own;
     this.#byBytes.set(own, entry);
     const key = keyOf(entry.hashA, entry.hashB);
     if (!this.#byHash.has(key)) this.#byHash.set(key, entry);
     this.#holdMember(entry);
     this.#takeRow(entry);
+    this.#rows[entry.number] = entry.settledRow;
     return entry.number;
   }
 
@@ -144,6 +163,8 @@ export class SharedMessages implements Sharing {
     if (left > 0) return;
     const entry = this.at(number);
     this.#entries[number] = null;
+    this.#bytes[number] = null;
+    this.#generations[number] = (this.#generations[number] as number) + 1;
     this.#free.push(number);
     this.#byBytes.delete(entry.bytes);
     const key = keyOf(entry.hashA, entry.hashB);
@@ -166,7 +187,41 @@ export class SharedMessages implements Sharing {
   }
 
   bytesOf(number: number): Uint8Array {
-    return this.at(number).bytes;
+    const bytes = this.#bytes[number];
+    assert(bytes !== null && bytes !== undefined, "no message has this number");
+    if (this.#asked.length < ASKED_MAX) this.#asked.push(number);
+    return bytes;
+  }
+
+  /** The number of each message of a datagram, -1 for one that nobody holds, and its generation behind each; null when nobody holds any. */
+  recognize(messages: readonly Uint8Array[]): readonly number[] | null {
+    const asked = this.#asked;
+    if (messages.length === 1 && asked.length === 0 && !this.#byBytes.has(messages[0] as Uint8Array)) return null; // As nearly all pings and acks.
+    const held: number[] = [];
+    let next = 0;
+    for (let i = 0; i < messages.length; i += 1) {
+      const message = messages[i] as Uint8Array;
+      while (next < asked.length && this.#bytes[asked[next] as number] === null) next += 1; // Sent for the last time, and over.
+      let number = next < asked.length ? (asked[next] as number) : -1;
+      if (number >= 0 && this.#bytes[number] === message) next += 1;
+      else number = this.#byBytes.get(message)?.number ?? -1;
+      held.push(number, number < 0 ? 0 : (this.#generations[number] as number));
+    }
+    while (asked.length > 0) asked.pop();
+    return held;
+  }
+
+  /** The message that had this number in this generation; null when nobody holds it any more. */
+  heldAt(number: number, generation: number): SharedMessage | null {
+    return number >= 0 && this.#generations[number] === generation ? (this.#entries[number] ?? null) : null;
+  }
+
+  hashAOf(number: number): number {
+    return this.#hashesA[number] as number;
+  }
+
+  hashBOf(number: number): number {
+    return this.#hashesB[number] as number;
   }
 
   holdAlive(slot: number, variant: number, incarnation: number): SharedMessage {
@@ -201,9 +256,9 @@ export class SharedMessages implements Sharing {
     return this.#lengths[number] as number;
   }
 
-  /** For a list of messages, to ask `areSettled` at many nodes. */
-  settledSet(messages: readonly (SharedMessage | null)[]): SettledSet | null {
-    return this.#settled.setOf(messages);
+  /** For what `recognize` gave, to ask `areSettled` at many nodes. */
+  settledSet(held: readonly number[]): SettledSet | null {
+    return this.#settled.setOf(held, this.#rows);
   }
 
   /** What `isSettled` says of each message of the set; false also when that takes a closer look. */

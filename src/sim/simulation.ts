@@ -297,14 +297,14 @@ export class Simulation implements StreamWorld {
     datagram.hashInto(this.#hash);
     const { run } = host;
     this.stats.messages += messages.length;
-    const { known, settledSet } = datagram;
+    const { settledSet } = datagram;
     if (settledSet !== null && host.machine.areRepeats(settledSet)) return;
     const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
     const together = isOpened || this.options.trace !== null ? null : host.machine.stepEvents;
     const fresh = this.#fresh;
     let steps = 0;
     for (let i = 0; i < messages.length; i += 1) {
-      const same = known === null ? null : (known[i] as SharedMessage | null);
+      const same = datagram.knownAt(i);
       if (same !== null && host.machine.isRepeat(same)) continue;
       steps += 1;
       if (together !== null && same !== null && same.sort === KnownSort.userEvent && same.number >= 0) {
