@@ -183,14 +183,15 @@ export class Membership {
     return metaChanged;
   }
 
-  /** Somebody is said not to answer. */
-  suspect({ node, incarnation, from }: Accusation, nowMs: number, out: SwimEffect[]): void {
+  /** Somebody is said not to answer. `known` as for `alive`. */
+  suspect({ node, incarnation, from }: Accusation, nowMs: number, out: SwimEffect[], known: KnownMessage | null = null): void {
     const core = this.#core;
     const { table } = core;
-    const slot = table.slotOf(node);
+    const slot = this.#accused(node, known);
     if (slot < 0 || incarnation < table.incarnation(slot)) return;
+    const passOn = (): unknown => (known === null ? this.#broadcast(MEMBER_KEYS + slot, encodeSuspect({ incarnation, node, from }), 0) : this.#passOn(MEMBER_KEYS + slot, known));
     if (this.#suspicions.has(slot)) {
-      if (this.#suspicions.confirm(slot, from, nowMs)) this.#broadcast(MEMBER_KEYS + slot, encodeSuspect({ incarnation, node, from }), 0);
+      if (this.#suspicions.confirm(slot, from, nowMs)) passOn();
       return;
     }
     if (table.state(slot) !== StateCode.alive) return;
@@ -199,7 +200,7 @@ export class Membership {
       this.#refute(slot, incarnation, out);
       return;
     }
-    this.#broadcast(MEMBER_KEYS + slot, encodeSuspect({ incarnation, node, from }), 0);
+    passOn();
     count("memberlist.msg.suspect", out);
     this.#news += 1;
     table.setIncarnation(slot, incarnation);
@@ -207,11 +208,18 @@ export class Membership {
     this.#startSuspicion(slot, from, nowMs);
   }
 
-  /** Somebody is said to be dead, or, if `from` is `node`, to have left. `token` and result as for `alive`. */
-  dead({ node, incarnation, from }: Accusation, token: number, nowMs: number, out: SwimEffect[]): boolean {
+  /** The slot of an accused member, or -1 when we do not know it. */
+  #accused(node: string, known: KnownMessage | null): number {
+    const { table } = this.#core;
+    if (known === null) return table.slotOf(node);
+    return known.slot >= 0 && table.state(known.slot) !== StateCode.unknown ? known.slot : -1;
+  }
+
+  /** Somebody is said to be dead, or, if `from` is `node`, to have left. `token`, `known` and result as for `alive`. */
+  dead({ node, incarnation, from }: Accusation, token: number, nowMs: number, out: SwimEffect[], known: KnownMessage | null = null): boolean {
     const core = this.#core;
     const { table } = core;
-    const slot = table.slotOf(node);
+    const slot = this.#accused(node, known);
     if (slot < 0 || incarnation < table.incarnation(slot)) return false;
     this.#suspicions.cancel(slot);
     const state = table.state(slot);
@@ -221,7 +229,7 @@ export class Membership {
       this.#refute(slot, incarnation, out);
       return false;
     }
-    const queued = this.#broadcast(MEMBER_KEYS + slot, encodeDead({ incarnation, node, from }), token);
+    const queued = known === null ? this.#broadcast(MEMBER_KEYS + slot, encodeDead({ incarnation, node, from }), token) : this.#passOn(MEMBER_KEYS + slot, known);
     count("memberlist.msg.dead", out);
     this.#news += 1;
     table.setIncarnation(slot, incarnation);

@@ -345,16 +345,16 @@ export class Swim<Out> {
         if (!this.#prober.nack(message.seq)) count("memberlist.drop.lateAck", out);
         return false;
       case "suspect":
-        this.#membership.suspect(message, nowMs, out);
-        return this.#membership.isSettledSuspect(message);
+        this.#membership.suspect(message, nowMs, out, known);
+        return known === null && this.#membership.isSettledSuspect(message);
       case "alive": {
         const claim = message.port === 0 ? { ...message, port: this.#core.config.bindPort } : message;
         this.#membership.alive(claim, false, 0, nowMs, out, claim === message ? known : null);
         return known === null && this.#membership.isSettledAlive(claim); // Whoever knows it asks `judgeRepeat`.
       }
       case "dead":
-        this.#membership.dead(message, 0, nowMs, out);
-        return this.#membership.isSettledDead(message);
+        this.#membership.dead(message, 0, nowMs, out, known);
+        return known === null && this.#membership.isSettledDead(message);
       case "user":
         return this.#core.delegate.userMessage(message.payload, 0, from, nowMs, out, known);
     }
