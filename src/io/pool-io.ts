@@ -21,9 +21,9 @@ import { NodeSealer, SEAL_OVERHEAD_BYTES } from "./node-sealer.ts";
 import type { NodeRuntime, PoolPort } from "./node-runtime.ts";
 import type { LogSink, MetricSink } from "./serf-agent-api.ts";
 import type { SnapshotFile } from "./snapshot-file.ts";
-import { Streams } from "./streams.ts";
+import { systemNetwork, type PacketSocket, type PoolNetwork, type PoolStreams } from "./pool-network.ts";
 import { streamCodec } from "./stream-codec.ts";
-import { RECEIVE_BUFFER_BYTES, UdpSocket } from "./udp-socket.ts";
+import { RECEIVE_BUFFER_BYTES } from "./udp-socket.ts";
 
 export interface PoolIoOptions {
   readonly pool: PoolName;
@@ -42,6 +42,8 @@ export interface PoolIoOptions {
   readonly allow: AllowList;
   readonly log: LogSink;
   readonly metrics: MetricSink;
+  /** Default: the system's sockets. */
+  readonly network?: PoolNetwork;
 }
 
 /** What a pool tells besides the network: the agent listens. */
@@ -67,9 +69,10 @@ export class PoolIo implements PoolPort {
   readonly #laneCounts = new Map<string, { readonly metric: string; sum: number }>();
   readonly #inline: InlineLane;
   #lane: PacketLane;
-  readonly #streams: Streams;
+  readonly #network: PoolNetwork;
+  readonly #streams: PoolStreams;
   readonly #label: Uint8Array;
-  #udp: UdpSocket | null = null;
+  #udp: PacketSocket | null = null;
   #clippedBufferBytes = 0; // Receive buffer that the kernel granted, when it is less than asked for and nobody was told.
   #runtime: NodeRuntime | null = null;
   #listener: PoolListener | null = null;
@@ -97,9 +100,9 @@ export class PoolIo implements PoolPort {
       overflow: (packets) => this.#shed(packets, "packets"),
     });
     this.#lane = this.#inline;
-    this.#streams = new Streams(
+    this.#network = options.network ?? systemNetwork({ tcpTimeoutMs: options.tcpTimeoutMs, allow: options.allow });
+    this.#streams = this.#network.streams(
       streamCodec({ compress, label, verifyIncoming, verifyOutgoing }, this.#sealer, options.streamLane),
-      { timeoutMs: options.tcpTimeoutMs, allow: options.allow },
       {
         opened: (stream) => this.#submit({ kind: "streamOpened", stream }),
         message: (stream, from, bytes) => this.#submit({ kind: "streamMessage", stream, from, bytes }),
@@ -112,7 +115,7 @@ export class PoolIo implements PoolPort {
 
   /** Binds TCP, then UDP on the same port. Rejects with an `Error` in the original's wording; nothing stays open then. */
   async listen(): Promise<Endpoint> {
-    const { bind, allow, metrics } = this.#options;
+    const { bind, metrics } = this.#options;
     const refused = (network: "tcp" | "udp", port: number, error: unknown): Error => {
       const listener = `Failed to start ${network.toUpperCase()} listener on "${bind.ip}" port ${port}`;
       const reason = listenErrorText(network, formatEndpoint({ ip: bind.ip, port }), error);
@@ -125,7 +128,7 @@ export class PoolIo implements PoolPort {
       throw refused("tcp", bind.port, error);
     }
     try {
-      this.#udp = await UdpSocket.bind({ ip: bind.ip, port }, allow, {
+      this.#udp = await this.#network.packets({ ip: bind.ip, port }, {
         packets: (batch) => {
           const burst = batch.length >= BURST_PACKETS;
           if (this.#runtime !== null) this.#runtime.crowded = burst;

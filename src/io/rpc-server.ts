@@ -56,7 +56,7 @@ export interface RpcServer {
 /** Rejects with Go's text (`listen tcp 127.0.0.1:7373: bind: address already in use`) when the port cannot be had. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const connections = new Set<Connection>();
-  const shared: Shared = { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reading: new SharedReads(), reads: 0 };
+  const shared = sharedBy(options);
   const server = createServer({ pauseOnConnect: true, highWaterMark: RPC_SOCKET_BUFFER_BYTES, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
     if (connections.size >= RPC_CONNECTIONS_MAX && !evictStranger(connections, options)) {
       options.metrics?.count("agent.ipc.refused", 1);
@@ -133,6 +133,15 @@ interface Shared {
   readonly buffers: LastBuffer;
   readonly reading: SharedReads;
   reads: number;
+}
+
+function sharedBy(options: RpcServerOptions): Shared {
+  return { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reading: new SharedReads(), reads: 0 };
+}
+
+/** Serves one client that came on another way than through the port. */
+export function serveClient(socket: Socket, options: RpcServerOptions): void {
+  void new Connection(socket, sharedBy(options), () => undefined);
 }
 
 /** `write` makes a buffer of other bytes each time; answers mostly lie where the last one did. */

@@ -2,14 +2,25 @@
 import { readFileSync } from "node:fs";
 
 const SCHEDSTAT = "/proc/self/schedstat";
+const NS_PER_MS = 1e6;
 
-/**
- * True when the main thread has waited for a processor for longer than it ran since the program started: more programs want to run than there are processors.
- * `schedstat` is the text of that file (kernel documentation, scheduler/sched-stats: ns on the processor, ns waited, times run). False where it cannot be read.
- */
-export function isStarved(schedstat: string = textOf(SCHEDSTAT)): boolean {
+/** Of the main thread since the program started. */
+export interface RunTimes {
+  readonly ranMs: number;
+  /** It could have run, and another one did. */
+  readonly waitedMs: number;
+}
+
+/** `schedstat` is the text of that file (kernel documentation, scheduler/sched-stats: ns on the processor, ns waited, times run). Zeros where it cannot be read. */
+export function runTimes(schedstat: string = textOf(SCHEDSTAT)): RunTimes {
   const [ranNs = 0, waitedNs = 0] = schedstat.split(" ").map(Number);
-  return ranNs > 0 && waitedNs > ranNs;
+  return { ranMs: ranNs / NS_PER_MS || 0, waitedMs: waitedNs / NS_PER_MS || 0 };
+}
+
+/** True when the main thread has waited for a processor for longer than it ran since the program started: more programs want to run than there are processors. */
+export function isStarved(schedstat: string = textOf(SCHEDSTAT)): boolean {
+  const { ranMs, waitedMs } = runTimes(schedstat);
+  return ranMs > 0 && waitedMs > ranMs;
 }
 
 function textOf(path: string): string {

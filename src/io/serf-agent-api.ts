@@ -7,6 +7,7 @@ import type { Endpoint } from "../base/endpoint.ts";
 import type { KeyOperation, KeyResult, Member, QueryParams, SerfEvent } from "../serf/types.ts";
 import type { LogLevel } from "../swim/types.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
+import type { PoolNetwork } from "./pool-network.ts";
 
 /** Everything needed to start a Serf agent; made by the agent command from flags and files, or by an embedding program. Durations in ms. */
 export interface SerfAgentOptions {
@@ -52,6 +53,10 @@ export interface SerfAgentOptions {
   readonly verifyOutgoing?: boolean;
   /** Addresses that may talk to us, as CIDR; absent or null: all; empty: none (S-030). */
   readonly allowedCidrs?: readonly string[] | null;
+  /** Practise in idle moments after the start what will be asked of it, so that it is quicker then: some 20 ms of processor time. Absent or false: not. */
+  readonly rehearse?: boolean;
+  /** Clock (ms, never goes back) and network of an agent that nobody outside this process hears of; absent: the system's. */
+  readonly stage?: { readonly now: () => number; readonly network: PoolNetwork };
   /** Where log lines go: `line` is complete ("2006/01/02 15:04:05 [INFO] serf: …"). */
   readonly log: LogSink;
   /** Where counters go (the cores' `count` effects, sockets, RPC); absent: nobody counts. */

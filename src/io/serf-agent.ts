@@ -23,7 +23,9 @@ import { AllowList, isLoopback, isWildcard, privateAddress } from "./network.ts"
 import { NodeRuntime, type Reply } from "./node-runtime.ts";
 import { PoolIo, type PoolListener } from "./pool-io.ts";
 import { QueryGate } from "./query-gate.ts";
+import { Rehearsal } from "./rehearsal/rehearsal.ts";
 import { resolveJoinAddresses } from "./resolver.ts";
+import { runTimes } from "./run-queue.ts";
 import { SerfError, type LogSink, type QueryRecord, type SerfAgentApi, type SerfAgentOptions, type Unsubscribe } from "./serf-agent-api.ts";
 import { advertisedEndpoint, optionsError, poolConfig } from "./serf-agent-config.ts";
 import { runtimeStats } from "./runtime-stats.ts";
@@ -35,6 +37,15 @@ const INTERNAL_QUERY_PREFIX = "_serf_";
 
 type StopReason = "leave" | "shutdown" | "conflict";
 type QueryEffect = Extract<PoolEffect, { readonly kind: "queryAck" | "queryResponse" | "queryDone" }>;
+
+interface AgentParts {
+  readonly io: PoolIo;
+  readonly lanes: LaneStarter<LaneHost> | null;
+  readonly rehearsal: Rehearsal | null;
+  readonly bound: Endpoint;
+  readonly advertise: Endpoint;
+  readonly snapshot: Snapshot | null;
+}
 
 export class SerfAgent implements SerfAgentApi, PoolListener {
   readonly name: string;
@@ -48,6 +59,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   readonly #lanes: LaneStarter<LaneHost> | null;
   readonly #pool: Pool;
   readonly #loopDelay: LoopDelay | null;
+  readonly #rehearsal: Rehearsal | null;
   readonly #listeners = new Set<(event: SerfEvent) => void>();
   readonly #queries = new Map<RequestId, (record: QueryRecord) => void>();
   #settleStopped: (outcome: { readonly reason: StopReason }) => void = () => undefined;
@@ -57,7 +69,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   #listed: readonly Member[] = [];
   #listedChanges = -1;
 
-  private constructor(options: SerfAgentOptions, io: PoolIo, lanes: LaneStarter<LaneHost> | null, bound: Endpoint, advertise: Endpoint, snapshot: Snapshot | null) {
+  private constructor(options: SerfAgentOptions, { io, lanes, rehearsal, bound, advertise, snapshot }: AgentParts) {
     this.name = options.name;
     this.bind = bound;
     this.advertise = advertise;
@@ -65,10 +77,11 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     this.#log = options.log;
     this.#io = io;
     this.#lanes = lanes;
+    this.#rehearsal = rehearsal;
     this.#loopDelay = options.laneStats === true ? new LoopDelay() : null;
     this.stopped = new Promise((resolve) => (this.#settleStopped = resolve));
     const node = new ClusterNode(new SystemRandom(), new Re2Matcher());
-    this.#runtime = new NodeRuntime(node, { now: monotonicMs, dropped: (messages) => io.shedMessages(messages) });
+    this.#runtime = new NodeRuntime(node, { now: options.stage?.now ?? monotonicMs, dropped: (messages) => io.shedMessages(messages) });
     io.start(this.#runtime, this, snapshot?.file ?? null);
     const config = poolConfig(options, {
       advertise,
@@ -111,6 +124,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
       allow: allow.value,
       log,
       metrics: options.metrics ?? new Metrics(),
+      ...(options.stage === undefined ? {} : { network: options.stage.network }),
     });
     const failed = async (error: unknown): Promise<never> => {
       await io.close();
@@ -124,12 +138,16 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     }
     const lanes = laneStarter(options, io);
     if (options.lanesAtOnce === true) await lanes?.start();
-    const hurry = optimizeUnderLoad();
-    io.onWork((bytes) => {
-      hurry(bytes);
-      lanes?.work(bytes);
-    });
-    return new SerfAgent(options, io, lanes, bound, advertise.value, snapshot);
+    const rehearsal = options.rehearse === true ? rehearse(options) : null;
+    if (options.stage === undefined) {
+      const hurry = optimizeUnderLoad();
+      io.onWork((bytes) => {
+        rehearsal?.stop();
+        hurry(bytes);
+        lanes?.work(bytes);
+      });
+    }
+    return new SerfAgent(options, { io, lanes, rehearsal, bound, advertise: advertise.value, snapshot });
   }
 
   members(): readonly Member[] {
@@ -189,6 +207,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
 
   fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): void {
     this.#log.write("debug", () => `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quotePayload(payload)}`);
+    this.#rehearsal?.stop();
     const request = this.#runtime.takeRequest();
     this.#runtime.order(POOL, { kind: "userEvent", request, name, payload, coalesce }, {
       request,
@@ -329,6 +348,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
 
   async #stop(reason: StopReason): Promise<void> {
     this.#log.write("info", "agent: requesting serf shutdown");
+    this.#rehearsal?.stop();
     this.#runtime.submit(POOL, { kind: "shutdown" });
     this.#runtime.stop(new SerfError("Serf agent is shut down"));
     const listeners = [...this.#queries.values()];
@@ -342,6 +362,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   #command(make: Parameters<NodeRuntime["request"]>[1]): Promise<Reply> {
+    this.#rehearsal?.stop();
     return this.#runtime.request(POOL, make);
   }
 
@@ -365,5 +386,16 @@ function laneStarter({ packetWorkers, log, metrics }: SerfAgentOptions, io: Pool
       return host;
     },
     stop: (host) => host.stop(),
+  });
+}
+
+/** What is practised is loaded when the time has come. */
+function rehearse(options: SerfAgentOptions): Rehearsal {
+  return new Rehearsal({
+    acts: async () => (await import("./rehearsal/play.ts")).play(options, (cast) => SerfAgent.start(cast)),
+    runTimes,
+    later: (next, ms) => void setTimeout(next, ms).unref(),
+    failed: (error) => options.log.write("err", `agent: rehearsal failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    random: Math.random,
   });
 }

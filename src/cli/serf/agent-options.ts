@@ -97,6 +97,7 @@ export function agentOptions(
     streamLane: config.packetWorkers !== 0,
     lanesAtOnce: config.packetWorkers !== undefined,
     laneStats: config.packetWorkers !== undefined,
+    rehearse: true,
     log: outlets.log,
     metrics: outlets.metrics,
   };

@@ -309,7 +309,7 @@ test("every setting reaches the agent", async () => {
     tags: new Map([["a", "b"], ["c", "d"], ["role", "r"]]), tagsFile: "", keys: [new Uint8Array(Buffer.from("0123456789abcdef"))], keyringFile: "",
     snapshotPath: join(dir, "s"), rejoinAfterLeave: true, compression: false, coordinates: false, resolveConflicts: false, coalesce: true, logLevel: "err",
     broadcastTimeoutMs: 4000, reconnectIntervalMs: 1000, reconnectTimeoutMs: 2000, tombstoneTimeoutMs: 3000,
-    querySizeMax: 2, queryResponseSizeMax: 1, userEventSizeMax: 3, packetWorkers: 0, streamLane: false, lanesAtOnce: true, laneStats: true,
+    querySizeMax: 2, queryResponseSizeMax: 1, userEventSizeMax: 3, packetWorkers: 0, streamLane: false, lanesAtOnce: true, laneStats: true, rehearse: true,
   });
   assert.equal(run.rpc()?.authKey, "secret");
   assert.deepEqual(run.rpc()?.listen, { ip: "127.0.0.1", port: 1 });

@@ -1,0 +1,148 @@
+/**
+ * What an agent practises, in acts of a few ms at most: agents like itself join, gossip, probe, fire events and answer clients. They have a network, a clock, a log and
+ * measurements of their own, and share nothing with the agent that practises but its code. They are made of the classes that do the real work, so that V8 learns the right shapes.
+ */
+import { Socket } from "node:net";
+import { formatEndpoint, type Endpoint } from "../../base/endpoint.ts";
+import { encodeUtf8 } from "../../base/utf8.ts";
+import { encodeAlive, encodeUser } from "../../wire/gossip-codec.ts";
+import { IPC_VERSION } from "../../wire/ipc-messages.ts";
+import { encodeRequest, type IpcRequest } from "../../wire/ipc-requests.ts";
+import { encodeJoin, encodeUserEvent } from "../../wire/serf-codec.ts";
+import { encodeTags } from "../../wire/serf-tags.ts";
+import type { PacketFormat } from "../lanes/packet-lane.ts";
+import { packJob } from "../lanes/packet-work.ts";
+import { LogHub } from "../log-hub.ts";
+import { NodeSealer } from "../node-sealer.ts";
+import { serveClient } from "../rpc-server.ts";
+import type { SerfAgentApi, SerfAgentOptions } from "../serf-agent-api.ts";
+import { PracticeNetwork } from "./practice-network.ts";
+
+const AGENTS = 2;
+/** Members that are only spoken of: enough for a push/pull with several, and for probes that nobody answers. */
+const MEMBERS = 4;
+/** Time of the play that passes in a round. In the second one what nobody answered is asked of others. */
+const ROUND_MS = 700;
+const ROUNDS = 2;
+/** A client that waits for something asks again and again. */
+const STATS_PER_ROUND = 6;
+const EVENTS_PER_PACKET = 20;
+const EVENT_BYTES = 24;
+const PORT = 7946;
+const HOST = "127.0.0.1";
+/** Whoever sends what nobody in the play sends. */
+const STRANGER: Endpoint = { ip: HOST, port: 1 };
+const NO_METRICS = { count: (): void => undefined, sample: (): void => undefined };
+
+/** What came of it, for a test. */
+export interface PlayResult {
+  /** That the agent knows that joined. */
+  readonly members: number;
+  /** Lamport time of the events that the first agent has seen. */
+  readonly eventTime: number;
+  /** That clients were sent. */
+  readonly bytes: number;
+}
+
+/** `options` are those of the agent that practises; `start` starts another one. */
+export async function* play(options: SerfAgentOptions, start: (options: SerfAgentOptions) => Promise<SerfAgentApi>): AsyncGenerator<void, PlayResult> {
+  const network = new PracticeNetwork();
+  const actors: Actor[] = [];
+  let nowMs = 0;
+  try {
+    for (let i = 0; i < AGENTS; i += 1) {
+      const bind = { ip: HOST, port: PORT + i };
+      const log = new LogHub();
+      const agent = await start({ ...castOptions(options, `practice-${i}`, bind), log, stage: { now: () => nowMs, network: network.at(bind) } });
+      const actor = new Actor(agent, log);
+      actors.push(actor);
+      yield;
+      actor.ask({ command: "handshake", version: IPC_VERSION });
+      actor.ask({ command: "stream", type: "user" });
+      actor.ask({ command: "stats" });
+      yield;
+    }
+    const [first, second] = actors as [Actor, Actor];
+    const seal = packetSealer(options);
+    network.send(STRANGER, first.agent.bind, seal(announcements(options)));
+    network.send(STRANGER, first.agent.bind, seal(events()));
+    while (network.deliver()) yield;
+    second.ask({ command: "join", existing: [formatEndpoint(first.agent.bind)], replay: false });
+    yield;
+    while (network.deliver()) yield;
+    for (let round = 0; round < ROUNDS; round += 1) {
+      nowMs += ROUND_MS;
+      for (const actor of actors) {
+        // The first input after time has passed also wakes whoever gets it.
+        actor.ask({ command: "event", name: `practice-${round}`, payload: new Uint8Array(EVENT_BYTES), coalesce: false });
+        actor.ask({ command: "members" });
+        for (let i = 0; i < STATS_PER_ROUND; i += 1) actor.ask({ command: "stats" });
+        yield;
+      }
+      while (network.deliver()) yield;
+    }
+    const eventTime = Number(first.agent.stats().get("serf")?.get("event_time"));
+    return { members: second.agent.members().length, eventTime, bytes: first.bytes + second.bytes };
+  } finally {
+    for (const { agent } of actors) await agent.shutdown();
+  }
+}
+
+/** As the agent is, but without files and threads. */
+function castOptions(options: SerfAgentOptions, name: string, bind: Endpoint): SerfAgentOptions {
+  return { ...options, name, bind, advertise: bind, tagsFile: "", keyringFile: "", snapshotPath: "", packetWorkers: 0, lanesAtOnce: false, streamLane: false, rehearse: false, metrics: NO_METRICS };
+}
+
+/** An agent of the play with its client. */
+class Actor {
+  readonly agent: SerfAgentApi;
+  readonly #client = new Client();
+  #seq = 0;
+
+  constructor(agent: SerfAgentApi, logs: LogHub) {
+    this.agent = agent;
+    serveClient(this.#client, { agent, listen: agent.bind, authKey: "", logs, metrics: NO_METRICS });
+  }
+
+  ask(request: IpcRequest): void {
+    this.#client.emit("data", encodeRequest(this.#seq, request));
+    this.#seq += 1;
+  }
+
+  get bytes(): number {
+    return this.#client.bytes;
+  }
+}
+
+/** A socket of nobody: it takes everything at once. */
+class Client extends Socket {
+  bytes = 0;
+
+  override _read(): void {
+    // What it says is emitted.
+  }
+
+  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: () => void): void {
+    this.bytes += chunk.length;
+    done();
+  }
+}
+
+function packetSealer({ keys, compression, label = "", verifyIncoming = true, verifyOutgoing = true }: SerfAgentOptions): (messages: readonly Uint8Array[]) => Uint8Array[] {
+  const sealer = new NodeSealer(keys);
+  const format: PacketFormat = { compress: compression, label: encodeUtf8(label), verifyIncoming, verifyOutgoing };
+  return (messages) => packJob({ targets: 1, messages, crc: true }, format, sealer)[0] ?? [];
+}
+
+function announcements({ tags, protocol }: SerfAgentOptions): Uint8Array[] {
+  const meta = encodeTags(tags, protocol);
+  return Array.from({ length: MEMBERS }, (_, i) => {
+    const node = `member-${i}`;
+    const versions = Uint8Array.of(1, 5, 2, 2, 5, protocol);
+    return [encodeAlive({ incarnation: 1, node, addr: Uint8Array.of(127, 0, 0, 2 + i), port: PORT, meta, versions }), encodeUser(encodeJoin({ lamportTime: 2 + i, node }))];
+  }).flat();
+}
+
+function events(): Uint8Array[] {
+  return Array.from({ length: EVENTS_PER_PACKET }, (_, i) => encodeUser(encodeUserEvent({ lamportTime: 1, name: `event-${i}`, payload: new Uint8Array(EVENT_BYTES), coalesce: false })));
+}
