@@ -31,6 +31,11 @@ const ITEMS_FIRST = 8;
 /** As a payload's length: there is none. */
 const ABSENT = -1;
 
+/** A slot as nodes that share messages tell it each other: with the message of each event, where it is kept as one. */
+export interface HeldSlot extends EventSlot {
+  readonly known?: readonly (KnownMessage | null)[];
+}
+
 /** What the ring knows of each slot. */
 class Slots {
   readonly times: Float64Array;
@@ -113,10 +118,18 @@ export class EventRing {
    * Slots in ring order as they are now, as a push/pull carries them. Events of one time come in another order at each node; here they have the order of
    * their hashes, so that nodes which hold the same give the same.
    */
-  get slots(): readonly (EventSlot | null)[] {
+  get slots(): readonly (HeldSlot | null)[] {
     const slots = this.#slots;
     if (slots === null) return emptySlots(this.#size);
-    return Array.from(slots.times, (lamportTime, index) => (lamportTime === NEVER ? null : { lamportTime, events: this.#eventsOf(slots.first[index] as number) }));
+    return Array.from(slots.times, (lamportTime, index) => (lamportTime === NEVER ? null : this.#slot(lamportTime, slots.first[index] as number)));
+  }
+
+  #slot(lamportTime: number, first: number): HeldSlot {
+    const events = this.#eventsOf(first);
+    if (this.#sharing === null) return { lamportTime, events };
+    const known: (KnownMessage | null)[] = [];
+    for (let item = first; item !== NIL; item = this.#next[item] as number) known.push(this.#known(item));
+    return { lamportTime, events, known };
   }
 
   /** The same, encoded one by one. */
@@ -142,10 +155,15 @@ export class EventRing {
     return events;
   }
 
-  /** The shared event of an item, or null. */
+  /** The shared message of an item, or null. */
+  #known(item: number): KnownMessage | null {
+    if (this.#sharing === null) return null;
+    const number = this.#numbers[item] as number;
+    return number === 0 ? null : this.#sharing.at(number - 1);
+  }
+
   #sharedEvent(item: number): UserEventMessage | null {
-    const number = this.#sharing === null ? 0 : (this.#numbers[item] as number);
-    return number === 0 ? null : ((this.#sharing as Sharing).at(number - 1).upper as UserEventMessage);
+    return (this.#known(item)?.upper ?? null) as UserEventMessage | null;
   }
 
   #ownEvent(item: number): { readonly name: string; readonly payload: Uint8Array | null } {
@@ -165,7 +183,10 @@ export class EventRing {
   isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, hash = hashEvent(name, payload)): boolean {
     const slots = this.#slots;
     if (slots === null || !this.holds(lamportTime) || lamportTime >= clock.time) return false;
-    return this.#find(slots.first[lamportTime % this.#size] as number, hash, name, payload) !== NIL;
+    for (let item = slots.first[lamportTime % this.#size] as number; item !== NIL; item = this.#next[item] as number) {
+      if (this.#hashes[item] === hash && this.#isSame(item, name, payload)) return true;
+    }
+    return false;
   }
 
   /** Judges one received event. `clock` has its time witnessed here, before any other check. `known`: the shared message of the event, if it is one. */
@@ -181,10 +202,14 @@ export class EventRing {
     if (times[index] !== lamportTime) {
       this.#clear(this.#slots, index);
       times[index] = lamportTime;
-    } else {
-      const same = this.#find(first[index] as number, hash, name, payload);
-      if (same !== NIL && known !== null) this.#shareKept(same, known);
-      if (same !== NIL) return "known";
+    }
+    let before = NIL; // The last item of a hash that is not greater: the new one comes behind it.
+    for (let item = first[index] as number; item !== NIL && (this.#hashes[item] as number) <= hash; item = this.#next[item] as number) {
+      if (this.#hashes[item] === hash && this.#isSame(item, name, payload)) {
+        if (known !== null) this.#shareKept(item, known);
+        return "known";
+      }
+      before = item;
     }
 
     const nameBytes = utf8Length(name);
@@ -196,24 +221,13 @@ export class EventRing {
     this.#hashes[item] = hash;
     if (known === null || this.#sharing === null) this.#keep(item, name, nameBytes, payload);
     else this.#share(item, known.number, this.#sharing);
-    this.#link(first, index, item);
+    this.#next[item] = before === NIL ? (first[index] as number) : (this.#next[before] as number);
+    if (before === NIL) first[index] = item;
+    else this.#next[before] = item;
     counts[index] = held + 1;
     this.#bytes += bytes;
     this.#count += 1;
     return "new";
-  }
-
-  #link(first: Uint16Array, index: number, item: number): void {
-    const hash = this.#hashes[item] as number;
-    let last = NIL;
-    let next = first[index] as number;
-    while (next !== NIL && (this.#hashes[next] as number) <= hash) {
-      last = next;
-      next = this.#next[next] as number;
-    }
-    this.#next[item] = next;
-    if (last === NIL) first[index] = item;
-    else this.#next[last] = item;
   }
 
   #share(item: number, number: number, sharing: Sharing): void {
@@ -292,12 +306,6 @@ export class EventRing {
     this.onHeld?.(number, false);
     this.#sharing?.release(number);
     return utf8Length(shared.name) + (shared.payload?.length ?? 0);
-  }
-
-  #find(first: number, hash: number, name: string, payload: Uint8Array | null): number {
-    let item = first;
-    while (item !== NIL && (this.#hashes[item] as number) <= hash && !(this.#hashes[item] === hash && this.#isSame(item, name, payload))) item = this.#next[item] as number;
-    return item === NIL || this.#hashes[item] !== hash ? NIL : item;
   }
 
   /** An absent and an empty payload are the same to the original. */

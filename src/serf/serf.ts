@@ -11,6 +11,7 @@ import { ok } from "../base/result.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
 import { CROWDED_BYTES } from "../swim/broadcast-queue.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
+import { countOf } from "../swim/core.ts";
 import { KnownSort, Repeat, type KnownMessage } from "../swim/messages.ts";
 import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
 import type { StateArrays } from "../swim/state-arrays.ts";
@@ -32,7 +33,7 @@ import { QueryFlag, SerfMessageType, type QueryMessage, type Relay, type SerfMes
 import { CoalescerChain } from "./coalescer.ts";
 import { Coordinates } from "./coordinates.ts";
 import { EventGaps } from "./event-gaps.ts";
-import { EventRing, type EventVerdict } from "./event-ring.ts";
+import { EventRing, type EventVerdict, type HeldSlot } from "./event-ring.ts";
 import { INTERNAL_PREFIX, InternalQueries } from "./internal-queries.ts";
 import { LAMPORT_TIME_MAX, LamportClock } from "./lamport-clock.ts";
 import { Membership, type MembershipHost } from "./membership.ts";
@@ -52,6 +53,8 @@ const QUERY_PROTOCOL_MIN = 4;
 const QUERY_IDS = 2 ** 31;
 const RELAY_FACTOR_MAX = 255;
 const NS_PER_MS = 1_000_000;
+/** Not looked up by its name for each of a hundred thousand events a second. */
+const EVENT_COUNTED = countOf("serf.events");
 const NO_ROW = -1;
 
 type RemoteClocks = Pick<SerfPushPull, "lamportTime" | "eventTime" | "queryTime">;
@@ -353,7 +356,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     } else if (verdict === "full") this.report.count("serf.events.refused", out);
     if (verdict !== "new") return verdict;
     this.gaps.seen(lamportTime, nowMs);
-    this.report.count("serf.events", out);
+    out.push(EVENT_COUNTED);
     this.#emit({ kind: "user", lamportTime, name, payload, coalesce }, nowMs, out);
     return verdict;
   }
@@ -525,16 +528,20 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.membership.leaveIntent(Math.min(toldTime + (isNews ? 1 : 0), LAMPORT_TIME_MAX), name, false, nowMs, out);
   }
 
-  #mergeEvents(remote: Pick<SerfPushPull, "eventTime" | "events">, join: boolean, nowMs: number, out: PoolEffect[]): void {
+  #mergeEvents(remote: Pick<SerfPushPull, "eventTime"> & { readonly events: readonly (HeldSlot | null)[] }, join: boolean, nowMs: number, out: PoolEffect[]): void {
     if (join && this.#host.isIgnoringOldEvents()) this.events.raiseMinTime(remote.eventTime);
     for (const slot of remote.events) {
       if (slot === null) continue;
-      const { lamportTime } = slot;
-      for (const { name, payload } of slot.events) {
+      const { lamportTime, known = null } = slot;
+      for (let i = 0; i < slot.events.length; i += 1) {
+        const { name, payload } = slot.events[i] as (typeof slot.events)[number];
         const event = { lamportTime, name, payload, coalesce: false };
+        const same = known?.[i] ?? null;
+        // Whoever told it may have let go of its message since.
+        const verdict = this.#userEvent(event, nowMs, out, same !== null && same.number >= 0 ? same : null);
         // Gossip has missed us, so it may have missed others: what a periodic exchange brought is passed on like news. The original keeps it
         // to itself, and the next node waits for its own push/pull (minutes, in a large cluster). Not on a join, where we are what is new.
-        if (this.#userEvent(event, nowMs, out, null) === "new" && !join) this.queues.addPacket(this.queues.events, encodeUserEventPacket(event), out);
+        if (verdict === "new" && !join) this.queues.addPacket(this.queues.events, encodeUserEventPacket(event), out);
       }
     }
     // What is missing now came before us: the contact has told all that it knows.

@@ -3,7 +3,7 @@ import type { MemberRecords } from "../swim/member-records.ts";
 import type { UpperState } from "../swim/types.ts";
 import { headLength, intLength } from "../wire/msgpack.ts";
 import { encodeSerfPushPull, serfPushPullLength } from "../wire/serf-codec.ts";
-import type { EventSlot } from "../wire/serf-messages.ts";
+import type { HeldSlot } from "./event-ring.ts";
 import type { Row } from "./member-table.ts";
 
 export interface SerfStateParts {
@@ -15,7 +15,7 @@ export interface SerfStateParts {
   readonly rows: Uint32Array;
   readonly times: Float64Array;
   readonly leftRows: readonly Row[];
-  readonly events: readonly (EventSlot | null)[];
+  readonly events: readonly (HeldSlot | null)[];
 }
 
 export class SerfSharedState implements UpperState {

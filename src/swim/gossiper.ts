@@ -28,16 +28,17 @@ export class Gossiper {
 
   wake(nowMs: number, out: SwimEffect[]): void {
     if (nowMs < this.nextAtMs) return;
-    const { table, config } = this.#core;
+    const { table, config, records } = this.#core;
     const { gossipIntervalMs, gossipNodes } = config.profile;
     this.#nextRoundAtMs = nowMs + gossipIntervalMs;
     pickMembers(this.#core, "gossip", gossipNodes, NOBODY, nowMs, this.#picked);
     const to: Endpoint[] = [];
+    const { commonVersions } = records;
     let crc = true;
     for (const slot of this.#picked) {
       const { endpoint, versions } = table.record(slot);
       to.push(endpoint);
-      crc &&= (versions[1] ?? 0) >= CRC_PROTOCOL_MIN;
+      crc &&= ((commonVersions ?? versions)[1] ?? 0) >= CRC_PROTOCOL_MIN;
     }
     if (to.length === 0) return;
     // One plaintext for the whole round: it is compressed once.

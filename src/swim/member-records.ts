@@ -184,6 +184,11 @@ export class MemberRecords {
     return this.#areVersionsAlike;
   }
 
+  /** The versions that all speak, while they are alike. */
+  get commonVersions(): Uint8Array | null {
+    return this.#areVersionsAlike ? this.#versions : null;
+  }
+
   /** Bytes of the name in each slot, in a message. */
   get nameLengths(): Uint16Array {
     return this.#nameLengths;
