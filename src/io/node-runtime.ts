@@ -27,6 +27,8 @@ export const GOSSIP_QUEUE_MAX = 65_536;
 export const URGENT_QUEUE_MAX = 16_384;
 /** Bytes of the messages waiting in either queue: a packet may inflate to 1 MiB, so that counting messages alone would not bound memory. */
 export const QUEUED_BYTES_MAX = 32 * 1024 * 1024;
+/** Inputs for which a queue that has run empty keeps its room. */
+const ROOM_KEPT_MAX = 16;
 /** Longest delay of a timer. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -315,7 +317,7 @@ class WorkQueue {
     this.pool = this.#pools[this.#head] as PoolName;
     this.#head += 1;
     if (input.kind === "message") this.#bytes -= input.bytes.length;
-    if (this.#head === this.#inputs.length) this.clear();
+    if (this.#head === this.#inputs.length) this.#startOver();
     else if (this.#head >= 1024 && 2 * this.#head >= this.#inputs.length) {
       // Frees what has been taken; what is left is copied at most once for each that was.
       this.#inputs = this.#inputs.slice(this.#head);
@@ -323,6 +325,14 @@ class WorkQueue {
       this.#head = 0;
     }
     return input;
+  }
+
+  /** All are taken. A short list keeps its room: a command is nearly always alone, and making room for it anew took a tenth of what an event leaves to collect. */
+  #startOver(): void {
+    if (this.#head > ROOM_KEPT_MAX) return this.clear();
+    while (this.#inputs.length > 0) this.#inputs.pop();
+    while (this.#pools.length > 0) this.#pools.pop();
+    this.#head = 0;
   }
 
   clear(): void {

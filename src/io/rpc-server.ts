@@ -229,8 +229,8 @@ class Connection {
   #defer(input: IpcInput): void {
     // Bytes that were read are good for this turn only.
     this.#deferred.push(input.kind === "data" ? { kind: "data", bytes: Uint8Array.from(input.bytes) } : input);
-    this.#socket.pause();
     if (this.#deferred.length === 1) this.#budget.defer(() => this.#stepDeferred());
+    else this.#socket.pause(); // Only who sends more before its answer is not read: most do not, and to stop and go on is two system calls.
   }
 
   #stepDeferred(): void {
@@ -238,7 +238,7 @@ class Connection {
     if (input === undefined || this.#closed) return;
     this.#stepNow(input, monotonicMs());
     if (this.#deferred.length === 0) return;
-    this.#socket.pause();
+    if (this.#deferred.length > 1) this.#socket.pause();
     this.#budget.defer(() => this.#stepDeferred());
   }
 
