@@ -106,13 +106,15 @@ class ClusterMachine implements SimMachine {
     this.#node.step(POOL_NAME, WAKE, nowMs, out); // The only pool, and whoever calls knows that it is due.
   }
 
-  isRepeat(known: SharedMessage): boolean {
+  isRepeat(number: number): boolean {
     const messages = this.#messages;
-    if (messages?.isSettled(known, this.#index) === true) return true;
+    if (messages === null) return false;
+    if (messages.isSettled(number, this.#index)) return true;
+    const known = messages.at(number);
     // Nearly all that is left are new; the few that came in another form, whose bit is not set, a step recognises as well.
     if (known.sort === KnownSort.userEvent) return false;
     const repeat = this.#pool.judgeRepeat(known);
-    if (repeat === Repeat.lasting) messages?.settle(known, this.#index);
+    if (repeat === Repeat.lasting) messages.settle(known, this.#index);
     return repeat !== Repeat.no;
   }
 

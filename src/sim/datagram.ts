@@ -53,10 +53,17 @@ export class Datagram {
     this.#hashB = hashB;
   }
 
-  /** What all nodes know of the message at index `i`; null where nodes share nothing, and when nobody holds it any more. */
-  knownAt(i: number): SharedMessage | null {
+  /** Number of the message at index `i`; -1 where nodes share nothing, and when nobody holds it any more. */
+  numberAt(i: number): number {
     const held = this.#held;
-    return this.#shared === null || held === null ? null : this.#shared.heldAt(held[2 * i] as number, held[2 * i + 1] as number);
+    if (this.#shared === null || held === null) return -1;
+    const number = held[2 * i] as number;
+    return this.#shared.isHeld(number, held[2 * i + 1] as number) ? number : -1;
+  }
+
+  /** What all nodes know of the message with this number. */
+  known(number: number): SharedMessage | null {
+    return this.#shared === null || number < 0 ? null : this.#shared.at(number);
   }
 
   hashInto(hash: TraceHash): void {

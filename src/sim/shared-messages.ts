@@ -211,9 +211,9 @@ export class SharedMessages implements Sharing {
     return held;
   }
 
-  /** The message that had this number in this generation; null when nobody holds it any more. */
-  heldAt(number: number, generation: number): SharedMessage | null {
-    return number >= 0 && this.#generations[number] === generation ? (this.#entries[number] ?? null) : null;
+  /** The message that had this number in this generation is still held by somebody. */
+  isHeld(number: number, generation: number): boolean {
+    return number >= 0 && this.#generations[number] === generation;
   }
 
   hashAOf(number: number): number {
@@ -266,9 +266,9 @@ export class SharedMessages implements Sharing {
     return this.#settled.hasAll(set, node);
   }
 
-  /** A further copy of the message changes nothing at this node, as the node has said before. */
-  isSettled(message: SharedMessage, node: number): boolean {
-    return this.#settled.has(message.settledRow, node);
+  /** A further copy of the message with this number changes nothing at this node, as the node has said before. */
+  isSettled(number: number, node: number): boolean {
+    return this.#settled.has(this.#rows[number] as number, node);
   }
 
   /** The node says that further copies change nothing, until it says `regress` of the member that the message is about, or `forgetNode`. */

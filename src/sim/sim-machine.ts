@@ -24,8 +24,8 @@ export type EventsStep = (messages: readonly SharedMessage[], from: Endpoint, no
 
 export interface SimMachine extends NodeMachine {
   readonly view: PoolView;
-  /** The message would change nothing at this node now, and so need not be given to it. */
-  isRepeat(known: SharedMessage): boolean;
+  /** The shared message with this number would change nothing at this node now, and so need not be given to it. */
+  isRepeat(number: number): boolean;
   /** `isRepeat` would say so of each message of the set; false also when that takes a closer look. */
   areRepeats(set: SettledSet): boolean;
   /** As a step for each of these messages, all of them user events; null where each wants a step of its own. */

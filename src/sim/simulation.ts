@@ -304,8 +304,9 @@ export class Simulation implements StreamWorld {
     const fresh = this.#fresh;
     let steps = 0;
     for (let i = 0; i < messages.length; i += 1) {
-      const same = datagram.knownAt(i);
-      if (same !== null && host.machine.isRepeat(same)) continue;
+      const number = datagram.numberAt(i);
+      if (number >= 0 && host.machine.isRepeat(number)) continue;
+      const same = datagram.known(number);
       steps += 1;
       if (together !== null && same !== null && same.sort === KnownSort.userEvent && same.number >= 0) {
         fresh.push(same);
@@ -314,6 +315,8 @@ export class Simulation implements StreamWorld {
       if (fresh.length > 0) this.#stepEvents(host, datagram.from);
       this.#step(host, { kind: "message", from: datagram.from.endpoint, bytes: messages[i] as Uint8Array, known: isOpened ? null : same });
       if (host.run !== run || host.machine === null || this.violations.length > 0) return;
+      // Most likely settled now, which costs little to find out while all that this depends on is at hand: many more copies will come.
+      if (same !== null && same.slot >= 0) host.machine.isRepeat(number);
     }
     if (fresh.length > 0) this.#stepEvents(host, datagram.from);
     if (steps > 0) this.#scheduleWake(host); // What only repeats brought moves no deadline.

@@ -77,8 +77,8 @@ function compare(scenario: Scenario): Comparison {
   // The dead are forgotten early: while there is talk of them.
   const run = prepare(scenario, { seed: 1, codec: "off", original: false, tuning: { gossipToTheDeadMs: 0 } });
   patched(SharedMessages.prototype, {
-    isSettled(this: SharedMessages, message: SharedMessage, node: number): boolean {
-      claimed = isSettled.call(this, message, node);
+    isSettled(this: SharedMessages, number: number, node: number): boolean {
+      claimed = isSettled.call(this, number, node);
       return false;
     },
   }, () => patched(Pool.prototype, {

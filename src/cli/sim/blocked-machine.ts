@@ -6,7 +6,6 @@
 import type { NodeEffect } from "../../node/types.ts";
 import type { PoolInput } from "../../serf/types.ts";
 import type { SettledSet } from "../../sim/settled-bits.ts";
-import type { SharedMessage } from "../../sim/shared-messages.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
 
@@ -83,8 +82,8 @@ export class BlockedMachine implements SimMachine {
   readonly stepEvents = null;
 
   /** What is held back is judged when it is let in. */
-  isRepeat(known: SharedMessage): boolean {
-    return this.#untilMs === -Infinity && this.#inner.isRepeat(known);
+  isRepeat(number: number): boolean {
+    return this.#untilMs === -Infinity && this.#inner.isRepeat(number);
   }
 
   areRepeats(set: SettledSet): boolean {

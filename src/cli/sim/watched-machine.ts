@@ -2,7 +2,6 @@
 import type { NodeEffect } from "../../node/types.ts";
 import type { PoolInput } from "../../serf/types.ts";
 import type { SettledSet } from "../../sim/settled-bits.ts";
-import type { SharedMessage } from "../../sim/shared-messages.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
 
@@ -41,8 +40,8 @@ class WatchedMachine implements SimMachine {
 
   readonly stepEvents = null;
 
-  isRepeat(known: SharedMessage): boolean {
-    return this.#inner.isRepeat(known);
+  isRepeat(number: number): boolean {
+    return this.#inner.isRepeat(number);
   }
 
   areRepeats(set: SettledSet): boolean {
