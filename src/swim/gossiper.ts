@@ -30,7 +30,7 @@ export class Gossiper {
     if (nowMs < this.nextAtMs) return;
     const { table, config, records } = this.#core;
     const { gossipIntervalMs, gossipNodes } = config.profile;
-    this.#nextRoundAtMs = nowMs + gossipIntervalMs;
+    this.#nextRoundAtMs = nextTick(this.#nextRoundAtMs, gossipIntervalMs, nowMs);
     pickMembers(this.#core, "gossip", gossipNodes, NOBODY, nowMs, this.#picked);
     const to: Endpoint[] = [];
     const { commonVersions } = records;
@@ -45,4 +45,9 @@ export class Gossiper {
     const messages = this.#outbox.takeRound(to.length);
     if (messages.length > 0) out.push({ kind: "packet", to, messages, crc });
   }
+}
+
+/** The first time after `nowMs` on the grid of `tickMs`. A round at once after silence is one more: it does not put off the next, so that the rounds of many nodes that hear something at the same moment stay spread. */
+function nextTick(tickMs: number, intervalMs: number, nowMs: number): number {
+  return intervalMs <= 0 ? nowMs : tickMs + (Math.floor((nowMs - tickMs) / intervalMs) + 1) * intervalMs;
 }
