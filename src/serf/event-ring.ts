@@ -18,7 +18,7 @@ import type { LamportClock } from "./lamport-clock.ts";
 export const EVENTS_PER_SLOT_MAX = 4096;
 /** Most events in the whole ring; our own decoder takes twice as many from a push/pull. Items have 16 bits. */
 export const EVENT_RING_COUNT_MAX = 32_768;
-/** Most bytes of names and payloads in the whole ring; well below the 20 MiB that peers accept as push/pull state. */
+/** Most bytes of names and payloads in the whole ring; well below the 20 MiB that peers accept as push/pull state. Encoded slots that are kept take about as much again. */
 export const EVENT_RING_BYTES_MAX = 8 * 1024 * 1024;
 
 /** `new`: deliver and pass on. The rest: drop. `old`: older than the ring, worth a warning. */
@@ -177,16 +177,6 @@ export class EventRing {
   /** Whether an event of that time is held. */
   holds(lamportTime: number): boolean {
     return this.#slots !== null && this.#slots.times[lamportTime % this.#size] === lamportTime;
-  }
-
-  /** `witness` would change nothing: the event is held. */
-  isRepeat(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, hash = hashEvent(name, payload)): boolean {
-    const slots = this.#slots;
-    if (slots === null || !this.holds(lamportTime) || lamportTime >= clock.time) return false;
-    for (let item = slots.first[lamportTime % this.#size] as number; item !== NIL; item = this.#next[item] as number) {
-      if (this.#hashes[item] === hash && this.#isSame(item, name, payload)) return true;
-    }
-    return false;
   }
 
   /** Judges one received event. `clock` has its time witnessed here, before any other check. `known`: the shared message of the event, if it is one. */

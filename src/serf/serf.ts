@@ -228,14 +228,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   // Messages.
 
-  judgeRepeat({ upper, upperHash, slot, sort, time }: KnownMessage): Repeat {
+  judgeRepeat({ upper, slot, sort, time }: KnownMessage): Repeat {
     if (sort === KnownSort.join) return slot >= 0 && this.membership.isSettledRow(time, slot) ? Repeat.lasting : Repeat.no;
     const message = upper as SerfMessage; // Decoded as `userMessage` would.
     switch (message.kind) {
       case "leave":
         return slot >= 0 && message.node !== this.#config.name && this.membership.isSettledRow(message.lamportTime, slot) ? Repeat.lasting : Repeat.no;
-      case "userEvent":
-        return this.events.isRepeat(this.eventClock, message.lamportTime, message.name, message.payload, upperHash) ? Repeat.now : Repeat.no;
       case "query":
         return this.#queries.isRepeat(this.queryClock, message.lamportTime, message.id) ? Repeat.now : Repeat.no;
       default:

@@ -8,15 +8,3 @@ export function percentile(sorted: ArrayLike<number>, perMille: number): number 
 export function sortedNumbers(values: readonly number[]): number[] {
   return [...values].sort((a, b) => a - b);
 }
-
-/** How many of the sorted `values` are at most `limit`. */
-export function countUpTo(sorted: ArrayLike<number>, limit: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((sorted[middle] as number) <= limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}

@@ -1,9 +1,10 @@
 /** Plays one scenario with one seed, judges it, and tells what came out. */
+import { countUpTo } from "../base/sorted.ts";
 import { Chaos } from "./chaos.ts";
 import { Ledger } from "./ledger.ts";
 import { LivenessChecker } from "./liveness.ts";
 import { Operator } from "./operator.ts";
-import { countUpTo, percentile, sortedNumbers } from "./percentile.ts";
+import { percentile, sortedNumbers } from "./percentile.ts";
 import { SafetyChecker } from "./safety.ts";
 import type { Action, Scenario, Step } from "./scenario.ts";
 import { Simulation, type SimulationOptions, type Violation } from "./simulation.ts";

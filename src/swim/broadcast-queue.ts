@@ -9,6 +9,7 @@
  * the columns are full; replaced items stay in their heap as corpses until then, or until they surface. A bucket's top is always alive.
  */
 import { resized, wideEnough, type Column } from "../base/column.ts";
+import { countUpTo } from "../base/sorted.ts";
 import { OwnMessages, type Messages } from "./messages.ts";
 import { retransmitLimit } from "./timing.ts";
 
@@ -386,15 +387,7 @@ export class BroadcastQueue {
 
   /** Row of the greatest length ≤ `size`, or -1. */
   #rowAtMost(size: number): number {
-    const lengths = this.#lengths;
-    let low = 0;
-    let high = lengths.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((lengths[middle] as number) <= size) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return countUpTo(this.#lengths, size) - 1;
   }
 
   #rowOf(length: number): number {

@@ -367,9 +367,10 @@ function readSlots(r: Reader, held: (index: number) => Uint8Array | null): (Even
   return readList(
     r,
     () => {
-      const same = held(index);
       index += 1;
-      if (r.nil() || (same !== null && r.same(same))) return null;
+      if (r.nil()) return null;
+      const same = held(index - 1);
+      if (same !== null && r.same(same)) return null;
       const slot = readSlot(r, eventsLeft);
       eventsLeft -= slot.events.length;
       return slot;

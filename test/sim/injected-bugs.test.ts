@@ -16,6 +16,7 @@ import { MemberTable } from "../../src/swim/member-table.ts";
 import { Membership } from "../../src/swim/membership.ts";
 import { Suspicions } from "../../src/swim/suspicion.ts";
 import { decodePacketMessage, encodeAlive } from "../../src/wire/gossip-codec.ts";
+import { patched } from "../support/patched.ts";
 
 const ALL: Selector = { kind: "all" };
 const FORM_MS = 10_000;
@@ -50,17 +51,9 @@ function play(script: Scenario, options: Partial<Parameters<typeof prepare>[1]> 
   return () => prepare(script, { seed: 1, codec: "off", original: false, ...options }).run();
 }
 
-/** Puts other methods into a class while `run` runs. */
-function patched<T extends object>(target: T, methods: Partial<T>, run: Play): Play {
-  return () => {
-    const before = Object.getOwnPropertyDescriptors(target);
-    Object.assign(target, methods);
-    try {
-      return run();
-    } finally {
-      for (const name of Object.keys(methods)) Object.defineProperty(target, name, before[name as keyof T] as PropertyDescriptor);
-    }
-  };
+/** A run with other methods in a class. */
+function mutant<T extends object>(target: T, methods: Partial<T>, run: Play): Play {
+  return () => patched(target, methods, run);
 }
 
 function isCaughtBy(checkers: readonly string[], sound: Play, broken: Play): void {
@@ -77,13 +70,13 @@ const ACCUSED = scenario(10, FORM_MS + 10_000, [at(FORM_MS, { kind: "disturb", f
 test("mistake: a refutation does not raise the incarnation", () => {
   const { setIncarnation } = MemberTable.prototype;
   const { queue } = BroadcastQueue.prototype;
-  const table = patched(MemberTable.prototype, {
+  const table = mutant(MemberTable.prototype, {
     setIncarnation(this: MemberTable, slot: number, incarnation: number) {
       // A refutation is the only thing that raises one's own incarnation here.
       setIncarnation.call(this, slot, this.record(slot).name === ownName(this) ? 1 : incarnation);
     },
   }, play(ACCUSED));
-  const broken = patched(BroadcastQueue.prototype, {
+  const broken = mutant(BroadcastQueue.prototype, {
     queue(this: BroadcastQueue, key: number, message: Uint8Array, token?: number) {
       const decoded = decodePacketMessage(message);
       const isRefutation = decoded.ok && decoded.value.kind === "alive" && decoded.value.incarnation > 1;
@@ -108,7 +101,7 @@ function ownName(table: MemberTable): string {
 test("mistake: a suspicion is not confirmed by others", () => {
   const crash = SCENARIOS.get("crash-1pct")?.build(20, 1);
   assert.ok(crash !== undefined);
-  const broken = patched(Suspicions.prototype, { confirm: () => false, wouldConfirm: () => false }, play(crash));
+  const broken = mutant(Suspicions.prototype, { confirm: () => false, wouldConfirm: () => false }, play(crash));
   isCaughtBy(["detection"], play(crash), broken);
 });
 
@@ -120,7 +113,7 @@ test("mistake: the event buffer is believed to reach one time further back", () 
   };
   const overrides = { eventBufferSize: 4 };
   const { witness } = EventRing.prototype;
-  const broken = patched(EventRing.prototype, {
+  const broken = mutant(EventRing.prototype, {
     witness(this: EventRing, clock, lamportTime, name, payload) {
       clock.witness(lamportTime);
       const late = { time: clock.time - 1, witness: () => {} } as unknown as typeof clock;
@@ -134,7 +127,7 @@ test("mistake: the retransmit limit is ignored", () => {
   const { take } = BroadcastQueue.prototype;
   const script = scenario(8, FORM_MS, []);
   // No transmission counts, so nothing is ever finished.
-  const broken = patched(BroadcastQueue.prototype, {
+  const broken = mutant(BroadcastQueue.prototype, {
     take(this: BroadcastQueue, overhead: number, limit: number, _targets: number, into: Uint8Array[]) {
       return take.call(this, overhead, limit, 0, into);
     },
@@ -150,12 +143,12 @@ test("mistake: a push/pull does not merge members that left", () => {
   const { message } = Exchanges.prototype;
   const { dead } = Membership.prototype;
   let merging = false;
-  const quiet = patched(Membership.prototype, {
+  const quiet = mutant(Membership.prototype, {
     dead(this: Membership, accusation, token, nowMs, out) {
       return merging && accusation.from === accusation.node ? false : dead.call(this, accusation, token, nowMs, out);
     },
   }, play(script, { tuning }));
-  const broken = patched(Exchanges.prototype, {
+  const broken = mutant(Exchanges.prototype, {
     message(this: Exchanges, stream, bytes, state, from, nowMs, out) {
       merging = true;
       message.call(this, stream, bytes, state, from, nowMs, out);

@@ -14,18 +14,8 @@ import { Repeat } from "../../src/swim/messages.ts";
 import { Swim } from "../../src/swim/swim.ts";
 import type { SwimEffect } from "../../src/swim/types.ts";
 import { encodeAlive, encodeDead, encodeSuspect } from "../../src/wire/gossip-codec.ts";
+import { patched } from "../support/patched.ts";
 import { RecordingDelegate, SERF_VERSIONS, swimConfig } from "../swim/fake-network.ts";
-
-/** Puts other methods into a class while `run` runs. */
-function patched<T extends object, Result>(target: T, methods: Partial<T>, run: () => Result): Result {
-  const before = Object.getOwnPropertyDescriptors(target);
-  Object.assign(target, methods);
-  try {
-    return run();
-  } finally {
-    for (const name of Object.keys(methods)) Object.defineProperty(target, name, before[name as keyof T] as PropertyDescriptor);
-  }
-}
 
 interface Comparison {
   /** Times that a bit said "settled", and that the node did not say so then. */

@@ -5,10 +5,10 @@
  * others of which (n − x)/n do not know yet and (1 − loss) hear it, so x' = fanout·(1 − loss)·x·(1 − x/n), which gives
  * x(r) = n / (1 + (n − 1)·e^(−fanout·(1 − loss)·r)). The bandwidth bound is one full packet to each target in each round.
  */
+import { countUpTo } from "../../base/sorted.ts";
 import { PROFILES } from "../../swim/profiles.ts";
 import type { SwimProfile } from "../../swim/types.ts";
 import { QUIET_NETWORK } from "../../sim/network.ts";
-import { countUpTo } from "../../sim/percentile.ts";
 import type { Scenario } from "../../sim/scenario.ts";
 import { measuredRun } from "./measured-run.ts";
 
@@ -125,7 +125,6 @@ export function makePlan(choice: PlanChoice, tell: (text: string) => void): Plan
   };
 }
 
-/** How many of the sorted values are at most `limit`. */
 const BAR_CELLS = 24;
 
 /** The two curves beside each other, and what they cost. */

@@ -1,7 +1,7 @@
 /**
  * Runs `muster sim` on a thread of its own, for the sake of that thread's memory: what thousands of simulated nodes allocate in a step outlives a
- * young generation of 16 MiB, which is as large as V8 lets the main thread's become once the process has started. With 64 MiB collecting garbage
- * costs half as much: a tenth of the time of a large cluster.
+ * young generation of 16 MiB, which is as large as V8 lets the main thread's become once the process has started. With 64 MiB instead 5,000
+ * nodes take a twentieth less time (`crash-1pct`) and, since less survives, a seventh less memory at most.
  */
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
