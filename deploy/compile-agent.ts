@@ -1,6 +1,6 @@
 /**
- * Last step of the build: keeps what V8 compiles of the Serf agent, `dist/serf-agent.cjs.code`. V8 compiles a function when it is first called, so two agents are run here
- * in this process: they join, gossip, serve RPC and leave. Where they cannot (no loopback network), the code has only what the start needs.
+ * Last step of the build: keeps what V8 compiles of the Serf agent, `dist/serf-agent.cjs.code`. V8 compiles a function when it is first called, so some agents are run here
+ * in this process: they join one at once, gossip and serve RPC. Where they cannot (no loopback network), the code has only what the start needs.
  */
 import { writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
@@ -13,6 +13,8 @@ import { USUAL_BUDGET } from "../src/io/late-optimizing.ts";
 
 const FILE = fileURLToPath(new URL("../serf-agent.cjs", import.meta.url));
 const WARM_UP_MS_MAX = 10_000;
+/** Enough that their state and their gossip are compressed. */
+const AGENTS = 8;
 const EVENTS = 40;
 /** Gossip and a probe or two. */
 const GOSSIP_MS = 1500;
@@ -29,17 +31,21 @@ writeFileSync(codeFileOf(FILE), code.encode());
 process.exit(0);
 
 async function warmUp(): Promise<void> {
-  const first = startAgent("first", await freePort(), []);
-  const gossip = await first.printed(/Bind addr: '(\S+)'/);
-  const second = startAgent("second", await freePort(), [`-join=${gossip}`]);
-  const clients: SerfClient[] = [];
-  for (const { printed } of [first, second]) clients.push(await SerfClient.connect({ address: await printed(/RPC addr: '(\S+)'/) }));
-  for (const client of clients) {
+  const agents: { readonly agent: Started; readonly client: SerfClient; readonly gossip: string }[] = [];
+  for (let i = 0; i < AGENTS; i += 1) {
+    const agent = startAgent(`agent-${i}`, await freePort());
+    agents.push({ agent, client: await SerfClient.connect({ address: await agent.printed(/RPC addr: '(\S+)'/) }), gossip: await agent.printed(/Bind addr: '(\S+)'/) });
+  }
+  const [first, ...others] = agents;
+  if (first === undefined) return;
+  // All at once: what a storm of joins needs is more than what one join does.
+  await Promise.all(others.map(({ client }) => client.join([first.gossip])));
+  for (const { client } of agents) {
     await client.stream("*");
     await client.stats();
     await client.members();
   }
-  for (let i = 0; i < EVENTS; i += 1) await clients[i % 2]?.userEvent(`event-${i}`, Buffer.alloc(64), { coalesce: false });
+  for (let i = 0; i < EVENTS; i += 1) await agents[i % AGENTS]?.client.userEvent(`event-${i}`, Buffer.alloc(64), { coalesce: false });
   await new Promise((resolve) => setTimeout(resolve, GOSSIP_MS));
 }
 
@@ -56,7 +62,7 @@ interface Started {
   printed(pattern: RegExp): Promise<string>;
 }
 
-function startAgent(name: string, rpcPort: number, flags: readonly string[]): Started {
+function startAgent(name: string, rpcPort: number): Started {
   let output = "";
   let heard: () => void = () => undefined;
   const take = (text: string): void => {
@@ -64,7 +70,7 @@ function startAgent(name: string, rpcPort: number, flags: readonly string[]): St
     heard();
   };
   const context: CliContext = { out: take, err: take, env: {}, onInterrupt: () => undefined };
-  const args = [`-node=${name}`, "-bind=127.0.0.1:0", `-rpc-addr=127.0.0.1:${rpcPort}`, "-profile=local", "-log-level=info", ...flags];
+  const args = [`-node=${name}`, "-bind=127.0.0.1:0", `-rpc-addr=127.0.0.1:${rpcPort}`, "-profile=local", "-log-level=info"];
   const ended = agentCommand.run(context, args).then((exitCode) => {
     throw new Error(`the agent ended with ${exitCode}: ${output}`);
   });

@@ -53,7 +53,7 @@ export interface SerfAgentOptions {
   readonly verifyOutgoing?: boolean;
   /** Addresses that may talk to us, as CIDR; absent or null: all; empty: none (S-030). */
   readonly allowedCidrs?: readonly string[] | null;
-  /** Practise in idle moments after the start what will be asked of it, so that it is quicker then: some 35 ms of processor time. Absent or false: not. */
+  /** Practise in idle moments after the start what will be asked of it, so that it is quicker then: some 45 ms of processor time. Absent or false: not. */
   readonly rehearse?: boolean;
   /** Clock (ms, never goes back) and network of an agent that nobody outside this process hears of; absent: the system's. */
   readonly stage?: { readonly now: () => number; readonly network: PoolNetwork };

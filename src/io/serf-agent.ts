@@ -23,6 +23,7 @@ import { AllowList, isLoopback, isWildcard, privateAddress } from "./network.ts"
 import { NodeRuntime, type Reply } from "./node-runtime.ts";
 import { PoolIo, type PoolListener } from "./pool-io.ts";
 import { QueryGate } from "./query-gate.ts";
+import { noteShapesEagerly } from "./rehearsal/eager-feedback.ts";
 import { Rehearsal } from "./rehearsal/rehearsal.ts";
 import { resolveJoinAddresses } from "./resolver.ts";
 import { runTimes } from "./run-queue.ts";
@@ -392,7 +393,8 @@ function laneStarter({ packetWorkers, log, metrics }: SerfAgentOptions, io: Pool
 /** What is practised is loaded when the time has come. */
 function rehearse(options: SerfAgentOptions): Rehearsal {
   return new Rehearsal({
-    acts: async () => (await import("./rehearsal/play.ts")).play(options, (cast) => SerfAgent.start(cast)),
+    acts: async () => (await import("./rehearsal/acts.ts")).rehearsalActs(options, (cast) => SerfAgent.start(cast)),
+    learning: noteShapesEagerly,
     runTimes,
     later: (next, ms) => void setTimeout(next, ms).unref(),
     failed: (error) => options.log.write("err", `agent: rehearsal failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),

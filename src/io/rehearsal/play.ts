@@ -139,7 +139,9 @@ function announcements({ tags, protocol }: SerfAgentOptions): Uint8Array[] {
   return Array.from({ length: MEMBERS }, (_, i) => {
     const node = `member-${i}`;
     const versions = Uint8Array.of(1, 5, 2, 2, 5, protocol);
-    return [encodeAlive({ incarnation: 1, node, addr: Uint8Array.of(127, 0, 0, 2 + i), port: PORT, meta, versions }), encodeUser(encodeJoin({ lamportTime: 2 + i, node }))];
+    const alive = encodeAlive({ incarnation: 1, node, addr: Uint8Array.of(127, 0, 0, 2 + i), port: PORT, meta, versions });
+    const intent = encodeUser(encodeJoin({ lamportTime: 2 + i, node }));
+    return i % 2 === 0 ? [alive, intent] : [intent, alive]; // Where many join, an intent often comes before its member.
   }).flat();
 }
 

@@ -1,8 +1,9 @@
 /**
- * An agent that listens and has nothing to do practises what will be asked of it (`play.ts`): code that runs for the first time is parsed, interpreted, and learns the
+ * An agent that listens and has nothing to do practises what will be asked of it (`acts.ts`): code that runs for the first time is parsed, interpreted, and learns the
  * shapes of its objects, and when thirty agents join one at the same moment, that is most of what they do. Measured on two cores with a load of 8 to 20, `lan`: a join of 10 at once
  * costs each agent 13 ms of processor time instead of 16 to 21, one of 30 costs 22 to 24 instead of 27 to 34, and all know all after five sixths of the time or less; practice takes
- * some 35 ms, once. Practising for longer, until V8 optimizes, brought no more, neither to joins nor to a flood of events.
+ * some 45 ms, once. Of these the wire and eager notes on shapes (`wire-practice.ts`, `eager-feedback.ts`) are the better part: with them a joining agent of 30 needs 27 to 31 ms where it needed
+ * 35 to 45, on a slower day, and the one that is joined 61 to 63 instead of 82 to 98.
  *
  * It is for idle machines: nothing happens until the main thread got its processor at once for a while (who starts beside fifty others leaves it to them), the pauses between acts
  * grow with the time waited, and the first packet or command ends it.
@@ -27,6 +28,8 @@ const PAUSE_MS_MAX = 200;
 export interface RehearsalOptions {
   /** Makes the acts, one for each `next`; `return` ends them early and cleans up. Called when it is time for the first. */
   readonly acts: () => Promise<AsyncGenerator<void, unknown>>;
+  /** True before the first act, false after the last. */
+  readonly learning: (on: boolean) => void;
   readonly runTimes: () => RunTimes;
   /** Runs `next` after `ms`. Must not keep the process alive. */
   readonly later: (next: () => void, ms: number) => void;
@@ -42,6 +45,7 @@ export class Rehearsal {
   #waitedMs = 0;
   #looks = 0;
   #calmLooks = 0;
+  #learning = false;
   #ended = false;
 
   constructor(options: RehearsalOptions) {
@@ -53,7 +57,7 @@ export class Rehearsal {
   /** There is work, or the agent ends: no further act. Cheap when it has ended. */
   stop(): void {
     if (this.#ended) return;
-    this.#ended = true;
+    this.#end();
     // Not within the turn that brought the work, and not before an act that is under way has ended.
     this.#options.later(() => void this.#acts?.return(undefined).catch(this.#options.failed), PAUSE_MS_MAX);
   }
@@ -71,7 +75,7 @@ export class Rehearsal {
     const waitedMs = this.#waited();
     if (this.#calmLooks < CALM_LOOKS) return this.#look(waitedMs);
     try {
-      if (await this.#act()) this.#ended = true;
+      if (await this.#act()) this.#end();
       else this.#later(Math.min(PAUSE_MS + PAUSE_PER_WAIT * waitedMs, PAUSE_MS_MAX));
     } catch (error) {
       this.stop();
@@ -81,9 +85,20 @@ export class Rehearsal {
 
   /** True when it was the last one. */
   async #act(): Promise<boolean> {
+    if (!this.#learning) this.#learn(true);
     this.#acts ??= await this.#options.acts();
     const { done } = await this.#acts.next();
     return done === true;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    if (this.#learning) this.#learn(false);
+  }
+
+  #learn(on: boolean): void {
+    this.#learning = on;
+    this.#options.learning(on);
   }
 
   #look(waitedMs: number): void {

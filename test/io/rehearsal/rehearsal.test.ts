@@ -4,7 +4,7 @@ import { BUSY_LOOK_MS, CALM_LOOKS, CALM_WAIT_MS, LOOKS_MAX, Rehearsal } from "..
 
 /** Turns that the test runs one by one; `acts` many acts, `waitPerTurnMs` is added to the time waited before each turn. */
 function rig(acts: number, fails = false) {
-  const state = { waitedMs: 100, waitPerTurnMs: 0, acts: 0, cleaned: 0, failures: [] as string[], pausesMs: [] as number[] };
+  const state = { waitedMs: 100, waitPerTurnMs: 0, acts: 0, cleaned: 0, failures: [] as string[], pausesMs: [] as number[], learning: [] as boolean[] };
   const turns: (() => void)[] = [];
   async function* play(): AsyncGenerator<void, void> {
     try {
@@ -19,6 +19,7 @@ function rig(acts: number, fails = false) {
   }
   const rehearsal = new Rehearsal({
     acts: () => Promise.resolve(play()),
+    learning: (on) => state.learning.push(on),
     runTimes: () => ({ ranMs: 0, waitedMs: state.waitedMs }),
     later: (next, ms) => {
       turns.push(next);
@@ -110,4 +111,25 @@ test("an act that throws is told, and ends the practice", async () => {
   const { rehearsal, state, run } = rig(9, true);
   await run(CALM_LOOKS + 3);
   assert.deepEqual([rehearsal.ended, state.acts, state.failures], [true, 1, ["forgot the text"]]);
+});
+
+test("learning is on from the first act to the last, to the work that ends it, or to a mistake", async () => {
+  for (const [acts, stopped, fails] of [[2, false, false], [9, true, false], [9, false, true]] as const) {
+    const { rehearsal, state, run } = rig(acts, fails);
+    await run(CALM_LOOKS);
+    assert.deepEqual(state.learning, []);
+    await run(1);
+    assert.equal(state.learning[0], true);
+    if (stopped) rehearsal.stop();
+    await run(5);
+    assert.deepEqual(state.learning, [true, false]);
+  }
+});
+
+test("without an act nothing is learnt, and nothing to be ended", async () => {
+  const { rehearsal, state, run } = rig(9);
+  await run(2);
+  rehearsal.stop();
+  await run(CALM_LOOKS + 5);
+  assert.deepEqual(state.learning, []);
 });
