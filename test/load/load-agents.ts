@@ -36,6 +36,11 @@ export function connectTo(agent: SerfAgent): Promise<SerfClient> {
   return SerfClient.connect({ address: agent.rpcAddr });
 }
 
+/** An idle process for controls, at port 7946 of an address that nobody else uses; it says `ECHO` when it listens. */
+export function startEcho(ip: string): Child {
+  return new Child("echo", [process.execPath, projectPath("dist/test/load/echo.js"), ip]);
+}
+
 /** Datagrams that the kernel dropped because an agent's receive buffer was full. */
 export function socketDrops(ip: string): number {
   const address = ip.split(".").reverse().map((part) => Number(part).toString(16).padStart(2, "0")).join("").toUpperCase();
@@ -68,8 +73,14 @@ export function runLoadProgram<Report>(name: string, args: readonly string[], de
   return startLoadProgram<Report>(name, args, deadlineMs).report;
 }
 
+export interface LoadProgram<Report> {
+  printed(text: string): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+  readonly report: Promise<Report>;
+}
+
 /** As `runLoadProgram`, and `printed` resolves once the program has printed a text. */
-export function startLoadProgram<Report>(name: string, args: readonly string[], deadlineMs: number): { printed(text: string): Promise<void>; readonly report: Promise<Report> } {
+export function startLoadProgram<Report>(name: string, args: readonly string[], deadlineMs: number): LoadProgram<Report> {
   const child = new Child(name, [process.execPath, projectPath(`dist/test/load/${name}.js`), ...args]);
   const end = async (): Promise<Report> => {
     const deadline = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
@@ -78,7 +89,11 @@ export function startLoadProgram<Report>(name: string, args: readonly string[], 
     if (code !== 0) throw new Error(`${name} ended with ${code}: ${child.output}`);
     return JSON.parse(child.output.trim().split("\n").at(-1) ?? "") as Report;
   };
-  return { printed: (text) => child.waitFor(`it said ${text}`, (output) => output.includes(text), deadlineMs), report: end() };
+  return {
+    printed: (text) => child.waitFor(`it said ${text}`, (output) => output.includes(text), deadlineMs),
+    signal: (signal) => child.kill(signal),
+    report: end(),
+  };
 }
 
 export function machineLine(): string {
