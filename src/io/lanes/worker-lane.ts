@@ -1,7 +1,7 @@
 /**
  * The packet lane of one gossip pool over worker threads, adaptive by work: a loop turn with little to do is done inline (an idle cluster
- * keeps inline's latency), a busy one is handed over as a whole. The order of the socket is kept: while batches are out, later
- * packets queue behind them, and answers are delivered in the order in which their batches left.
+ * keeps inline's latency), a busy one is handed over, except for a few small packets: a ping is one, and must not wait for the gossip before it. The others
+ * keep the order of the socket: while batches are out, later packets queue behind them, and answers are delivered in the order in which their batches left.
  */
 import type { KeyList } from "../keyring.ts";
 import type { ReceivedPacket } from "../udp-socket.ts";
@@ -16,6 +16,13 @@ import { attribute, sealedFor, type Opened } from "./packet-work.ts";
  * in batches but 8 µs for a single one, and a large packet costs 27–31 µs inline, a small one 4.7.
  */
 export const INLINE_BYTES_MAX = 2_000;
+/** A ping, an ack or their relay, alone in its packet, is no longer: names of 60 characters, a coordinate, seal and checksum. */
+export const SMALL_PACKET_BYTES = 256;
+/**
+ * So many small packets of one turn overtake what waits for a lane. A lane that falls behind, since its code is not compiled yet or others have the processors, lets
+ * up to `SHED_GOSSIP_ABOVE` packets wait: 200 ms of a flood.
+ */
+export const OVERTAKING_MAX = 4;
 /** A batch is cut at this size, so that several lanes share a flood and answers come back in time. */
 const BATCH_BYTES_MAX = 256 * 1024;
 const BATCH_PACKETS_MAX = 512;
@@ -76,15 +83,18 @@ export class WorkerLane implements PacketLane {
       this.#openInline(batch);
       return;
     }
-    let taken = 0;
+    const small: ReceivedPacket[] = [];
+    let lost = 0;
     for (const packet of batch) {
-      if (this.#queue.length >= QUEUED_PACKETS_MAX || this.#queuedBytes + packet.bytes.length > QUEUED_BYTES_MAX) break;
-      this.#queue.push(packet);
-      this.#queuedBytes += packet.bytes.length;
-      taken += 1;
+      if (packet.bytes.length <= SMALL_PACKET_BYTES && small.length < OVERTAKING_MAX) small.push(packet);
+      else if (this.#hasRoom(packet)) {
+        this.#queue.push(packet);
+        this.#queuedBytes += packet.bytes.length;
+      } else lost += 1;
     }
-    if (taken < batch.length) this.#options.overflow(batch.length - taken);
+    if (lost > 0) this.#options.overflow(lost);
     this.#pump();
+    if (small.length > 0) this.#openInline(small);
   }
 
   pack(batch: readonly OutgoingPacket[], done: (sealed: readonly SealedPacket[]) => void): void {
@@ -135,6 +145,10 @@ export class WorkerLane implements PacketLane {
 
   get #isIdle(): boolean {
     return this.#queue.length === 0 && this.#out.length === 0;
+  }
+
+  #hasRoom({ bytes }: ReceivedPacket): boolean {
+    return this.#queue.length < QUEUED_PACKETS_MAX && this.#queuedBytes + bytes.length <= QUEUED_BYTES_MAX;
   }
 
   #staysInline(batch: readonly ReceivedPacket[]): boolean {

@@ -1,17 +1,16 @@
 import assert from "node:assert/strict";
 import { after, test, type TestContext } from "node:test";
-import { encodeUtf8 } from "../../../src/base/utf8.ts";
 import { drawHashKey } from "../../../src/io/entropy.ts";
 import { InlineLane } from "../../../src/io/lanes/inline-lane.ts";
 import { Lane, LaneHost, SETTLED_WAITING_MAX } from "../../../src/io/lanes/lane-host.ts";
 import { STARTED_VERSION } from "../../../src/io/lanes/lane-protocol.ts";
 import type { OpenedBatch, SealedPacket } from "../../../src/io/lanes/packet-lane.ts";
-import { QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX, WorkerLane } from "../../../src/io/lanes/worker-lane.ts";
+import { OVERTAKING_MAX, QUEUED_BYTES_MAX, QUEUED_PACKETS_MAX, SMALL_PACKET_BYTES, WorkerLane } from "../../../src/io/lanes/worker-lane.ts";
 import { Metrics } from "../../../src/io/metrics.ts";
 import { logText } from "../../../src/io/serf-agent-api.ts";
 import { NodeSealer } from "../../../src/io/node-sealer.ts";
 import type { ReceivedPacket } from "../../../src/io/udp-socket.ts";
-import { encodeUser } from "../../../src/wire/gossip-codec.ts";
+import { encodePing, encodeUser } from "../../../src/wire/gossip-codec.ts";
 import { packPacket } from "../../../src/wire/packet.ts";
 import { encodeUserEvent } from "../../../src/wire/serf-codec.ts";
 
@@ -51,8 +50,14 @@ async function rig(lanes: number, keys: readonly Uint8Array[] = [KEY]): Promise<
   return Object.assign(made, { host, lane, metrics, log });
 }
 
+/** Its payload does not shrink, so that its packet is not a small one. */
 function event(serial: number): Uint8Array {
-  return encodeUser(encodeUserEvent({ lamportTime: serial + 1, name: `event-${serial}`, payload: encodeUtf8("x".repeat(60)), coalesce: false }));
+  const payload = new Uint8Array(SMALL_PACKET_BYTES).map((_, i) => Math.imul((serial << 8) + i + 1, 0x9e3779b1) >>> 13);
+  return encodeUser(encodeUserEvent({ lamportTime: serial + 1, name: `event-${serial}`, payload, coalesce: false }));
+}
+
+function ping(seq: number): Uint8Array {
+  return encodePing({ seq, node: "n".repeat(60), sourceAddr: Uint8Array.of(127, 0, 0, 1), sourcePort: 7946, sourceNode: "s".repeat(60) });
 }
 
 function packet(messages: readonly Uint8Array[], key = KEY): ReceivedPacket {
@@ -123,6 +128,23 @@ test("little work stays inline and is done at once", async () => {
   r.lane.open([packet([event(1)])], sink);
   assert.equal(seen.length, 1);
   assert.equal(r.metrics.counter("packets_offloaded"), 0);
+});
+
+test("pings do not wait for the gossip before them, not even when no more of it can be queued; only a few of a turn overtake it", async () => {
+  const r = await rig(1);
+  const { seen, until, sink } = collect(r);
+  const gossip = Array.from({ length: 100 }, (_, i) => packet([event(i)]));
+  const pings = Array.from({ length: OVERTAKING_MAX + 2 }, (_, i) => packet([ping(i)]));
+  assert.ok(pings.every(({ bytes }) => bytes.length <= SMALL_PACKET_BYTES));
+  r.lane.open([...gossip, ...pings], sink);
+  assert.deepEqual(seen.map(({ bytes }) => textOf(bytes)), pings.slice(0, OVERTAKING_MAX).map((_, i) => textOf(ping(i))));
+  await until(() => seen.length === gossip.length + pings.length);
+  assert.equal(r.metrics.counter("packets_inline"), OVERTAKING_MAX);
+
+  while (r.lost === 0) r.lane.open(gossip, sink);
+  const before = seen.length;
+  r.lane.open([...gossip, packet([ping(0)])], sink);
+  assert.deepEqual(seen.slice(before).map(({ bytes }) => textOf(bytes)), [textOf(ping(0))]);
 });
 
 test("repeats are left out once settled, and only then, whichever path settled them", async () => {
