@@ -97,6 +97,16 @@ export class EventRing {
     if (slots !== null && this.#sharing !== null) for (let index = 0; index < this.#size; index += 1) this.#clear(slots, index);
   }
 
+  /** Reads what the next new event looks at; the sum means nothing. */
+  touch({ time }: LamportClock): number {
+    const slots = this.#slots;
+    if (slots === null) return 0;
+    const index = Math.max(0, time - 1) % this.#size;
+    const last = this.#used - 1;
+    const read = (slots.times[index] as number) + (slots.first[index] as number) + (slots.counts[index] as number);
+    return read + (this.#hashes[last] as number) + (this.#next[last] as number) + (this.#numbers[last] ?? 0) + this.#bytes + this.#minTime + this.#encoded.size;
+  }
+
   get size(): number {
     return this.#size;
   }

@@ -22,6 +22,7 @@ import { decodeBase64 } from "../wire/go-base64.ts";
 import { PoolGauges } from "./gauges.ts";
 import { keyQueryName } from "./internal-queries.ts";
 import { EMPTY_KEY_RESULT, KeyCollector } from "./key-collector.ts";
+import { PoolTouch } from "./pool-touch.ts";
 import { DEFAULT_QUERY_PARAMS, Serf } from "./serf.ts";
 import type { Member, PoolConfig, PoolEffect, PoolInput, PoolReplyValue, RestoredSnapshot } from "./types.ts";
 import type { Coordinate } from "./vivaldi.ts";
@@ -40,6 +41,7 @@ type Timer = "reap" | "reconnect" | "queueCheck" | "snapshotClock" | "leaveSettl
 type SwimDone = (nodes: number, errors: readonly string[], nowMs: number, out: PoolEffect[]) => void;
 type BroadcastDone = (isTimeout: boolean, nowMs: number, out: PoolEffect[]) => void;
 
+const WAKE = { kind: "wake" } as const;
 const NOTHING: PoolReplyValue = { kind: "none" };
 
 export class Pool {
@@ -58,6 +60,9 @@ export class Pool {
   /** `wakeAtMs` as it was last found, and whether nothing has been stepped since: drivers ask several times between two inputs. */
   #wakeAtMs = Infinity;
   #isWakeRead = false;
+  /** The earliest of the timers that are not SWIM's, and whether none may have moved since it was looked for. */
+  #timersAtMs = Infinity;
+  #areTimersRead = false;
   #state: State = "alive";
 
   /** `records` may be shared by the pools of one process: what members announce is then kept once. */
@@ -96,7 +101,12 @@ export class Pool {
   }
 
   #earliestTimer(): number {
-    return Math.min(this.#swim.wakeAtMs, this.#timers.nextAtMs, this.#serf.tracker.wakeAtMs, this.#serf.coalescers.wakeAtMs, this.#serf.gaps.wakeAtMs);
+    if (!this.#areTimersRead) {
+      const { tracker, coalescers, gaps } = this.#serf;
+      this.#timersAtMs = Math.min(this.#timers.nextAtMs, tracker.wakeAtMs, coalescers.wakeAtMs, gaps.wakeAtMs);
+      this.#areTimersRead = true;
+    }
+    return Math.min(this.#swim.wakeAtMs, this.#timersAtMs);
   }
 
   /** Applies one input. Effects are appended in the order to run them. Never throws on what a peer sent. The result is that of `Swim.step`. */
@@ -104,9 +114,12 @@ export class Pool {
     const start = out.length;
     let settled = false;
     this.#isWakeRead = false;
+    // A wake that is for a round of gossip only looks at no timer and moves none.
+    const isGossip = input.kind === "wake" && this.#areTimersRead && this.#timersAtMs > nowMs && this.#swim.isOnlyGossipDue(nowMs);
+    if (!isGossip) this.#areTimersRead = false;
     switch (input.kind) {
       case "wake":
-        this.#wake(nowMs, out);
+        this.#wake(nowMs, isGossip, out);
         break;
       case "message":
       case "streamOpened":
@@ -134,6 +147,14 @@ export class Pool {
     this.#isWakeRead = false;
     this.#swim.stepUserMessages(messages, from, nowMs, out);
     this.#settle(start, nowMs, out);
+    // Of the timers, events start these two at most.
+    const { coalescers, gaps } = this.#serf;
+    if (this.#areTimersRead) this.#timersAtMs = Math.min(this.#timersAtMs, coalescers.wakeAtMs, gaps.wakeAtMs);
+  }
+
+  /** For a process of thousands of pools. */
+  makeTouch(): PoolTouch {
+    return new PoolTouch(this, this.#swim, this.#serf);
   }
 
   /** Whether lines for the snapshot may come of an input. */
@@ -144,6 +165,7 @@ export class Pool {
   /** The pool begins as a member of long standing among `members` of the shared records; before any input. For a simulation. */
   adopt(members: readonly AdoptedMember[]): void {
     this.#isWakeRead = false;
+    this.#areTimersRead = false;
     this.#swim.adopt(members);
     this.#serf.membership.adopt(members);
   }
@@ -255,8 +277,9 @@ export class Pool {
 
   // Time.
 
-  #wake(nowMs: number, out: PoolEffect[]): void {
-    if (this.#swim.wakeAtMs <= nowMs) this.#swim.step({ kind: "wake" }, nowMs, out);
+  #wake(nowMs: number, isGossip: boolean, out: PoolEffect[]): void {
+    if (this.#swim.wakeAtMs <= nowMs) this.#swim.step(WAKE, nowMs, out);
+    if (isGossip) return;
     for (let timer = this.#timers.popDue(nowMs); timer !== undefined; timer = this.#timers.popDue(nowMs)) this.#timer(timer, nowMs, out);
     this.#serf.tracker.wake(nowMs, out);
     if (this.#serf.gaps.wake(nowMs)) {

@@ -143,6 +143,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.events.raiseMinTime(restored.eventClock + 1);
   }
 
+  /** Reads what each message looks at in here: see `pool-touch.ts`. */
+  touch(): number {
+    const { finished } = this.queues.intents;
+    return this.queryClock.time + finished.length + (this.snapshot === null ? 0 : 1) + (this.#voting ? 1 : 0) + (this.report.wants("debug") ? 1 : 0);
+  }
+
   // Membership, as SWIM sees it.
 
   memberJoined(member: MemberRecord, nowMs: number, out: PoolEffect[], slot: number, variant: number): void {

@@ -12,7 +12,7 @@ import type { Matcher } from "../wire/matcher.ts";
 import { SIM_PORT } from "./network.ts";
 import type { SettledSet } from "./settled-bits.ts";
 import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
-import { POOL_NAME, type EventsStep, type MachineFactory, type MachineSpec, type PoolView, type SimMachine } from "./sim-machine.ts";
+import { POOL_NAME, type EventsStep, type MachineFactory, type MachineSpec, type PoolView, type SimMachine, type Toucher } from "./sim-machine.ts";
 
 /** What a scenario chooses about the nodes; the rest is the agent's configuration by default. */
 export interface ClusterSettings {
@@ -78,11 +78,13 @@ class ClusterMachine implements SimMachine {
   readonly #index: number;
   readonly #effects: PoolEffect[] = [];
   readonly stepEvents: EventsStep | null;
+  readonly toucher: Toucher;
 
   constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, messages: SharedMessages | null, out: NodeEffect[]) {
     this.#node = new ClusterNode(spec.random, settings.matcher, records);
     const pool = this.#node.addPool(POOL_NAME, poolConfig(spec, settings), spec.nowMs, out);
     this.#pool = pool;
+    this.toucher = pool.makeTouch();
     this.#messages = messages;
     this.#index = spec.index;
     if (messages !== null) {

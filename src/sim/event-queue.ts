@@ -47,6 +47,25 @@ export class EventQueue {
     this.#nextOrder += 1;
   }
 
+  /** The node of one of the next events, most likely number `place` from 0; -1 when there are not so many. */
+  nodeSoon(place: number): number {
+    return place < this.#size ? (this.#node[this.#slot[place] as number] as number) : -1;
+  }
+
+  // The event that `pop` would take now, if there is one.
+
+  get nextKind(): number {
+    return this.#kind[this.#slot[0] as number] as number;
+  }
+
+  get nextNode(): number {
+    return this.#node[this.#slot[0] as number] as number;
+  }
+
+  get nextPayload(): unknown {
+    return this.#payload[this.#slot[0] as number];
+  }
+
   /** Takes the earliest event into the fields of this object; false when there is none. */
   pop(): boolean {
     if (this.#size === 0) return false;

@@ -57,20 +57,20 @@ interface TableMemory {
   readonly leftIncarnation: Float64Array;
 }
 
-interface Memory {
-  /** Null: the tables of this node are not looked at. */
-  readonly table: TableMemory | null;
-  memberClock: number;
-  eventClock: number;
-  queryClock: number;
-  readonly delivered: Set<string>;
-}
+/** Lamport clocks of a node. */
+const CLOCKS = 3;
 
 export class SafetyChecker implements SimObserver {
   readonly #sim: Simulation;
   readonly #ledger: Ledger;
   readonly #limits: SafetyLimits;
-  readonly #memories: (Memory | null)[];
+  // By node, of its present run. Looked at after each of hundreds of millions of steps: columns, since an object for each node would lie cold.
+  /** The clocks as they were last seen: member, event, query. */
+  readonly #clocks: Float64Array;
+  /** Null: the tables of this node are not looked at. */
+  readonly #tables: (TableMemory | null)[];
+  /** Queries, and events that are not the script's. */
+  readonly #delivered: (Set<string> | null)[];
   readonly #indexOf = new Map<string, number>();
   readonly #revisionStep: number;
   /** Highest incarnation that each member has held of itself. */
@@ -80,7 +80,9 @@ export class SafetyChecker implements SimObserver {
     this.#sim = sim;
     this.#ledger = ledger;
     this.#limits = limits;
-    this.#memories = sim.hosts.map(() => null);
+    this.#clocks = new Float64Array(CLOCKS * sim.hosts.length);
+    this.#tables = sim.hosts.map(() => null);
+    this.#delivered = sim.hosts.map(() => null);
     this.#revisionStep = sim.hosts.length <= EVERY_CHANGE_NODES_MAX ? 1 : Math.ceil(sim.hosts.length / CHANGES_SKIPPED_DIVISOR);
     // Who looks at tables seldom may see a member's own announcement later than another's view of it.
     this.#announced = new Float64Array(sim.hosts.length).fill(this.#revisionStep === 1 ? 0 : Infinity);
@@ -96,29 +98,30 @@ export class SafetyChecker implements SimObserver {
       seenInScan: new Int32Array(count),
       leftIncarnation: new Float64Array(count).fill(-1),
     });
-    this.#memories[host.index] = {
-      table: host.index % tableStride(count) === 0 ? makeTable() : null,
-      memberClock: 0,
-      eventClock: 0,
-      queryClock: 0,
-      delivered: new Set(),
-    };
+    this.#forget(host);
+    if (host.index % tableStride(count) === 0) this.#tables[host.index] = makeTable();
     this.#ledger.forgetDeliveries(host);
   }
 
   stopped(host: Host): void {
-    this.#memories[host.index] = null;
+    this.#forget(host);
     this.#ledger.endedAtUs[host.index] = this.#sim.nowUs;
   }
 
+  #forget({ index }: Host): void {
+    this.#clocks.fill(0, CLOCKS * index, CLOCKS * (index + 1));
+    this.#tables[index] = null;
+    this.#delivered[index] = null;
+  }
+
   stepped(host: Host, effects: readonly NodeEffect[]): void {
-    const memory = this.#memories[host.index];
     const gauges = host.machine?.view.gauges;
-    if (memory === null || memory === undefined || gauges === undefined) return;
-    this.#checkClocks(host, memory, gauges);
+    if (gauges === undefined) return;
+    this.#checkClocks(host, gauges);
     this.#checkQueues(host, gauges);
-    if (memory.table !== null) this.#lookAtTable(host, memory.table, gauges);
-    for (const { effect } of effects) if (effect.kind === "event") this.#checkEvent(host, memory, effect.event);
+    const table = this.#tables[host.index] ?? null;
+    if (table !== null) this.#lookAtTable(host, table, gauges);
+    for (const { effect } of effects) if (effect.kind === "event") this.#checkEvent(host, table, effect.event);
   }
 
   #lookAtTable(host: Host, memory: TableMemory, gauges: Readings): void {
@@ -129,14 +132,17 @@ export class SafetyChecker implements SimObserver {
     this.#checkTable(host, memory, gauges);
   }
 
-  #checkClocks(host: Host, memory: Memory, gauges: Readings): void {
-    const { memberClock, eventClock, queryClock } = gauges;
-    if (memberClock < memory.memberClock) this.#sim.violate("lamport", `${host.name}: member clock ${memory.memberClock} → ${memberClock}`);
-    if (eventClock < memory.eventClock) this.#sim.violate("lamport", `${host.name}: event clock ${memory.eventClock} → ${eventClock}`);
-    if (queryClock < memory.queryClock) this.#sim.violate("lamport", `${host.name}: query clock ${memory.queryClock} → ${queryClock}`);
-    memory.memberClock = memberClock;
-    memory.eventClock = eventClock;
-    memory.queryClock = queryClock;
+  #checkClocks(host: Host, { memberClock, eventClock, queryClock }: Readings): void {
+    const first = CLOCKS * host.index;
+    this.#checkClock(host, first, "member", memberClock);
+    this.#checkClock(host, first + 1, "event", eventClock);
+    this.#checkClock(host, first + 2, "query", queryClock);
+  }
+
+  #checkClock(host: Host, place: number, which: string, time: number): void {
+    const before = this.#clocks[place] as number;
+    if (time < before) this.#sim.violate("lamport", `${host.name}: ${which} clock ${before} → ${time}`);
+    this.#clocks[place] = time;
   }
 
   #checkQueues(host: Host, gauges: Readings): void {
@@ -183,25 +189,25 @@ export class SafetyChecker implements SimObserver {
     }
   }
 
-  #checkEvent(host: Host, memory: Memory, event: SerfEvent): void {
+  #checkEvent(host: Host, table: TableMemory | null, event: SerfEvent): void {
     switch (event.kind) {
       case "members":
-        if (memory.table === null && event.type !== "member-failed") return;
-        for (const { name } of event.members) this.#checkMemberEvent(host, memory, event.type, name);
+        if (table === null && event.type !== "member-failed") return;
+        for (const { name } of event.members) this.#checkMemberEvent(host, table !== null, event.type, name);
         return;
       case "user":
-        return this.#checkUserEvent(host, memory, event);
+        return this.#checkUserEvent(host, event);
       case "query": {
         if (event.name.startsWith("_serf_")) this.#sim.violate("internal", `${host.name} delivered the internal query ${event.name}`);
-        this.#deliverOnce(host, memory, `q ${event.lamportTime} ${event.name} ${event.sourceNode}`);
+        this.#deliverOnce(host, `q ${event.lamportTime} ${event.name} ${event.sourceNode}`);
       }
     }
   }
 
-  #checkMemberEvent(host: Host, memory: Memory, type: string, name: string): void {
+  #checkMemberEvent(host: Host, isLookedAt: boolean, type: string, name: string): void {
     const member = this.#indexOf.get(name);
     if (member === undefined) return this.#sim.violate("left", `${host.name} reports ${type} of ${name}, which never existed`);
-    if (type === "member-join" && memory.table !== null && !isShownAlive(host, name)) this.#sim.violate("events", `${host.name} reports member-join of ${name}, which is not alive`);
+    if (type === "member-join" && isLookedAt && !isShownAlive(host, name)) this.#sim.violate("events", `${host.name} reports member-join of ${name}, which is not alive`);
     if (type === "member-failed") this.#judgeFailure(host, member);
   }
 
@@ -222,15 +228,16 @@ export class SafetyChecker implements SimObserver {
     if (this.#limits.noFalseFailures) this.#sim.violate("false-failure", `${host.name} declares ${accused.name} failed, which runs undisturbed`);
   }
 
-  #checkUserEvent(host: Host, memory: Memory, event: Extract<SerfEvent, { readonly kind: "user" }>): void {
+  #checkUserEvent(host: Host, event: Extract<SerfEvent, { readonly kind: "user" }>): void {
     const sent = this.#ledger.eventByName(event.name);
-    if (sent === undefined) return this.#deliverOnce(host, memory, `e ${event.lamportTime} ${event.name}`);
+    if (sent === undefined) return this.#deliverOnce(host, `e ${event.lamportTime} ${event.name}`);
     if (!sent.deliver(host.index, event.lamportTime, this.#sim.nowUs)) this.#sim.violate("once", `${host.name} delivered ${event.name} twice in one run`);
   }
 
-  #deliverOnce(host: Host, memory: Memory, key: string): void {
-    if (memory.delivered.has(key)) this.#sim.violate("once", `${host.name} delivered ${key} twice in one run`);
-    memory.delivered.add(key);
+  #deliverOnce(host: Host, key: string): void {
+    const delivered = (this.#delivered[host.index] ??= new Set());
+    if (delivered.has(key)) this.#sim.violate("once", `${host.name} delivered ${key} twice in one run`);
+    delivered.add(key);
   }
 }
 

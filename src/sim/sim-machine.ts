@@ -22,12 +22,23 @@ export type Readings = Pick<PoolGauges, keyof PoolGauges>;
 
 export type EventsStep = (messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: NodeEffect[]) => void;
 
+/** Fetches into the processor's caches what the next input of a node will make it look at: see `serf/pool-touch.ts`. */
+export interface Toucher {
+  // Both change nothing, and their sums mean nothing.
+
+  /** Fetches what `read` begins with: for a node whose turn is not the next but soon. */
+  prepare(): number;
+  read(): number;
+}
+
 export interface SimMachine extends NodeMachine {
   readonly view: PoolView;
   /** The shared message with this number would change nothing at this node now, and so need not be given to it. */
   isRepeat(number: number): boolean;
   /** `isRepeat` would say so of each message of the set; false also when that takes a closer look. */
   areRepeats(set: SettledSet): boolean;
+  /** Null or absent: what it looks at is little, or nobody knows. */
+  readonly toucher?: Toucher | null;
   /** As a step for each of these messages, all of them user events; null where each wants a step of its own. */
   readonly stepEvents: EventsStep | null;
   /** The node itself, as the records that all nodes share name it. */

@@ -96,6 +96,14 @@ export class BroadcastQueue {
     return this.#count;
   }
 
+  /** Reads what the next message or packet looks at; the sum means nothing. */
+  touch(): number {
+    if (this.#count === 0) return 0;
+    const last = this.#used - 1;
+    const read = (this.#message[last] as number) + (this.#transmits[last] as number) + (this.#child[last] as number) + (this.#sibling[last] as number);
+    return read + (this.#roots[0] as number) + (this.#lengths[0] as number) + (this.#perTier[0] as number) + this.#tokens.size + this.#itemOf.length + this.finished.length;
+  }
+
   /** Bytes of all queued messages. */
   get bytes(): number {
     return this.#bytes;

@@ -53,6 +53,7 @@ export class MemberRecords {
   #firstStateLengths = new Uint16Array(0);
   #versions: Uint8Array | null = null;
   #areVersionsAlike = true;
+  #areAllReachable = true;
   readonly #slotOf = new Map<string, number>();
   readonly #slots: (Slot | null)[] = [];
   /** The first variant of each slot again: nearly all that is asked for, and found without a look at the slot. */
@@ -159,6 +160,7 @@ export class MemberRecords {
     if (variant === 0) this.#firsts[slot] = record;
     variantHolders[variant] = 1;
     this.#noteVersions(versions);
+    if (record.endpoint.ip === "") this.#areAllReachable = false;
     return variant;
   }
 
@@ -177,6 +179,11 @@ export class MemberRecords {
     if (left > 0) return;
     variants[variant] = null;
     if (variant === 0) this.#firsts[slot] = null;
+  }
+
+  /** All that was ever announced had a usable address. */
+  get areAllReachable(): boolean {
+    return this.#areAllReachable;
   }
 
   /** All that was ever announced speaks the same versions, which understand themselves. */

@@ -120,9 +120,23 @@ export class Swim<Out> {
     return Math.min(this.#timersAtMs, this.#gossiper.nextAtMs);
   }
 
+  /** Reads what each message and each round of gossip looks at: see `serf/pool-touch.ts`. */
+  touch(): number {
+    return this.#expectedAtMs + this.#timersAtMs + this.#core.broadcasts.finished.length + (this.#leaveRequested ? 1 : 0);
+  }
+
+  /** What the parts share; for `serf/pool-touch.ts`. */
+  get core(): Core {
+    return this.#core;
+  }
+
+  #timersOfParts(): number {
+    return Math.min(this.#prober.nextAtMs, this.#suspicions.nextAtMs, this.#relays.nextAtMs, this.#exchanges.nextAtMs, this.#pending.nextAtMs, this.#syncs.nextAtMs);
+  }
+
   /** All but the gossip timer, which wakes and sleeps with queues that the layer above fills too. */
   #readTimers(): void {
-    this.#timersAtMs = Math.min(this.#prober.nextAtMs, this.#suspicions.nextAtMs, this.#relays.nextAtMs, this.#exchanges.nextAtMs, this.#pending.nextAtMs, this.#syncs.nextAtMs);
+    this.#timersAtMs = this.#timersOfParts();
     this.#areTimersRead = true;
   }
 
@@ -132,8 +146,8 @@ export class Swim<Out> {
    */
   step(input: SwimInput, nowMs: number, out: (Out | SwimEffect)[]): boolean {
     const effects = out as SwimEffect[]; // The machine only adds; what the caller's array may hold beyond that is its delegate's.
-    if (input.kind !== "message" || input.bytes[0] !== MessageType.ping) this.#areTimersRead = false;
     this.#noticePause(nowMs);
+    if (mayMoveTimers(input) && !(input.kind === "wake" && this.isOnlyGossipDue(nowMs))) this.#areTimersRead = false;
     let settled = false;
     switch (input.kind) {
       case "wake":
@@ -258,7 +272,16 @@ export class Swim<Out> {
     this.#syncs.request(nowMs);
   }
 
+  /** A wake now could at most be a round of gossip, as four of five are: no other timer needs to be looked at. */
+  isOnlyGossipDue(nowMs: number): boolean {
+    return this.#areTimersRead && this.#timersAtMs > nowMs;
+  }
+
   #wake(nowMs: number, out: SwimEffect[]): void {
+    if (this.isOnlyGossipDue(nowMs)) {
+      this.#gossiper.wake(nowMs, out);
+      return;
+    }
     this.#relays.wake(nowMs, out);
     this.#exchanges.wake(nowMs, out);
     this.#prober.wake(nowMs, out);
@@ -429,6 +452,11 @@ export class Swim<Out> {
     else if (waits) this.#pending.wait(token, { request, timeoutError }, nowMs + timeoutMs);
     else replyDone(request, [], out);
   }
+}
+
+/** Pings, which most inputs are, move no timer but that of gossip. */
+function mayMoveTimers(input: SwimInput): boolean {
+  return input.kind !== "message" || input.bytes[0] !== MessageType.ping;
 }
 
 /** Where an answer goes: the source named in the message, else the sender of the datagram. */
