@@ -3,6 +3,7 @@
  * monitors, syslog. The last records are kept for late listeners, at all levels: a monitor may look finer than the agent prints.
  */
 import type { LogLevel } from "../swim/types.ts";
+import { wallMs } from "./clock.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import { logText, type LogSink, type LogText, type Unsubscribe } from "./serf-agent-api.ts";
 
@@ -54,7 +55,7 @@ export class LogHub implements LogSink {
   #stamp = "";
 
   /** `now`: the wall clock in ms, replaced in tests. */
-  constructor(now: () => number = Date.now) {
+  constructor(now: () => number = wallMs) {
     this.#now = now;
   }
 

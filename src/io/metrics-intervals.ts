@@ -1,4 +1,5 @@
 /** The last minute of measurements in intervals of ten seconds, printed on SIGUSR1 in the original's format. */
+import { wallMs } from "./clock.ts";
 import type { MetricSink } from "./serf-agent-api.ts";
 
 const INTERVAL_MS = 10_000;
@@ -28,7 +29,7 @@ export class IntervalMetrics implements MetricSink {
   readonly #intervals: Interval[] = [];
 
   /** `now`: wall clock in ms, replaced in tests. */
-  constructor(prefix: string, now: () => number = Date.now) {
+  constructor(prefix: string, now: () => number = wallMs) {
     this.#prefix = prefix;
     this.#now = now;
   }

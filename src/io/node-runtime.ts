@@ -8,6 +8,7 @@ import type { NodeEffect, NodeMachine, PoolName } from "../node/types.ts";
 import type { PoolEffect, PoolInput, PoolReplyValue } from "../serf/types.ts";
 import type { RequestId } from "../swim/types.ts";
 import { MessageType } from "../wire/gossip-messages.ts";
+import { holdWall, releaseWall } from "./clock.ts";
 
 /** Longest stretch on the main thread before other work gets its turn; DESIGN.md §2. */
 export const SLICE_MS = 2;
@@ -178,12 +179,14 @@ export class NodeRuntime {
   #turn(first: (() => void) | null): void {
     if (this.#running) return; // The running turn takes what has been queued.
     this.#running = true;
+    const holds = holdWall();
     try {
       first?.();
       this.#dispatch();
       this.#slice();
     } finally {
       this.#running = false;
+      if (holds) releaseWall();
     }
     for (const port of this.#ports.values()) port.flush();
     if (this.#stopped) return;

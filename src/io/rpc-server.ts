@@ -8,7 +8,7 @@ import type { IpcAnswer, IpcCall, IpcEffect, IpcInput, IpcRecordInput, IpcView }
 import { AssertionError } from "../base/assert.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
-import { monotonicMs } from "./clock.ts";
+import { holdWall, monotonicMs, releaseWall } from "./clock.ts";
 import { listenErrorText } from "./go-errors.ts";
 import { optimizeAsUsual } from "./late-optimizing.ts";
 import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
@@ -221,8 +221,13 @@ class Connection {
     // Records are not made to wait: their queues are short and what overflows is lost. What came before them goes first.
     if (input.kind !== "flush" && (this.#deferred.length > 0 || this.#budget.spent)) return this.#defer(input);
     const startedAtMs = this.#budget.begin();
-    if (input.kind === "flush") this.#flush(startedAtMs);
-    else this.#stepNow(input, startedAtMs);
+    const holds = holdWall();
+    try {
+      if (input.kind === "flush") this.#flush(startedAtMs);
+      else this.#stepNow(input, startedAtMs);
+    } finally {
+      if (holds) releaseWall();
+    }
     this.#budget.end(startedAtMs);
   }
 

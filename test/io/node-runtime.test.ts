@@ -4,6 +4,7 @@ import { CROWDED_SLICE_MS, GOSSIP_QUEUE_MAX, NodeRuntime, QUEUED_BYTES_MAX, SLIC
 import type { NodeEffect, NodeMachine, PoolName } from "../../src/node/types.ts";
 import type { PoolEffect, PoolInput } from "../../src/serf/types.ts";
 import { MessageType } from "../../src/wire/gossip-messages.ts";
+import { wallMs } from "../../src/io/clock.ts";
 import { within } from "./support/agents.ts";
 
 /** A machine that notes its inputs and answers as told; a step takes `stepMs` of the test's clock. */
@@ -248,4 +249,23 @@ test("an earlier deadline moves the timer, a late one waits", async () => {
   assert.equal(machine.wakes, 0);
   assert.ok((await within(woken, "wake")) >= dueMs);
   runtime.stop(new Error("stopped"));
+});
+
+test("the wall clock stands still during a turn, also one that fails", (t) => {
+  const { machine, port, runtime } = setUp();
+  let nowMs = 0;
+  t.mock.method(Date, "now", () => (nowMs += 1));
+  const seen: number[] = [];
+  machine.answer = () => [{ kind: "count", name: "a", delta: 1 }, { kind: "count", name: "b", delta: 1 }];
+  port.onApply = () => seen.push(wallMs());
+  runtime.deliver("lan", [message(MessageType.user), message(MessageType.user)]);
+  assert.deepEqual(seen, [1, 1, 1, 1]);
+  runtime.deliver("lan", [message(MessageType.user)]);
+  assert.deepEqual(seen.slice(4), [2, 2]);
+  machine.onStep = () => {
+    throw new Error("broken");
+  };
+  assert.throws(() => runtime.deliver("lan", [message(MessageType.user)]), /broken/);
+  assert.equal(wallMs(), 3);
+  assert.equal(wallMs(), 4);
 });
