@@ -25,7 +25,7 @@ const NIL = 0;
 const EMPTY_U16 = new Uint16Array(0);
 const EMPTY_U8 = new Uint8Array(0);
 const CAPACITY_FIRST = 16;
-/** A queue of so many items grows by an eighth instead of by half: in a storm of joins each of thousands of nodes has a large one. */
+/** A queue of so many items grows to what is expected, and beyond that by an eighth instead of by half: in a storm of joins each of thousands of nodes has a large one. */
 const GROWS_SLOWLY_FROM = 1024;
 /** An empty queue keeps room for so many items. */
 const CAPACITY_KEPT = 1024;
@@ -82,7 +82,7 @@ export class BroadcastQueue {
   /**
    * Each message is sent `retransmitLimit(retransmitMult, nodeCount())` times, and `floor(nodeCount())` times while there is room
    * (see `retransmitFloor`). The limit is taken anew at each `take`: what a node queued while it knew nobody must not die before
-   * it has met the cluster. `expected`: so many items may come; the columns grow quickly up to that, and have no spare room then.
+   * it has met the cluster. `expected`: so many items may come; a queue that has become long makes room for them at once, and has none to spare then.
    */
   constructor(retransmitMult: number, nodeCount: () => number, floor: (nodes: number) => number = noFloor, messages: Messages = new OwnMessages(), expected: () => number = noneExpected) {
     this.#retransmitMult = retransmitMult;
@@ -261,7 +261,8 @@ export class BroadcastQueue {
     const used = this.#used;
     if (used < GROWS_SLOWLY_FROM) return used + (used >> 1);
     const whole = this.#expected() + 1; // There is no item 0.
-    return used < whole ? Math.min(whole, used + (used >> 1)) : used + (used >> 3);
+    // At once: what comes by the thousand comes from a storm, which most queues meet in full, and each step on the way leaves columns behind as garbage.
+    return used < whole ? whole : used + (used >> 3);
   }
 
   #resize(capacity: number): void {

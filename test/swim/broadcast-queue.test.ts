@@ -176,3 +176,14 @@ test("a queue of thousands has little spare room: one process may hold ten thous
     if (count > 1_500) assert.ok(queue.heldBytes <= 7 * (1.13 * count + 2), `${queue.heldBytes} bytes for ${count} items`);
   }
 });
+
+test("a long queue makes room for all that is expected in one step, and for no more", () => {
+  const expected = 5_000;
+  const queue = new BroadcastQueue(4, () => 10_000, undefined, undefined, () => expected);
+  const sizes = new Set<number>();
+  for (let count = 1; count <= expected; count += 1) {
+    queue.queue(NO_KEY, new Uint8Array(60));
+    if (count > 2_000) sizes.add(queue.heldBytes);
+  }
+  assert.deepEqual([...sizes], [7 * (expected + 1)]);
+});
