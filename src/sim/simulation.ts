@@ -75,6 +75,8 @@ const EventKind = { wake: 0, datagram: 1, call: 2, stream: 3, command: 4, stallE
 const WAKES_AT_ONCE_MAX = 1_000;
 /** The memory of fewer nodes lies in the processor's caches anyway. */
 const TOUCHED_NODES_MIN = 1_000;
+/** So long after new user events: what is read ahead is what these look at. While only suspicions and deaths are gossiped it costs more than it spares. */
+const TOUCHED_US = 100_000;
 const HASHED_START = 15;
 /** Input kinds as they enter the trace hash; they begin above the event kinds. */
 const HASHED_STREAM: Readonly<Record<string, number>> = { streamOpened: 16, streamMessage: 17, streamFailed: 18 };
@@ -102,6 +104,8 @@ export class Simulation implements StreamWorld {
   /** New user events of the datagram that is being received. */
   readonly #fresh: SharedMessage[] = [];
   readonly #touchesNext: boolean;
+  /** So long the node that is next is read ahead. */
+  #touchUntilUs = -1;
   /** By node; densely, so that they are found at once. */
   readonly #touchers: (Toucher | null)[];
   /** Keeps what `#touchNext` reads from being left out as useless. */
@@ -154,7 +158,7 @@ export class Simulation implements StreamWorld {
     const queue = this.#queue;
     while (queue.nextAtUs <= untilUs && this.violations.length === 0) {
       queue.pop();
-      if (this.#touchesNext) this.touched = this.#touchNext();
+      if (queue.atUs < this.#touchUntilUs) this.touched = this.#touchNext();
       if (queue.kind === EventKind.call) (queue.payload as () => void)();
       else this.#dispatch(this.hosts[queue.node] as Host, queue.kind, queue.payload);
     }
@@ -359,6 +363,7 @@ export class Simulation implements StreamWorld {
     const fresh = this.#fresh;
     if (this.#effects.length > 0) this.#effects.length = 0;
     this.stats.steps += fresh.length;
+    if (this.#touchesNext) this.#touchUntilUs = this.nowUs + TOUCHED_US;
     try {
       machine.stepEvents?.(fresh, from.endpoint, host.clock.localMs(this.nowUs), this.#effects);
     } catch (error) {
