@@ -12,6 +12,7 @@ import type { Matcher } from "../wire/matcher.ts";
 import { SIM_PORT } from "./network.ts";
 import type { SettledSet } from "./settled-bits.ts";
 import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
+import { isIn, type ShardPlace } from "./shards/place.ts";
 import { POOL_NAME, type EventsStep, type MachineFactory, type MachineSpec, type PoolView, type SimMachine, type Toucher } from "./sim-machine.ts";
 
 /** What a scenario chooses about the nodes; the rest is the agent's configuration by default. */
@@ -23,10 +24,14 @@ export interface ClusterSettings {
   readonly overrides: Partial<PoolConfig>;
 }
 
-/** A factory of nodes that share what members announce about themselves, and their gossip when there is `messages`. */
-export function clusterFactory(settings: ClusterSettings, messages: SharedMessages | null = null): MachineFactory {
+/** A factory of nodes that share what members announce about themselves, and their gossip when there is `messages`. `place`: the nodes of one shard. */
+export function clusterFactory(settings: ClusterSettings, messages: SharedMessages | null = null, place: ShardPlace | null = null): MachineFactory {
   const records = messages?.records ?? new MemberRecords();
-  return (spec, out) => new ClusterMachine(spec, settings, records, messages, out);
+  return (spec, out) => {
+    // A node elsewhere is made for a moment, to be looked at: it receives nothing.
+    const isHere = place === null || isIn(place, spec.index);
+    return new ClusterMachine(spec, settings, records, isHere ? messages : null, spec.index - (place?.first ?? 0), out);
+  };
 }
 
 /** The agent's defaults (serf-protocol §6, §10.1), with coalescing off: it would hide deliveries from the checkers for seconds. */
@@ -75,21 +80,22 @@ class ClusterMachine implements SimMachine {
   readonly #node: ClusterNode;
   readonly #pool: Pool;
   readonly #messages: SharedMessages | null;
+  /** Among the nodes that share the messages. */
   readonly #index: number;
   readonly #effects: PoolEffect[] = [];
   readonly stepEvents: EventsStep | null;
   readonly toucher: Toucher;
 
-  constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, messages: SharedMessages | null, out: NodeEffect[]) {
+  constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, messages: SharedMessages | null, index: number, out: NodeEffect[]) {
     this.#node = new ClusterNode(spec.random, settings.matcher, records);
     const pool = this.#node.addPool(POOL_NAME, poolConfig(spec, settings), spec.nowMs, out);
     this.#pool = pool;
     this.toucher = pool.makeTouch();
     this.#messages = messages;
-    this.#index = spec.index;
+    this.#index = index;
     if (messages !== null) {
-      pool.watchRegress((slot) => messages.regress(slot, spec.index));
-      pool.watchEvents((number, isHeld) => messages.setHeld(number, spec.index, isHeld));
+      pool.watchRegress((slot) => messages.regress(slot, index));
+      pool.watchEvents((number, isHeld) => messages.setHeld(number, index, isHeld));
     }
     // Each step of a node with a snapshot file ends with lines for it.
     this.stepEvents = pool.writesSnapshot ? null : (known, from, nowMs, to) => this.#stepEvents(known, from, nowMs, to);

@@ -4,6 +4,14 @@ import { hashMessage, type SharedMessage, type SharedMessages } from "./shared-m
 import type { SettledSet } from "./settled-bits.ts";
 import type { TraceHash } from "./trace-hash.ts";
 
+/** What the shard of its sender has found out about a datagram, and the numbers of its messages in this shard. */
+export interface CrossedParts {
+  readonly size: number;
+  readonly held: readonly number[] | null;
+  readonly hashA: number;
+  readonly hashB: number;
+}
+
 /** Bytes of a compound header, and of each part's length in it (serf-protocol §2.1). */
 const COMPOUND_HEADER_BYTES = 2;
 const COMPOUND_PART_BYTES = 2;
@@ -20,13 +28,22 @@ export class Datagram {
   readonly #held: readonly number[] | null;
   /** The same, to be looked up all at once; null where that is not possible. */
   readonly settledSet: SettledSet | null;
-  readonly #hashA: number;
-  readonly #hashB: number;
+  readonly hashA: number;
+  readonly hashB: number;
 
-  constructor(from: Host, messages: readonly Uint8Array[], packets: readonly Uint8Array[] | null, shared: SharedMessages | null) {
+  constructor(from: Host, messages: readonly Uint8Array[], packets: readonly Uint8Array[] | null, shared: SharedMessages | null, crossed: CrossedParts | null = null) {
     this.from = from;
     this.messages = messages;
     this.packets = packets;
+    this.#shared = shared;
+    if (crossed !== null) {
+      this.size = crossed.size;
+      this.#held = crossed.held;
+      this.settledSet = shared === null || crossed.held === null ? null : shared.settledSet(crossed.held);
+      this.hashA = crossed.hashA;
+      this.hashB = crossed.hashB;
+      return;
+    }
     const held = shared === null ? null : shared.recognize(messages);
     let size = 0;
     let hashA = 0;
@@ -46,11 +63,10 @@ export class Datagram {
       }
     }
     this.size = messages.length > 1 ? size + COMPOUND_HEADER_BYTES + COMPOUND_PART_BYTES * messages.length : size;
-    this.#shared = shared;
     this.#held = held;
     this.settledSet = shared === null || held === null ? null : shared.settledSet(held);
-    this.#hashA = hashA;
-    this.#hashB = hashB;
+    this.hashA = hashA;
+    this.hashB = hashB;
   }
 
   /** Number of the message at index `i`; -1 where nodes share nothing, and when nobody holds it any more. */
@@ -67,7 +83,7 @@ export class Datagram {
   }
 
   hashInto(hash: TraceHash): void {
-    hash.word(this.#hashA);
-    hash.word(this.#hashB);
+    hash.word(this.hashA);
+    hash.word(this.hashB);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The agenda of a simulation: what happens next, in virtual time. A binary heap in typed arrays, so that a pending event costs no
- * object of its own; equal times are taken in the order of insertion, which makes runs reproducible.
+ * object of its own; equal times are taken in the order of insertion (or as whoever pushes says), which makes runs reproducible.
  */
 import { assert } from "../base/assert.ts";
 
@@ -35,16 +35,16 @@ export class EventQueue {
     return this.#size === 0 ? Infinity : (this.#timeUs[0] as number);
   }
 
-  push(atUs: number, kind: number, node: number, payload: unknown): void {
+  /** `order`: in place of its number, which is not negative; smaller ones are taken first at equal times. */
+  push(atUs: number, kind: number, node: number, payload: unknown, order = this.#nextOrder++): void {
     assert(atUs >= this.atUs, "an event in the past");
     if (this.#size === this.#timeUs.length) this.#grow();
     const slot = this.#freeCount > 0 ? (this.#free[(this.#freeCount -= 1)] as number) : this.#slotCount++;
     this.#kind[slot] = kind;
     this.#node[slot] = node;
     this.#payload[slot] = payload;
-    this.#siftUp(this.#size, atUs, this.#nextOrder, slot);
+    this.#siftUp(this.#size, atUs, order, slot);
     this.#size += 1;
-    this.#nextOrder += 1;
   }
 
   /** The node of one of the next events, most likely number `place` from 0; -1 when there are not so many. */
@@ -88,8 +88,8 @@ export class EventQueue {
     let at = from;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      // An older entry of the same time stays above: orders only grow.
-      if ((times[parent] as number) <= timeUs) break;
+      const parentUs = times[parent] as number;
+      if (parentUs < timeUs || (parentUs === timeUs && (this.#order[parent] as number) < order)) break;
       this.#move(parent, at);
       at = parent;
     }

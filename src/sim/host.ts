@@ -2,6 +2,7 @@
 import type { Endpoint } from "../base/endpoint.ts";
 import type { SeededRandom } from "../base/random.ts";
 import type { PoolEffect } from "../serf/types.ts";
+import type { AdoptedMember } from "../swim/member-table.ts";
 import type { NodeClock } from "./clock.ts";
 import { SnapshotDisk } from "./disk.ts";
 import { endpointOf } from "./network.ts";
@@ -24,8 +25,10 @@ export class Host {
   diskStalledUntilUs = 0;
   tags: ReadonlyMap<string, string> = new Map();
 
-  /** The running process; null when none runs. */
+  /** The running process; null when none runs, and when it runs in another shard of the simulation. */
   machine: SimMachine | null = null;
+  /** What another shard runs here; null when it runs nothing. */
+  elsewhere: AdoptedMember | null = null;
   /** Counts the processes started here: tells input for an earlier one from input for this one. */
   run = 0;
   startedAtUs = 0;
@@ -64,7 +67,7 @@ export class Host {
   }
 
   get running(): boolean {
-    return this.machine !== null;
+    return this.machine !== null || this.elsewhere !== null;
   }
 
   isStalled(nowUs: number): boolean {

@@ -11,30 +11,39 @@ export class SentEvent {
   readonly atUs: number;
   /** The sender had joined the others by then. */
   readonly byMember: boolean;
-  /** Lamport time of the event, known once some node has delivered it; 0 before. */
-  lamportTime = 0;
   /** Virtual time of delivery by host, in µs; -1 where it has not arrived (yet) in the present run. */
   readonly deliveredUs: Float64Array;
+  /** Behind the times of delivery, and -1 as long as it is not known. */
+  readonly #lamportTime: Float64Array;
+  readonly #hostsHere: number;
   #deliveries = 0;
 
-  constructor(id: number, origin: Host, atUs: number, hostCount: number) {
+  /** `times`: a place for each host and one more, all of them -1; `hostsHere`: so many hosts tell this ledger of their deliveries. */
+  constructor(id: number, origin: Host, atUs: number, times: Float64Array, hostsHere: number) {
     this.id = id;
     this.name = `event-${id}`;
     this.origin = origin;
     this.atUs = atUs;
     this.byMember = origin.joinedAtUs >= 0;
-    this.deliveredUs = new Float64Array(hostCount).fill(-1);
+    this.deliveredUs = times.subarray(0, -1);
+    this.#lamportTime = times.subarray(-1);
+    this.#hostsHere = hostsHere;
   }
 
-  /** It has arrived at every host there is. */
+  /** It has arrived at every host there is (in this shard). */
   get isEverywhere(): boolean {
-    return this.#deliveries === this.deliveredUs.length;
+    return this.#deliveries === this.#hostsHere;
+  }
+
+  /** Lamport time of the event, known once some node has delivered it; 0 before. */
+  get lamportTime(): number {
+    return Math.max(0, this.#lamportTime[0] as number);
   }
 
   /** False when this run of the host has had it before. */
   deliver(host: number, lamportTime: number, atUs: number): boolean {
     if (this.deliveredUs[host] !== -1) return false;
-    this.lamportTime = lamportTime;
+    this.#lamportTime[0] = lamportTime;
     this.deliveredUs[host] = atUs;
     this.#deliveries += 1;
     return true;
@@ -57,11 +66,38 @@ export interface Fault {
 /** A timeline has no room for more; later ones are not kept. */
 const FAULTS_MAX = 20_000;
 
+/** Where the ledgers of all shards write when events were delivered; a shard writes of its own hosts only. */
+export class EventBoard {
+  readonly #times: Float64Array;
+  readonly #hosts: number;
+
+  static bytes(events: number, hosts: number): number {
+    return 8 * events * (hosts + 1);
+  }
+
+  /** `memory` has `bytes` bytes and is nobody else's; who makes it clears it once. */
+  constructor(memory: ArrayBufferLike, hosts: number) {
+    this.#times = new Float64Array(memory);
+    this.#hosts = hosts;
+  }
+
+  clear(): void {
+    this.#times.fill(-1);
+  }
+
+  timesOf(event: number): Float64Array {
+    const places = this.#hosts + 1;
+    return this.#times.subarray(event * places, (event + 1) * places);
+  }
+}
+
 export class Ledger {
   readonly faults: Fault[] = [];
   readonly events: SentEvent[] = [];
   readonly #byName = new Map<string, SentEvent>();
   readonly #hostCount: number;
+  readonly #hostsHere: number;
+  readonly #board: EventBoard | null;
   queriesSent = 0;
   queryAcks = 0;
   queryResponses = 0;
@@ -76,14 +112,19 @@ export class Ledger {
   /** By host: the last run that was asked to leave. */
   readonly leaveRun: Int32Array;
 
-  constructor(hostCount: number) {
+  /** `hostsHere` of the hosts, and a `board`: where the ledgers of several shards write side by side. */
+  constructor(hostCount: number, hostsHere = hostCount, board: EventBoard | null = null) {
     this.#hostCount = hostCount;
+    this.#hostsHere = hostsHere;
+    this.#board = board;
     this.endedAtUs = new Float64Array(hostCount).fill(-1);
     this.leaveRun = new Int32Array(hostCount).fill(-1);
   }
 
   sendEvent(origin: Host, atUs: number): SentEvent {
-    const sent = new SentEvent(this.events.length, origin, atUs, this.#hostCount);
+    const id = this.events.length;
+    const times = this.#board?.timesOf(id) ?? new Float64Array(this.#hostCount + 1).fill(-1);
+    const sent = new SentEvent(id, origin, atUs, times, this.#hostsHere);
     this.events.push(sent);
     this.#byName.set(sent.name, sent);
     return sent;
@@ -95,6 +136,11 @@ export class Ledger {
 
   noteFault(what: Fault["what"], fromUs: number, forUs = 0): void {
     if (this.faults.length < FAULTS_MAX) this.faults.push({ what, fromUs, toUs: fromUs + forUs });
+  }
+
+  /** Takes over what another shard has found. */
+  takeOver({ detectionMs }: { readonly detectionMs: Float64Array }): void {
+    for (const ms of detectionMs) this.detectionMs.push(ms);
   }
 
   sendQuery(): string {

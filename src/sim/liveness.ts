@@ -8,7 +8,7 @@ import { tableStride } from "./safety.ts";
 import type { Simulation } from "./simulation.ts";
 
 /** A list of problems is for a person: the first few say enough. */
-const PROBLEMS_MAX = 8;
+export const PROBLEMS_MAX = 8;
 
 export interface LivenessRules {
   /** Size of the event ring: what is older than this many Lamport times need not arrive. */

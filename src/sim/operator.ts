@@ -5,6 +5,7 @@
 import { shuffle, type SeededRandom } from "../base/random.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import type { NodeEffect } from "../node/types.ts";
+import type { AdoptedMember } from "../swim/member-table.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LinkRule } from "./network.ts";
@@ -75,12 +76,15 @@ export class Operator implements SimObserver {
   /** Starts all processes as members of long standing: each knows each. */
   startConverged(): void {
     const machines: SimMachine[] = [];
+    const members: AdoptedMember[] = [];
     for (const host of this.#sim.hosts) {
       this.#sim.start(host, this.#snapshots);
       host.joinedAtUs = this.#sim.nowUs;
-      if (host.machine !== null) machines.push(host.machine);
+      const { machine, elsewhere } = host;
+      if (machine !== null) machines.push(machine);
+      const member = machine?.self ?? elsewhere;
+      if (member !== null) members.push(member);
     }
-    const members = machines.map(({ self }) => self);
     for (const machine of machines) machine.adopt(members);
   }
 

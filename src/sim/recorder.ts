@@ -25,6 +25,22 @@ export interface Sample {
   readonly falseFailures: number;
 }
 
+/** What a sample counts, of the nodes of one shard. */
+export interface Counted {
+  readonly atUs: number;
+  /** Since the sample before. */
+  readonly elapsedUs: number;
+  readonly bytes: number;
+  /** In all shards. */
+  readonly running: number;
+  readonly known: number;
+  readonly complete: number;
+  readonly queued: number;
+  readonly queuedMax: number;
+  readonly failedReports: number;
+  readonly falseFailures: number;
+}
+
 const SAMPLES_MAX = 480;
 const INTERVAL_FIRST_US = 100_000;
 /** A sample looks at every node: ten times a second of virtual time in clusters up to this size, less often in larger ones. */
@@ -32,7 +48,7 @@ const INTERVAL_FIRST_NODES = 1_000;
 
 export class Recorder implements SimObserver {
   readonly #run: ScenarioRun;
-  #samples: Sample[] = [];
+  #counted: Counted[] = [];
   #intervalUs: number;
   #nextAtUs = 0;
   #lastAtUs = 0;
@@ -46,7 +62,17 @@ export class Recorder implements SimObserver {
   }
 
   get samples(): readonly Sample[] {
-    return this.#samples;
+    return this.#counted.map(sampleOf);
+  }
+
+  /** For the recorder of the first shard. */
+  get counted(): readonly Counted[] {
+    return this.#counted;
+  }
+
+  /** Takes over what a recorder of another shard has counted at the same times. */
+  takeOver(counted: readonly Counted[]): void {
+    this.#counted = this.#counted.map((own, i) => together(own, counted[i] ?? own));
   }
 
   /** Times from the end of a process to each report of it, in ms. */
@@ -105,15 +131,14 @@ export class Recorder implements SimObserver {
       queued += depth;
       queuedMax = Math.max(queuedMax, depth);
     }
-    const some = Math.max(1, running);
-    const elapsedSeconds = (sim.nowUs - this.#lastAtUs) / 1e6;
-    this.#samples.push({
-      atSeconds: sim.nowUs / 1e6,
+    this.#counted.push({
+      atUs: sim.nowUs,
+      elapsedUs: sim.nowUs - this.#lastAtUs,
+      bytes: sim.stats.bytes - this.#lastBytes,
       running,
-      knownShare: known / some / some,
-      completeShare: complete / some,
-      bytesPerSecond: elapsedSeconds === 0 ? 0 : (sim.stats.bytes - this.#lastBytes) / elapsedSeconds / some,
-      queuedMean: queued / some,
+      known,
+      complete,
+      queued,
       queuedMax,
       failedReports: this.#failedReports,
       falseFailures: ledger.falseFailures,
@@ -121,12 +146,40 @@ export class Recorder implements SimObserver {
     this.#lastAtUs = sim.nowUs;
     this.#lastBytes = sim.stats.bytes;
     this.#nextAtUs = sim.nowUs + this.#intervalUs;
-    if (this.#samples.length >= SAMPLES_MAX) this.#thin();
+    if (this.#counted.length >= SAMPLES_MAX) this.#thin();
   }
 
   /** Rates of the samples that stay are those of their own interval: a peak between two may be lost, which a report of hours can bear. */
   #thin(): void {
-    this.#samples = this.#samples.filter((_, i) => i % 2 === 1);
+    this.#counted = this.#counted.filter((_, i) => i % 2 === 1);
     this.#intervalUs *= 2;
   }
+}
+
+function sampleOf({ atUs, elapsedUs, bytes, running, known, complete, queued, queuedMax, failedReports, falseFailures }: Counted): Sample {
+  const some = Math.max(1, running);
+  return {
+    atSeconds: atUs / 1e6,
+    running,
+    knownShare: known / some / some,
+    completeShare: complete / some,
+    bytesPerSecond: elapsedUs === 0 ? 0 : bytes / (elapsedUs / 1e6) / some,
+    queuedMean: queued / some,
+    queuedMax,
+    failedReports,
+    falseFailures,
+  };
+}
+
+function together(a: Counted, b: Counted): Counted {
+  return {
+    ...a,
+    bytes: a.bytes + b.bytes,
+    known: a.known + b.known,
+    complete: a.complete + b.complete,
+    queued: a.queued + b.queued,
+    queuedMax: Math.max(a.queuedMax, b.queuedMax),
+    failedReports: a.failedReports + b.failedReports,
+    falseFailures: a.falseFailures + b.falseFailures,
+  };
 }

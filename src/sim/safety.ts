@@ -84,8 +84,8 @@ export class SafetyChecker implements SimObserver {
     this.#tables = sim.hosts.map(() => null);
     this.#delivered = sim.hosts.map(() => null);
     this.#revisionStep = sim.hosts.length <= EVERY_CHANGE_NODES_MAX ? 1 : Math.ceil(sim.hosts.length / CHANGES_SKIPPED_DIVISOR);
-    // Who looks at tables seldom may see a member's own announcement later than another's view of it.
-    this.#announced = new Float64Array(sim.hosts.length).fill(this.#revisionStep === 1 ? 0 : Infinity);
+    // Who looks at tables seldom, or not at all tables, may see a member's own announcement later than another's view of it.
+    this.#announced = new Float64Array(sim.hosts.length).fill(this.#revisionStep === 1 && sim.place.count === 1 ? 0 : Infinity);
     for (const host of sim.hosts) this.#indexOf.set(host.name, host.index);
   }
 

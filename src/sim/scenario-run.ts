@@ -1,12 +1,16 @@
 /** Plays one scenario with one seed, judges it, and tells what came out. */
+import { assert } from "../base/assert.ts";
 import { countUpTo } from "../base/sorted.ts";
 import { Chaos } from "./chaos.ts";
-import { Ledger } from "./ledger.ts";
-import { LivenessChecker } from "./liveness.ts";
+import { EventBoard, Ledger } from "./ledger.ts";
+import { LivenessChecker, PROBLEMS_MAX } from "./liveness.ts";
 import { Operator } from "./operator.ts";
-import { percentile, sortedNumbers } from "./percentile.ts";
+import { percentile } from "./percentile.ts";
+import { eventReport, joined, type Outcome, type RunReport } from "./run-report.ts";
+import { advance, collect, playAlone, share, type RunScript } from "./run-script.ts";
 import { SafetyChecker } from "./safety.ts";
 import type { Action, Scenario, Step } from "./scenario.ts";
+import type { Shard } from "./shards/shard.ts";
 import { Simulation, type SimulationOptions, type Violation } from "./simulation.ts";
 
 /** How often the liveness checkers look: often at first, to see how fast agreement came; a long wait is not made longer by that. */
@@ -16,57 +20,13 @@ const POLL_SLOW_AFTER_US = 10_000_000;
 const MS = 1_000;
 
 export type RunOptions = Pick<SimulationOptions, "seed" | "factory" | "codec" | "codecMode" | "acceptTimeoutMs" | "readSnapshot" | "trace" | "messages"> & {
+  /** The shard that this run is of; by default it has all nodes. */
+  readonly shard?: Shard | null;
   readonly eventBufferSize: number;
   readonly serfQueueMax: number;
   /** Told now and then how far the run is, in virtual ms. */
   readonly progress: ((virtualMs: number) => void) | null;
 };
-
-export interface EventReport {
-  readonly sent: number;
-  /** Pairs of an event and a node that was owed it, and how many of them arrived in 2 s and in 10 s, and at all. */
-  readonly pairs: number;
-  readonly within2s: number;
-  readonly within10s: number;
-  readonly delivered: number;
-  readonly p50Ms: number;
-  readonly p90Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-}
-
-export interface RunReport {
-  readonly scenario: string;
-  readonly seed: number;
-  readonly nodes: number;
-  readonly codec: string;
-  readonly traceHash: string;
-  readonly virtualSeconds: number;
-  /** Virtual seconds from the end of the faults until every view was right; -1 when that never came. */
-  readonly convergedAfterSeconds: number;
-  readonly falseFailures: number;
-  readonly detections: number;
-  readonly detectionP50Ms: number;
-  readonly detectionP90Ms: number;
-  readonly detectionP99Ms: number;
-  readonly detectionMaxMs: number;
-  readonly events: EventReport;
-  readonly queries: { readonly sent: number; readonly acks: number; readonly responses: number };
-  readonly steps: number;
-  readonly datagrams: number;
-  readonly datagramsLost: number;
-  readonly messages: number;
-  readonly bytes: number;
-  readonly streams: number;
-  readonly encoded: number;
-  readonly violations: readonly Violation[];
-}
-
-/** Of pairs of an event and a node that was owed it: how many there were, and the latencies of those that came, in ms, sorted. */
-interface Latencies {
-  readonly owed: number;
-  readonly sorted: Float64Array;
-}
 
 export class ScenarioRun {
   readonly sim: Simulation;
@@ -75,13 +35,19 @@ export class ScenarioRun {
   readonly #scenario: Scenario;
   readonly #options: RunOptions;
   readonly #liveness: LivenessChecker;
+  readonly #shard: Shard | null;
+  /** A checker of some shard has complained. */
+  #isOver = false;
 
   constructor(scenario: Scenario, options: RunOptions) {
     this.#scenario = scenario;
     this.#options = options;
     const { nodes, network, clockDriftPpmMax, expect } = scenario;
-    this.sim = new Simulation({ ...options, nodes, network, clockDriftPpmMax });
-    this.ledger = new Ledger(nodes);
+    const { shard = null } = options;
+    this.#shard = shard;
+    this.sim = new Simulation({ ...options, nodes, network, clockDriftPpmMax, crossing: shard?.crossing ?? null });
+    const { first, end } = this.sim.place;
+    this.ledger = new Ledger(nodes, end - first, shard === null ? null : new EventBoard(shard.board, nodes));
     this.operator = new Operator(this.sim, this.ledger, scenario.steps.some(({ action }) => action.kind === "restart" || action.kind === "chaos"));
     this.#liveness = new LivenessChecker(this.sim, this.ledger, { eventBufferSize: options.eventBufferSize, leftIsLeft: expect.leftIsLeft });
     this.sim.observe(new SafetyChecker(this.sim, this.ledger, { serfQueueMax: options.serfQueueMax, noFalseFailures: expect.noFalseFailures }));
@@ -90,48 +56,68 @@ export class ScenarioRun {
     for (const step of scenario.steps) this.sim.after(step.atMs * MS, () => this.#perform(step));
   }
 
-  run(): RunReport {
-    const { expect, durationMs, settledMs = 0 } = this.#scenario;
-    this.#play(expect.faultsEndMs * MS);
-    const { sim } = this;
-    const convergedUs = this.#await("convergence", expect.convergedWithinMs, () => this.#liveness.viewProblems());
-    if (convergedUs >= 0) {
-      this.#await("convergence", expect.convergedWithinMs, () => this.#liveness.memberProblems());
-      if (expect.eventsWithinMs !== Infinity) this.#await("completeness", expect.eventsWithinMs, () => this.#liveness.eventProblems());
-      if (expect.quietWithinMs !== Infinity) this.#await("quiescence", expect.quietWithinMs, () => this.#liveness.queueProblems());
-    }
-    this.#play(durationMs * MS);
-    if (convergedUs >= 0) this.#play(expect.faultsEndMs * MS + convergedUs + settledMs * MS);
-    if (sim.violations.length === 0) this.#judgeDetection();
-    const latencies = this.#latencies();
-    if (sim.violations.length === 0) this.#judgeLatency(latencies);
-    return this.#report(convergedUs < 0 ? -1 : convergedUs / 1e6, this.#reportEvents(latencies));
+  get shard(): Shard | null {
+    return this.#shard;
   }
 
-  #play(untilUs: number): void {
+  /** Plays a run that has all nodes. */
+  run(): RunReport {
+    return playAlone(this.script()) as RunReport;
+  }
+
+  /** The report is the first shard's to make, and null in the others. */
+  *script(): RunScript<RunReport | null> {
+    const { expect, durationMs, settledMs = 0 } = this.#scenario;
+    if (this.#shard !== null) yield* this.#agree(this.#shard);
+    yield* this.#play(expect.faultsEndMs * MS);
+    const convergedUs = yield* this.#await("convergence", expect.convergedWithinMs, () => this.#liveness.viewProblems());
+    if (convergedUs >= 0) {
+      yield* this.#await("convergence", expect.convergedWithinMs, () => this.#liveness.memberProblems());
+      if (expect.eventsWithinMs !== Infinity) yield* this.#await("completeness", expect.eventsWithinMs, () => this.#liveness.eventProblems());
+      if (expect.quietWithinMs !== Infinity) yield* this.#await("quiescence", expect.quietWithinMs, () => this.#liveness.queueProblems());
+    }
+    yield* this.#play(durationMs * MS);
+    if (convergedUs >= 0) yield* this.#play(expect.faultsEndMs * MS + convergedUs + settledMs * MS);
+    const own = this.#outcome();
+    const outcomes = yield* collect(own, [own.latenciesMs.buffer, own.detectionMs.buffer]);
+    if (outcomes === null) return null;
+    for (const outcome of outcomes) if (outcome !== own) this.ledger.takeOver(outcome);
+    return this.#report(convergedUs < 0 ? -1 : convergedUs / 1e6, joined(outcomes));
+  }
+
+  /** Shards refer to members by their places in the records. */
+  *#agree({ crossing, fingerprint }: Shard): RunScript<void> {
+    const prints = yield* share(fingerprint());
+    assert(prints.every((print) => print === prints[0]), "the shards have different records");
+    crossing.seal();
+  }
+
+  *#play(untilUs: number): RunScript<void> {
     const { sim } = this;
-    sim.runUntil(Math.min(untilUs, sim.nowUs)); // What is due at this very moment, such as the first steps of the script.
-    while (sim.nowUs < untilUs && sim.violations.length === 0) {
-      sim.runUntil(Math.min(untilUs, sim.nowUs + POLL_US));
+    // What is due at this very moment, such as the first steps of the script.
+    if (!this.#isOver) this.#isOver = yield* advance(sim, Math.min(untilUs, sim.nowUs));
+    while (sim.nowUs < untilUs && !this.#isOver) {
+      this.#isOver = yield* advance(sim, Math.min(untilUs, sim.nowUs + POLL_US));
       this.#noteRejoins();
       this.#options.progress?.(sim.nowUs / MS);
     }
   }
 
   /** Plays on until `problems` finds none: the time that took in µs, or -1 when it was too long (a violation). */
-  #await(checker: string, withinMs: number, problems: () => string[]): number {
+  *#await(checker: string, withinMs: number, problems: () => string[]): RunScript<number> {
     const { sim } = this;
     const startUs = sim.nowUs;
     for (;;) {
-      if (sim.violations.length > 0) return -1;
-      const found = problems();
+      if (this.#isOver) return -1;
+      const found = (yield* share(problems())).flat();
       if (found.length === 0) return sim.nowUs - startUs;
       if (sim.nowUs - startUs >= withinMs * MS) {
-        sim.violate(checker, `not within ${withinMs / 1000} s: ${found.join("; ")}`);
+        if (sim.place.index === 0) sim.violate(checker, `not within ${withinMs / 1000} s: ${found.slice(0, PROBLEMS_MAX).join("; ")}`);
+        this.#isOver = true;
         return -1;
       }
       const pollUs = sim.nowUs - startUs < POLL_SLOW_AFTER_US ? POLL_US : POLL_SLOW_US;
-      this.#play(Math.min(sim.nowUs + pollUs, startUs + withinMs * MS));
+      yield* this.#play(Math.min(sim.nowUs + pollUs, startUs + withinMs * MS));
     }
   }
 
@@ -214,17 +200,18 @@ export class ScenarioRun {
     }
   }
 
-  /** What came of the events, once nothing more will. */
-  #latencies(): Latencies {
-    const { hosts } = this.sim;
-    const { events } = this.ledger;
-    const latencies = new Float64Array(events.length * hosts.length);
+  /** What came of this shard's nodes, once nothing more will. */
+  #outcome(): Outcome {
+    const { sim, ledger } = this;
+    const { first, end } = sim.place;
+    const { events, queriesSent, queryAcks, queryResponses } = ledger;
+    const latencies = new Float64Array(events.length * (end - first));
     const owing = this.#liveness.owing();
     let owed = 0;
     let delivered = 0;
     for (const event of events) {
       const { deliveredUs, atUs } = event;
-      for (let host = 0; host < hosts.length; host += 1) {
+      for (let host = first; host < end; host += 1) {
         if (!owing.isOwed(event, host)) continue;
         owed += 1;
         const at = deliveredUs[host] as number;
@@ -233,66 +220,65 @@ export class ScenarioRun {
         delivered += 1;
       }
     }
-    return { owed, sorted: latencies.subarray(0, delivered).sort() };
-  }
-
-  #judgeDetection(): void {
-    const { detectedWithinMs } = this.#scenario.expect;
-    const slowestMs = this.ledger.detectionMs.reduce((slowest, ms) => Math.max(slowest, ms), 0);
-    if (detectedWithinMs !== null && slowestMs > detectedWithinMs) this.sim.violate("detection", `somebody was reported as failed ${slowestMs} ms after its end, not within ${detectedWithinMs} ms`);
-  }
-
-  #judgeLatency({ owed, sorted }: Latencies): void {
-    const bar = this.#scenario.expect.eventLatency;
-    if (bar === null) return;
-    const fast = countUpTo(sorted, bar.fastMs);
-    const slowestMs = sorted.at(-1) ?? 0;
-    if (fast * 1e6 < owed * bar.fastPpm) this.sim.violate("latency", `${fast} of ${owed} deliveries within ${bar.fastMs} ms`);
-    if (sorted.length < owed || slowestMs > bar.allMs) this.sim.violate("latency", `${sorted.length} of ${owed} delivered, the slowest after ${slowestMs} ms`);
-  }
-
-  #reportEvents({ owed, sorted }: Latencies): EventReport {
     return {
-      sent: this.ledger.events.length,
-      pairs: owed,
-      within2s: countUpTo(sorted, 2_000),
-      within10s: countUpTo(sorted, 10_000),
-      delivered: sorted.length,
-      p50Ms: percentile(sorted, 500),
-      p90Ms: percentile(sorted, 900),
-      p99Ms: percentile(sorted, 990),
-      maxMs: sorted.at(-1) ?? 0,
+      traceHash: sim.traceHash,
+      nowUs: sim.nowUs,
+      stats: sim.stats,
+      encoded: sim.codec.encoded,
+      violations: sim.violations,
+      falseFailures: ledger.falseFailures,
+      eventsSent: events.length,
+      owed,
+      latenciesMs: latencies.subarray(0, delivered).sort(),
+      detectionMs: Float64Array.from(ledger.detectionMs).sort(),
+      queries: { sent: queriesSent, acks: queryAcks, responses: queryResponses },
     };
   }
 
-  #report(convergedAfterSeconds: number, events: EventReport): RunReport {
-    const { sim, ledger } = this;
-    const detection = sortedNumbers(ledger.detectionMs);
-    const { steps, datagrams, datagramsLost, messages, bytes, streams } = sim.stats;
+  /** Complaints about all that came out. */
+  #judge({ detectionMs, latenciesMs, owed, nowUs }: Outcome): Violation[] {
+    const { detectedWithinMs, eventLatency } = this.#scenario.expect;
+    const violations: Violation[] = [];
+    const violate = (checker: string, text: string): void => void violations.push({ atUs: nowUs, checker, text });
+    const slowestDetectionMs = detectionMs.at(-1) ?? 0;
+    if (detectedWithinMs !== null && slowestDetectionMs > detectedWithinMs) violate("detection", `somebody was reported as failed ${slowestDetectionMs} ms after its end, not within ${detectedWithinMs} ms`);
+    if (violations.length > 0 || eventLatency === null) return violations;
+    const { fastMs, fastPpm, allMs } = eventLatency;
+    const fast = countUpTo(latenciesMs, fastMs);
+    const slowestMs = latenciesMs.at(-1) ?? 0;
+    if (fast * 1e6 < owed * fastPpm) violate("latency", `${fast} of ${owed} deliveries within ${fastMs} ms`);
+    if (latenciesMs.length < owed || slowestMs > allMs) violate("latency", `${latenciesMs.length} of ${owed} delivered, the slowest after ${slowestMs} ms`);
+    return violations;
+  }
+
+  #report(convergedAfterSeconds: number, outcome: Outcome): RunReport {
+    const { detectionMs, falseFailures, queries, traceHash, nowUs, encoded, violations } = outcome;
+    const { steps, datagrams, datagramsLost, messages, bytes, streams } = outcome.stats;
     return {
       scenario: this.#scenario.name,
       seed: this.#options.seed,
       nodes: this.#scenario.nodes,
-      codec: sim.codec.mode,
-      traceHash: sim.traceHash,
-      virtualSeconds: sim.nowUs / 1e6,
+      codec: this.sim.codec.mode,
+      threads: this.sim.place.count,
+      traceHash,
+      virtualSeconds: nowUs / 1e6,
       convergedAfterSeconds,
-      falseFailures: ledger.falseFailures,
-      detections: detection.length,
-      detectionP50Ms: percentile(detection, 500),
-      detectionP90Ms: percentile(detection, 900),
-      detectionP99Ms: percentile(detection, 990),
-      detectionMaxMs: detection.at(-1) ?? 0,
-      events,
-      queries: { sent: ledger.queriesSent, acks: ledger.queryAcks, responses: ledger.queryResponses },
+      falseFailures,
+      detections: detectionMs.length,
+      detectionP50Ms: percentile(detectionMs, 500),
+      detectionP90Ms: percentile(detectionMs, 900),
+      detectionP99Ms: percentile(detectionMs, 990),
+      detectionMaxMs: detectionMs.at(-1) ?? 0,
+      events: eventReport(outcome),
+      queries,
       steps,
       datagrams,
       datagramsLost,
       messages,
       bytes,
       streams,
-      encoded: sim.codec.encoded,
-      violations: sim.violations,
+      encoded,
+      violations: violations.length > 0 ? violations : this.#judge(outcome),
     };
   }
 }

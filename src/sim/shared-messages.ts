@@ -68,6 +68,9 @@ interface MessageRow {
 }
 
 const NO_DEATH = -1;
+/** Holders count in the lowest bits those of this shard, and each other shard in which the message is held as so many. */
+const SHARD_HOLDS = 1 << 24;
+const HERE_MASK = SHARD_HOLDS - 1;
 /** More than fit a datagram. */
 const ASKED_MAX = 4096;
 
@@ -99,10 +102,13 @@ export class SharedMessages implements Sharing {
   /** By slot: the rows of all messages about that member. */
   readonly #rowsAbout: (MessageRow[] | undefined)[] = [];
 
-  /** `nodes`: how many members there will be. */
-  constructor(nodes: number) {
+  /** Told the number of a message that nobody holds any more in this shard. */
+  onUnheld: ((number: number) => void) | null = null;
+
+  /** `nodes`: how many members there will be; `here`: so many of them share these messages. */
+  constructor(nodes: number, here = nodes) {
     this.#records = new MemberRecords(this, nodes);
-    this.#settled = new SettledBits(nodes);
+    this.#settled = new SettledBits(here);
   }
 
   /** What members announce, for the nodes that share these messages. */
@@ -160,7 +166,30 @@ export class SharedMessages implements Sharing {
   release(number: number): void {
     const left = (this.#holders[number] as number) - 1;
     this.#holders[number] = left;
-    if (left > 0) return;
+    if ((left & HERE_MASK) > 0) return;
+    this.onUnheld?.(number);
+    if (left === 0) this.#forget(number);
+  }
+
+  /** Holds a message because another shard does. */
+  holdForShard(bytes: Uint8Array): number {
+    const number = this.hold(bytes);
+    this.#holders[number] = (this.#holders[number] as number) - 1 + SHARD_HOLDS;
+    return number;
+  }
+
+  releaseForShard(number: number): void {
+    const left = (this.#holders[number] as number) - SHARD_HOLDS;
+    this.#holders[number] = left;
+    if (left === 0) this.#forget(number);
+  }
+
+  /** Somebody in this shard holds it. */
+  isHeldHere(number: number): boolean {
+    return ((this.#holders[number] as number) & HERE_MASK) > 0;
+  }
+
+  #forget(number: number): void {
     const entry = this.at(number);
     this.#entries[number] = null;
     this.#bytes[number] = null;
@@ -209,6 +238,10 @@ export class SharedMessages implements Sharing {
     }
     while (asked.length > 0) asked.pop();
     return held;
+  }
+
+  generationOf(number: number): number {
+    return this.#generations[number] as number;
   }
 
   /** The message that had this number in this generation is still held by somebody. */

@@ -21,7 +21,9 @@ import { indexOfEndpoint, Network, type NetworkConfig } from "./network.ts";
 import { CodecCheck, type CodecMode, type SimCodec } from "./sim-codec.ts";
 import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
 import { POOL_NAME, type MachineFactory, type Toucher } from "./sim-machine.ts";
-import { StreamNet, type StreamEnd, type StreamWorld } from "./streams.ts";
+import type { Crossing, CrossingWorld } from "./shards/crossing.ts";
+import { wholeOf, type ShardPlace } from "./shards/place.ts";
+import { StreamNet, type CrossingStream, type Segment, type StreamEnd, type StreamWorld } from "./streams.ts";
 import { TraceHash } from "./trace-hash.ts";
 
 export interface SimulationOptions {
@@ -41,6 +43,8 @@ export interface SimulationOptions {
   readonly readSnapshot: (text: string) => RestoredSnapshot;
   /** Receives one readable line per delivered input; null spares the work. */
   readonly trace: ((line: string) => void) | null;
+  /** The way to the other shards, when this simulation has some of the nodes only; needs `messages`. Null: all nodes are here. */
+  readonly crossing?: Crossing | null;
 }
 
 export interface Violation {
@@ -77,6 +81,8 @@ const WAKES_AT_ONCE_MAX = 1_000;
 const TOUCHED_NODES_MIN = 1_000;
 /** So long after new user events: what is read ahead is what these look at. While only suspicions and deaths are gossiped it costs more than it spares. */
 const TOUCHED_US = 100_000;
+/** What comes from one shard in a run is less. */
+const ARRIVALS_MAX = 2 ** 48;
 const HASHED_START = 15;
 /** Input kinds as they enter the trace hash; they begin above the event kinds. */
 const HASHED_STREAM: Readonly<Record<string, number>> = { streamOpened: 16, streamMessage: 17, streamFailed: 18 };
@@ -86,7 +92,7 @@ interface StreamDelivery {
   readonly input: SwimInput;
 }
 
-export class Simulation implements StreamWorld {
+export class Simulation implements StreamWorld, CrossingWorld {
   readonly options: SimulationOptions;
   readonly hosts: readonly Host[];
   readonly network: Network;
@@ -96,6 +102,9 @@ export class Simulation implements StreamWorld {
   /** Source for whoever scripts this run; apart from those of the network and of the nodes. */
   readonly scriptRandom: SeededRandom;
   readonly #queue = new EventQueue();
+  readonly #crossing: Crossing | null;
+  /** By shard, how much has come from it. */
+  readonly #arrived: Float64Array;
   readonly #streams: StreamNet;
   readonly #hash = new TraceHash();
   readonly #codecRandom: SeededRandom;
@@ -113,8 +122,11 @@ export class Simulation implements StreamWorld {
 
   constructor(options: SimulationOptions) {
     this.options = options;
+    const { crossing = null } = options;
+    this.#crossing = crossing;
+    this.#arrived = new Float64Array(crossing?.place.count ?? 0);
     const random = new SeededRandom(options.seed);
-    this.network = new Network(options.network, options.nodes, random.fork());
+    this.network = new Network(options.network, options.nodes, forkedTimes(random.fork(), crossing?.place.index ?? 0));
     this.scriptRandom = random.fork();
     this.#codecRandom = random.fork();
     this.codec = new CodecCheck(options.codecMode, options.codec, options.nodes);
@@ -129,6 +141,12 @@ export class Simulation implements StreamWorld {
     this.#touchers = hosts.map(() => null);
     this.#touchesNext = options.nodes >= TOUCHED_NODES_MIN;
     this.#streams = new StreamNet(this, this.network, hosts, options.acceptTimeoutMs);
+    crossing?.attach(this);
+  }
+
+  /** The nodes that are here. */
+  get place(): ShardPlace {
+    return this.#crossing?.place ?? wholeOf(this.hosts.length);
   }
 
   /** Virtual time, in µs. */
@@ -156,13 +174,15 @@ export class Simulation implements StreamWorld {
   /** Runs until the agenda has nothing more before `untilUs`, or until a violation. */
   runUntil(untilUs: number): void {
     const queue = this.#queue;
-    while (queue.nextAtUs <= untilUs && this.violations.length === 0) {
-      queue.pop();
-      if (queue.atUs < this.#touchUntilUs) this.touched = this.#touchNext();
-      if (queue.kind === EventKind.call) (queue.payload as () => void)();
-      else this.#dispatch(this.hosts[queue.node] as Host, queue.kind, queue.payload);
-    }
-    if (this.violations.length === 0 && queue.atUs < untilUs) queue.atUs = untilUs;
+    while (queue.nextAtUs <= untilUs && this.violations.length === 0) this.#handleNext(queue);
+    if (this.violations.length === 0) this.pass(untilUs);
+  }
+
+  #handleNext(queue: EventQueue): void {
+    queue.pop();
+    if (queue.atUs < this.#touchUntilUs) this.touched = this.#touchNext();
+    if (queue.kind === EventKind.call) (queue.payload as () => void)();
+    else this.#dispatch(this.hosts[queue.node] as Host, queue.kind, queue.payload);
   }
 
   /** For the node whose turn is next, unless this input sends something that arrives before. */
@@ -183,6 +203,45 @@ export class Simulation implements StreamWorld {
     return host.wakeAtUs + host.stalledUntilUs + host.run + host.clock.localMs(0) + toucher.read();
   }
 
+  /** Time of the next event, in µs; Infinity when there is none. */
+  get nextAtUs(): number {
+    return this.#queue.nextAtUs;
+  }
+
+  /** For a shard: handles what happens before `limitUs`, until a violation. */
+  runBefore(limitUs: number): void {
+    const queue = this.#queue;
+    while (queue.nextAtUs < limitUs && this.violations.length === 0) this.#handleNext(queue);
+  }
+
+  /** Nothing more happens until `untilUs`. */
+  pass(untilUs: number): void {
+    if (this.#queue.atUs < untilUs) this.#queue.atUs = untilUs;
+  }
+
+  isElsewhere({ index }: Host): boolean {
+    return this.#crossing !== null && this.#crossing.isElsewhere(index);
+  }
+
+  sendAcross(stream: CrossingStream, to: Host, segment: Segment, atUs: number): void {
+    this.#crossing?.sendSegment(stream, to, segment, atUs);
+  }
+
+  arriveDatagram(shard: number, atUs: number, target: number, datagram: Datagram): void {
+    this.#arrive(shard, atUs, EventKind.datagram, target, datagram);
+  }
+
+  arriveSegment(shard: number, atUs: number, stream: CrossingStream, to: Host, segment: Segment): void {
+    this.#arrive(shard, atUs, EventKind.call, 0, () => this.#streams.receive(stream, to, segment));
+  }
+
+  /** At equal times what came from other shards is first, in the order of their numbers: when it came must not matter. */
+  #arrive(shard: number, atUs: number, kind: number, node: number, payload: unknown): void {
+    const count = this.#arrived[shard] as number;
+    this.#arrived[shard] = count + 1;
+    this.#queue.push(atUs, kind, node, payload, (shard - this.#arrived.length) * ARRIVALS_MAX + count);
+  }
+
   /** Starts a process on a host, with what its disk holds when `snapshot` is wanted. */
   start(host: Host, snapshot: boolean): void {
     host.run += 1;
@@ -195,10 +254,17 @@ export class Simulation implements StreamWorld {
     const restored = snapshot && host.disk.text !== "" ? this.options.readSnapshot(host.disk.text) : null;
     const { index, name, endpoint, tags } = host;
     const random = host.random.fork();
-    this.#record(host, HASHED_START);
+    if (!this.isElsewhere(host)) this.#record(host, HASHED_START);
     if (this.#effects.length > 0) this.#effects.length = 0;
-    host.machine = this.options.factory({ index, name, advertise: endpoint, tags, restored, snapshot, random, nowMs }, this.#effects);
-    this.#touchers[index] = host.machine.toucher ?? null;
+    const machine = this.options.factory({ index, name, advertise: endpoint, tags, restored, snapshot, random, nowMs }, this.#effects);
+    if (this.isElsewhere(host)) {
+      // Made here too, to give the node its place in the records, which must be the same in all shards.
+      host.elsewhere = machine.self;
+      machine.close();
+      return;
+    }
+    host.machine = machine;
+    this.#touchers[index] = machine.toucher ?? null;
     for (const observer of this.#observers) observer.started?.(host);
     this.#afterStep(host);
     this.#scheduleWake(host);
@@ -206,9 +272,10 @@ export class Simulation implements StreamWorld {
 
   /** Ends the process. `power`: the whole machine goes down, connections break silently and the disk may lose what was not flushed. */
   stop(host: Host, power: boolean): void {
-    if (host.machine === null) return;
-    host.machine.close();
+    if (!host.running) return;
+    host.machine?.close();
     host.machine = null;
+    host.elsewhere = null;
     this.#touchers[host.index] = null;
     host.powered = !power;
     host.wakeAtUs = Infinity;
@@ -445,6 +512,7 @@ export class Simulation implements StreamWorld {
         return this.#later(host, answer);
       }
       case "stop":
+        if (this.#crossing !== null) this.violate("shards", `${host.name} ends by itself, which the other shards cannot know`);
         return this.after(0, () => this.stop(host, false));
       case "event":
       case "log":
@@ -478,11 +546,25 @@ export class Simulation implements StreamWorld {
         stats.datagramsLost += 1;
         continue;
       }
-      this.#queue.push(this.nowUs + delayUs, EventKind.datagram, target, datagram);
+      this.#post(datagram, target, this.nowUs + delayUs);
       if (!network.isDuplicated()) continue;
       const againUs = network.transit(host.index, target, datagram.size, this.nowUs, false);
-      if (againUs >= 0) this.#queue.push(this.nowUs + againUs, EventKind.datagram, target, datagram);
+      if (againUs >= 0) this.#post(datagram, target, this.nowUs + againUs);
     }
+  }
+
+  #post(datagram: Datagram, target: number, atUs: number): void {
+    const crossing = this.#crossing;
+    if (crossing === null || !crossing.isElsewhere(target)) {
+      this.#queue.push(atUs, EventKind.datagram, target, datagram);
+      return;
+    }
+    const { packets, messages, from } = datagram;
+    if (packets === null) return crossing.sendDatagram(datagram, target, atUs);
+    // What the codec made of it crosses as bytes.
+    const opened = this.codec.openPacket(packets, messages);
+    if (opened === null) return this.violate("codec", `a datagram from ${from.name} did not survive the codec`);
+    crossing.sendDatagram(new Datagram(from, opened, null, null), target, atUs);
   }
 
   #scheduleWake(host: Host): void {
@@ -504,6 +586,13 @@ export class Simulation implements StreamWorld {
     this.#hash.number(this.nowUs);
     this.#hash.word((kind << 24) ^ host.index);
   }
+}
+
+/** A source of its own for each shard; the first one has `random` itself. */
+function forkedTimes(random: SeededRandom, times: number): SeededRandom {
+  let forked = random;
+  for (let i = 0; i < times; i += 1) forked = forked.fork();
+  return forked;
 }
 
 function describeInput(input: PoolInput): string {

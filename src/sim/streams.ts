@@ -8,7 +8,7 @@ import type { SwimInput } from "../swim/types.ts";
 import type { Host } from "./host.ts";
 import { indexOfEndpoint, type Network } from "./network.ts";
 
-type Segment =
+export type Segment =
   | { readonly kind: "syn" | "synAck" | "fin"; readonly bytes: null }
   | { readonly kind: "reset"; readonly bytes: null; readonly error: string }
   | { readonly kind: "data"; readonly bytes: Uint8Array; readonly state: SharedState | null };
@@ -16,6 +16,13 @@ type Segment =
 const SYN: Segment = { kind: "syn", bytes: null };
 const SYN_ACK: Segment = { kind: "synAck", bytes: null };
 const FIN: Segment = { kind: "fin", bytes: null };
+
+/** A connection between nodes of two shards, named by its dialer. */
+export interface CrossingStream {
+  readonly dialer: number;
+  /** Number of the stream at the dialer. */
+  readonly id: number;
+}
 
 /** One end of a connection. */
 export interface StreamEnd {
@@ -30,6 +37,8 @@ export interface StreamEnd {
   sending: boolean;
   attempt: number;
   peer: StreamEnd | null;
+  /** The other end is in another shard, and `peer` only stands for it; null when both are here. */
+  readonly crossing: CrossingStream | null;
   readonly timeoutMs: number;
   /** Counts the timeouts set for this end; only the newest one counts. */
   limit: number;
@@ -42,6 +51,10 @@ export interface StreamWorld {
   after(delayUs: number, run: () => void): void;
   /** Hands an input of `end`'s stream to its process, now or when its stall ends. */
   deliver(end: StreamEnd, input: SwimInput): void;
+  /** The process on this host, if any, runs in another shard. */
+  isElsewhere(host: Host): boolean;
+  /** Hands a segment to the shard of `to`, where it arrives at `atUs`. */
+  sendAcross(stream: CrossingStream, to: Host, segment: Segment, atUs: number): void;
 }
 
 /** TCP retransmission: first 1 s for a connection request, 200 ms for data, doubling. */
@@ -59,6 +72,8 @@ export class StreamNet {
   readonly #network: Network;
   readonly #hosts: readonly Host[];
   readonly #acceptTimeoutMs: number;
+  /** Streams that nodes of other shards have dialled. */
+  readonly #acceptedAcross = new Map<number, StreamEnd>();
 
   constructor(world: StreamWorld, network: Network, hosts: readonly Host[], acceptTimeoutMs: number) {
     this.#world = world;
@@ -68,17 +83,32 @@ export class StreamNet {
   }
 
   dial(host: Host, id: number, to: Endpoint, timeoutMs: number): void {
-    const local = makeEnd(host, id, timeoutMs);
+    const target = this.#hosts[indexOfEndpoint(to, this.#hosts.length)];
+    const crossing = target !== undefined && this.#world.isElsewhere(target) ? { dialer: host.index, id } : null;
+    const local = makeEnd(host, id, timeoutMs, crossing);
     local.known = true;
     host.streams.set(id, local);
     this.#limit(local);
-    const target = this.#hosts[indexOfEndpoint(to, this.#hosts.length)];
     if (target === undefined) return; // Nobody has this address: silence until the timeout.
     // The other end exists from now on as a place for segments to go; it gets its number when the request is accepted.
-    const remote = makeEnd(target, 0, this.#acceptTimeoutMs);
-    local.peer = remote;
-    remote.peer = local;
+    connect(local, makeEnd(target, 0, this.#acceptTimeoutMs, crossing));
     this.#send(local, SYN);
+  }
+
+  /** A segment of a stream has come from another shard. */
+  receive(stream: CrossingStream, to: Host, segment: Segment): void {
+    const end = this.#endOf(stream, to, segment);
+    if (end !== undefined) this.#arrive(end, segment);
+  }
+
+  /** Undefined when it is over. */
+  #endOf(stream: CrossingStream, to: Host, segment: Segment): StreamEnd | undefined {
+    const { dialer, id } = stream;
+    if (to.index === dialer) return to.streams.get(id);
+    if (segment.kind !== "syn") return this.#acceptedAcross.get(keyOf(stream));
+    const end = makeEnd(to, 0, this.#acceptTimeoutMs, stream);
+    connect(end, makeEnd(this.#hosts[dialer] as Host, id, this.#acceptTimeoutMs, stream));
+    return end;
   }
 
   send(host: Host, id: number, bytes: Uint8Array, state: SharedState | null): void {
@@ -116,7 +146,7 @@ export class StreamNet {
     const size = segment.kind === "data" ? (segment.state?.size ?? segment.bytes.length) : 0;
     const delayUs = this.#network.transit(end.host.index, peer.host.index, size + HEADER_BYTES, this.#world.nowUs, true);
     if (delayUs < 0) {
-      if (!end.isOpen && !peer.isOpen) return; // Both sides have given up.
+      if (!end.isOpen && !peer.isOpen && end.crossing === null) return; // Both sides have given up.
       const base = segment.kind === "syn" ? SYN_RETRY_US : DATA_RETRY_US;
       const retryUs = base * 2 ** Math.min(end.attempt, RETRY_DOUBLINGS_MAX);
       end.attempt += 1;
@@ -124,10 +154,13 @@ export class StreamNet {
       return;
     }
     end.attempt = 0;
+    const { crossing } = end;
     const doublings = size > WINDOW_FIRST_BYTES ? Math.ceil(Math.log2(size / WINDOW_FIRST_BYTES)) : 0;
-    this.#world.after(delayUs * (1 + 2 * doublings), () => {
+    const arrivesUs = delayUs * (1 + 2 * doublings);
+    if (crossing !== null) this.#world.sendAcross(crossing, peer.host, segment, this.#world.nowUs + arrivesUs);
+    this.#world.after(arrivesUs, () => {
       if (end.queue[0] === segment) end.queue.shift();
-      this.#arrive(peer, segment);
+      if (crossing === null) this.#arrive(peer, segment);
       this.#transmit(end);
     });
   }
@@ -166,6 +199,7 @@ export class StreamNet {
     host.nextAcceptedStream -= 1;
     host.acceptedCount += 1;
     host.streams.set(end.id, end);
+    if (end.crossing !== null) this.#acceptedAcross.set(keyOf(end.crossing), end);
     this.#limit(end);
     this.#send(end, SYN_ACK);
   }
@@ -192,10 +226,23 @@ export class StreamNet {
     if (!end.isOpen) return;
     end.isOpen = false;
     if (end.id < 0) end.host.acceptedCount -= 1;
+    if (end.id < 0 && end.crossing !== null) this.#acceptedAcross.delete(keyOf(end.crossing));
     end.host.streams.delete(end.id);
   }
 }
 
-function makeEnd(host: Host, id: number, timeoutMs: number): StreamEnd {
-  return { host, run: host.run, id, isOpen: id !== 0, known: false, queue: [], sending: false, attempt: 0, peer: null, timeoutMs, limit: 0 };
+function makeEnd(host: Host, id: number, timeoutMs: number, crossing: CrossingStream | null): StreamEnd {
+  return { host, run: host.run, id, isOpen: id !== 0, known: false, queue: [], sending: false, attempt: 0, peer: null, crossing, timeoutMs, limit: 0 };
+}
+
+function connect(end: StreamEnd, peer: StreamEnd): void {
+  end.peer = peer;
+  peer.peer = end;
+}
+
+/** Streams of one dialer are far fewer than this. */
+const DIALED_MAX = 2 ** 32;
+
+function keyOf({ dialer, id }: CrossingStream): number {
+  return dialer * DIALED_MAX + id;
 }

@@ -11,7 +11,7 @@ import type { MemberRecord } from "./member-records.ts";
 import type { Membership } from "./membership.ts";
 import { localState } from "./merge.ts";
 import { CODED_PER_MERGED, PendingMerges, type MergeDone } from "./pending-merges.ts";
-import { SharedState } from "./shared-state.ts";
+import { sharedStateOf, type SharedState } from "./shared-state.ts";
 import { Streams } from "./streams.ts";
 import type { StreamId, SwimEffect } from "./types.ts";
 
@@ -97,7 +97,7 @@ export class Exchanges {
   #sendState(stream: StreamId, join: boolean, close: boolean, nowMs: number, out: SwimEffect[]): boolean {
     const core = this.#core;
     const { mergeSliceNodes = Infinity } = core.config;
-    if (core.records.sharing !== null) out.push({ kind: "streamSend", stream, bytes: EMPTY_BYTES, state: new SharedState(core, join) });
+    if (core.records.sharing !== null) out.push({ kind: "streamSend", stream, bytes: EMPTY_BYTES, state: sharedStateOf(core, join) });
     else if (core.table.size <= CODED_PER_MERGED * mergeSliceNodes) out.push({ kind: "streamSend", stream, bytes: encodePushPull(localState(core, join)) });
     else {
       this.#encodings.push({ stream, encoder: new PushPullEncoder(localState(core, join)), close });

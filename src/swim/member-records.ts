@@ -61,6 +61,7 @@ export class MemberRecords {
   /** What the layer above shows of the first variant of each slot while it is alive; its own business, and only where nodes share records. */
   readonly firstUppers: unknown[] = [];
   readonly #free: number[] = [];
+  #made = 0;
 
   /**
    * `sharing`: nodes that share these records share their messages too, and refer to both while messages are under way; then slots and
@@ -80,6 +81,11 @@ export class MemberRecords {
   /** So many members will be known to each node that shares these records; 0 where nobody can tell. */
   get expected(): number {
     return this.#expected;
+  }
+
+  /** Counts the slots and variants that were made. */
+  get made(): number {
+    return this.#made;
   }
 
   /** The slot of `name`, or -1 when nobody holds one. */
@@ -113,6 +119,7 @@ export class MemberRecords {
     this.#firsts[slot] = null;
     this.#slots[slot] = { name, holders: 1, variants: [], variantHolders: [], stateLengths: [] };
     this.#slotOf.set(name, slot);
+    this.#made += 1;
     return slot;
   }
 
@@ -159,6 +166,7 @@ export class MemberRecords {
     variants[variant] = record;
     if (variant === 0) this.#firsts[slot] = record;
     variantHolders[variant] = 1;
+    this.#made += 1;
     this.#noteVersions(versions);
     if (record.endpoint.ip === "") this.#areAllReachable = false;
     return variant;

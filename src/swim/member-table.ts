@@ -44,7 +44,7 @@ export interface AdoptedMember {
   readonly incarnation: number;
 }
 
-interface Wide {
+export interface WideMember {
   readonly variant: number;
   readonly incarnation: number;
 }
@@ -53,39 +53,40 @@ interface Wide {
 export class MemberRows {
   readonly size: number;
   readonly slots: Uint32Array;
-  readonly #words: Uint32Array;
-  readonly #wide: ReadonlyMap<number, Wide> | null;
+  readonly words: Uint32Array;
+  /** By slot, what does not fit the word; null for nothing. */
+  readonly wide: ReadonlyMap<number, WideMember> | null;
 
-  constructor(size: number, slots: Uint32Array, words: Uint32Array, wide: ReadonlyMap<number, Wide> | null) {
+  constructor(size: number, slots: Uint32Array, words: Uint32Array, wide: ReadonlyMap<number, WideMember> | null) {
     this.size = size;
     this.slots = slots;
-    this.#words = words;
-    this.#wide = wide;
+    this.words = words;
+    this.wide = wide;
   }
 
   state(i: number): number {
-    return (this.#words[i] as number) & STATE_MASK;
+    return (this.words[i] as number) & STATE_MASK;
   }
 
   variant(i: number): number {
-    const word = this.#words[i] as number;
+    const word = this.words[i] as number;
     return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? this.#wideAt(i).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
   }
 
   incarnation(i: number): number {
-    const incarnation = (this.#words[i] as number) >>> INCARNATION_SHIFT;
+    const incarnation = (this.words[i] as number) >>> INCARNATION_SHIFT;
     return incarnation === INCARNATION_WIDE ? this.#wideAt(i).incarnation : incarnation;
   }
 
-  #wideAt(i: number): Wide {
-    return this.#wide?.get(this.slots[i] as number) as Wide;
+  #wideAt(i: number): WideMember {
+    return this.wide?.get(this.slots[i] as number) as WideMember;
   }
 }
 
 export class MemberTable implements MemberTableView {
   readonly #records: MemberRecords;
   #words: Column = new Uint16Array(0);
-  readonly #wide = new Map<number, Wide>();
+  readonly #wide = new Map<number, WideMember>();
   /** When a member died or left. */
   readonly #goneAtMs = new Map<number, number>();
   #order: Column = new Uint16Array(0); // Slots in probing order; the first #size count.
@@ -141,13 +142,13 @@ export class MemberTable implements MemberTableView {
 
   incarnation(slot: number): number {
     const incarnation = (this.#words[slot] as number) >>> INCARNATION_SHIFT;
-    return incarnation === INCARNATION_WIDE ? (this.#wide.get(slot) as Wide).incarnation : incarnation;
+    return incarnation === INCARNATION_WIDE ? (this.#wide.get(slot) as WideMember).incarnation : incarnation;
   }
 
   /** Which of the contents announced under this name we hold. */
   variant(slot: number): number {
     const word = this.#words[slot] as number;
-    return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? (this.#wide.get(slot) as Wide).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
+    return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? (this.#wide.get(slot) as WideMember).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
   }
 
   /** The member is known, of this variant, and its incarnation is this or a higher one. */

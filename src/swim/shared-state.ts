@@ -15,33 +15,56 @@ import { membersOf, mergeNode, mergeRemoteState, WIRE_STATE_OFFSET } from "./mer
 import type { StateArrays } from "./state-arrays.ts";
 import type { SwimEffect, UpperState } from "./types.ts";
 
-export class SharedState {
-  readonly kind = "sharedState";
+export interface SharedStateParts {
   readonly join: boolean;
   /** Bytes of the encoded message. */
   readonly size: number;
+  readonly rows: MemberRows;
+  /** What the rows lie in. */
+  readonly arrays: StateArrays;
   readonly upper: UpperState | null;
-  readonly #records: MemberRecords;
-  readonly #rows: MemberRows;
-  readonly #arrays: StateArrays;
+}
 
-  constructor({ table, delegate, records }: Core, join: boolean) {
-    this.join = join;
-    const arrays = records.stateArrays.take(table.size, records.capacity);
-    this.#arrays = arrays;
-    this.upper = delegate.sharedState(join, arrays);
+/** The state of a node as it is now. */
+export function sharedStateOf({ table, delegate, records }: Core, join: boolean): SharedState {
+  const arrays = records.stateArrays.take(table.size, records.capacity);
+  const upper = delegate.sharedState(join, arrays);
+  const rows = table.rows(arrays);
+  const { firstStateLengths } = records;
+  let size = 0;
+  for (let i = 0; i < rows.size; i += 1) {
+    const slot = rows.slots[i] as number;
+    const variant = rows.variant(i);
+    const first = variant === 0 ? (firstStateLengths[slot] as number) : 0;
+    size += (first === 0 ? records.stateLength(slot, variant) : first) + intLength(rows.incarnation(i));
+  }
+  return new SharedState(records, { join, size: pushPullLength(rows.size, size, upper?.size ?? 0), rows, arrays, upper });
+}
+
+export class SharedState {
+  readonly kind = "sharedState";
+  readonly parts: SharedStateParts;
+  readonly #records: MemberRecords;
+
+  constructor(records: MemberRecords, parts: SharedStateParts) {
     this.#records = records;
-    const rows = table.rows(arrays);
-    this.#rows = rows;
-    const { firstStateLengths } = records;
-    let size = 0;
-    for (let i = 0; i < rows.size; i += 1) {
-      const slot = rows.slots[i] as number;
-      const variant = rows.variant(i);
-      const first = variant === 0 ? (firstStateLengths[slot] as number) : 0;
-      size += (first === 0 ? records.stateLength(slot, variant) : first) + intLength(rows.incarnation(i));
-    }
-    this.size = pushPullLength(rows.size, size, this.upper?.size ?? 0);
+    this.parts = parts;
+  }
+
+  get join(): boolean {
+    return this.parts.join;
+  }
+
+  get size(): number {
+    return this.parts.size;
+  }
+
+  get upper(): UpperState | null {
+    return this.parts.upper;
+  }
+
+  get #rows(): MemberRows {
+    return this.parts.rows;
   }
 
   encode(): Uint8Array {
@@ -57,8 +80,13 @@ export class SharedState {
   /** Merges the state as `mergeRemoteState` does. It is used up then: its arrays go to another one. */
   merge(core: Core, membership: Membership, nowMs: number, out: SwimEffect[]): Result<null> {
     const merged = this.#merge(core, membership, nowMs, out);
-    this.#records.stateArrays.give(this.#arrays);
+    this.free();
     return merged;
+  }
+
+  /** It will not be used any more. */
+  free(): void {
+    this.#records.stateArrays.give(this.parts.arrays);
   }
 
   #merge(core: Core, membership: Membership, nowMs: number, out: SwimEffect[]): Result<null> {

@@ -26,7 +26,7 @@ test("-json prints one object with exactly the promised keys, and the same seed 
   assert.match(first.err, /^crash-1pct, 8 nodes, seed 3, codec full: /);
   const summary = JSON.parse(first.out) as Record<string, unknown>;
   assert.deepEqual(Object.keys(summary), [
-    "traceHash", "scenario", "seed", "nodes", "virtualSeconds", "wallSeconds", "setupSeconds", "cpuSeconds", "rssBytes", "rssPeakBytes", "bytesPerMemberView", "receptions", "convergedAtSeconds", "falseFailures", "violations",
+    "traceHash", "scenario", "seed", "nodes", "threads", "virtualSeconds", "wallSeconds", "setupSeconds", "cpuSeconds", "rssBytes", "rssPeakBytes", "bytesPerMemberView", "receptions", "convergedAtSeconds", "falseFailures", "violations",
     "eventLatencyMs", "detectionLatencyMs",
   ]);
   const { nodes, falseFailures, violations, detectionLatencyMs, convergedAtSeconds, traceHash } = summary as {

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { prepare } from "../../src/cli/sim/play.ts";
 import { EventRing } from "../../src/serf/event-ring.ts";
 import { QUIET_NETWORK } from "../../src/sim/network.ts";
-import type { RunReport } from "../../src/sim/scenario-run.ts";
+import type { RunReport } from "../../src/sim/run-report.ts";
 import type { Action, Expectation, Scenario, Selector, Step } from "../../src/sim/scenario.ts";
 import { SCENARIOS } from "../../src/sim/scenarios.ts";
 import { BroadcastQueue } from "../../src/swim/broadcast-queue.ts";

@@ -11,7 +11,8 @@ import { laneFactory, newLaneTotals, type LaneMistake, type LaneTotals } from ".
 import type { KeyOperation } from "../../src/serf/types.ts";
 import type { Host } from "../../src/sim/host.ts";
 import type { Scenario, Step } from "../../src/sim/scenario.ts";
-import { ScenarioRun, type RunReport } from "../../src/sim/scenario-run.ts";
+import type { RunReport } from "../../src/sim/run-report.ts";
+import { ScenarioRun } from "../../src/sim/scenario-run.ts";
 import { SCENARIOS } from "../../src/sim/scenarios.ts";
 import type { Simulation } from "../../src/sim/simulation.ts";
 import { PROFILES } from "../../src/swim/profiles.ts";

@@ -4,7 +4,8 @@
  */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import type { RunReport, ScenarioRun } from "../../src/sim/scenario-run.ts";
+import type { RunReport } from "../../src/sim/run-report.ts";
+import type { ScenarioRun } from "../../src/sim/scenario-run.ts";
 import { SCENARIOS } from "../../src/sim/scenarios.ts";
 import type { CodecMode } from "../../src/sim/sim-codec.ts";
 import { playLanes } from "./lanes.ts";

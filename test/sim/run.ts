@@ -1,6 +1,7 @@
 /** One run of a built-in scenario by its name: shared by the tests and `npm run sim`. */
 import { prepare, type PlayOptions } from "../../src/cli/sim/play.ts";
-import type { RunReport, ScenarioRun } from "../../src/sim/scenario-run.ts";
+import type { RunReport } from "../../src/sim/run-report.ts";
+import type { ScenarioRun } from "../../src/sim/scenario-run.ts";
 import { SCENARIOS } from "../../src/sim/scenarios.ts";
 
 export interface RunChoice extends PlayOptions {

@@ -1,7 +1,7 @@
 /** Clusters of production nodes in the simulation: a handful of seeds per scenario; `npm run sim` plays many more. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RunReport } from "../../src/sim/scenario-run.ts";
+import type { RunReport } from "../../src/sim/run-report.ts";
 import { replayCommand } from "../../src/cli/sim/play.ts";
 import { prepareScenario, runScenario, type RunChoice } from "./run.ts";
 

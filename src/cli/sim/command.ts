@@ -4,6 +4,7 @@ import { SCENARIOS } from "../../sim/scenarios.ts";
 import { NODES_MAX, NODES_MIN, readScenario } from "../../sim/scenario-file.ts";
 import type { Scenario } from "../../sim/scenario.ts";
 import type { CodecMode } from "../../sim/sim-codec.ts";
+import { THREADS_MAX, whyUndivided } from "../../sim/shards/dividable.ts";
 import { fail, ok, type Result } from "../../base/result.ts";
 import { usageText } from "../command.ts";
 import type { CliContext } from "../context.ts";
@@ -13,6 +14,7 @@ import { defaultsOf, makePlan, planText, type PlanChoice } from "./plan.ts";
 import { planReport } from "./plan-report.ts";
 import { replayCommand } from "./play.ts";
 import { htmlReport } from "./report.ts";
+import { playDivided, type ShardStarter } from "./shard-threads.ts";
 import { summaryOf, summaryTable } from "./summary.ts";
 import { chooseStudy, runStudy, STUDIES } from "./study.ts";
 import { StudyError } from "./study-detection.ts";
@@ -38,6 +40,7 @@ const FLAGS = {
   study: { kind: "string", value: `<${STUDIES.join("|")}>`, help: "Measure a figure of the papers: rounds to the first probe and periods to the first suspicion of a crashed member, or false failures with and without Lifeguard. Uses -nodes, -seed, -profile and the next two." },
   trials: { kind: "int", value: "<count>", help: "With -study: crashes to look at (default 1500), or runs of each cell of the grid (default 1)." },
   grid: { kind: "string", value: `<${Object.keys(GRIDS).join("|")}>`, help: "With -study=lifeguard: how much of the paper's grid of stalls. Default coarse." },
+  threads: { kind: "int", value: "<count>", help: `Threads that play the run, each some of its nodes, 1 to ${THREADS_MAX}; only where the cluster stands from the beginning and nothing happens but crashes and events. Part of what names a run, as the seed is. Worth it with thousands of nodes, and a core for each that nobody else uses. Default 1.` },
   interval: { kind: "duration", value: "<time>", help: "With -plan: time between two rounds of gossip. Default: the profile's." },
   fanout: { kind: "int", value: "<count>", help: "With -plan: nodes told in a round, 1 to 20. Default: the profile's." },
   loss: { kind: "int", value: "<percent>", help: "With -plan: packets lost, 0 to 80 %. Default 0." },
@@ -68,9 +71,11 @@ interface Choice {
   readonly named: string;
   readonly seed: number;
   readonly codec: CodecMode;
+  readonly threads: number;
 }
 
-export function runSim(context: CliContext, words: readonly string[]): number {
+/** `startShards`: starts threads for the shards of a run besides the first; null: all are played on this one. */
+export function runSim(context: CliContext, words: readonly string[], startShards: ShardStarter | null = null): number {
   if (words.some((word) => HELP_FLAGS.includes(word))) {
     context.err(USAGE);
     return 0;
@@ -83,7 +88,7 @@ export function runSim(context: CliContext, words: readonly string[]): number {
   if (parsed.flags.plan === true) return plan(context, parsed.flags);
   for (const name of ["interval", "fanout", "loss"] as const) if (parsed.flags[name] !== undefined) return complain(context, `-${name} goes with -plan only`);
   const choice = choose(parsed.flags);
-  return choice.ok ? play(context, choice.value, parsed.flags) : complain(context, choice.error);
+  return choice.ok ? play(context, choice.value, parsed.flags, startShards) : complain(context, choice.error);
 }
 
 function complain(context: CliContext, error: string): number {
@@ -92,7 +97,7 @@ function complain(context: CliContext, error: string): number {
 }
 
 /** Flags of a run that would have no effect on a plan. */
-const RUN_ONLY = ["scenario", "duration", "codec", "original", "trace"] as const;
+const RUN_ONLY = ["scenario", "duration", "codec", "original", "trace", "threads"] as const;
 const PLAN_NODES = 100;
 const FANOUT_MAX = 20;
 const LOSS_PERCENT_MAX = 80;
@@ -181,7 +186,18 @@ function choose(flags: Flags): Result<Choice> {
   // A bound in seconds belongs to the timing that the scenario was written for.
   const expect = profile === base.profile ? base.expect : { ...base.expect, detectedWithinMs: null, eventLatency: null };
   const scenario = { ...base, profile, expect, durationMs: duration ?? base.durationMs };
-  return ok({ scenario, named, seed, codec: codec ?? (scenario.nodes <= CODEC_FULL_NODES ? "full" : "sampled") });
+  const mode = codec ?? (scenario.nodes <= CODEC_FULL_NODES ? "full" : "sampled");
+  const threads = chooseThreads(flags, scenario, mode);
+  return threads.ok ? ok({ scenario, named, seed, codec: mode, threads: threads.value }) : threads;
+}
+
+/** As wanted, unless the scenario cannot be divided or something is asked that takes all nodes on one thread. */
+function chooseThreads({ threads = 1, trace }: Flags, scenario: Scenario, codec: CodecMode): Result<number> {
+  let reason = whyUndivided(scenario);
+  if (codec === "full") reason ??= "-codec=full encodes all";
+  if (trace !== undefined) reason ??= "-trace writes one file";
+  if (threads < 1 || threads > Math.min(THREADS_MAX, scenario.nodes)) return fail(`-threads: ${threads} is not from 1 to ${Math.min(THREADS_MAX, scenario.nodes)}`);
+  return threads === 1 || reason === null ? ok(threads) : fail(`-threads: this run is played by one thread, because ${reason}`);
 }
 
 /** A built-in scenario by its name, or what a file says. */
@@ -201,7 +217,7 @@ export function findScenario(named: string, nodes: number | null, seed: number):
   return read.ok && nodes !== null ? ok({ ...read.value, nodes }) : read;
 }
 
-function play(context: CliContext, choice: Choice, flags: Flags): number {
+function play(context: CliContext, choice: Choice, flags: Flags, startShards: ShardStarter | null): number {
   let trace: TraceFile | null = null;
   const tried = tryReport(flags.report);
   if (tried !== null) return complain(context, tried);
@@ -210,15 +226,17 @@ function play(context: CliContext, choice: Choice, flags: Flags): number {
   } catch (error) {
     return complain(context, `-trace: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const { scenario, named, seed, codec } = choice;
+  const { scenario, named, seed, codec, threads } = choice;
   const original = flags.original ?? false;
   const label = `${scenario.name}, ${scenario.nodes} nodes, seed ${seed}, codec ${codec}`;
   context.err(`${label}: ${scenario.about}`);
-  const measured = measuredRun(scenario, { seed, codec, original, trace: trace?.line ?? null }, (text) => context.err(`${label}: ${text}`));
+  const tell = (text: string): void => context.err(`${label}: ${text}`);
+  const measured =
+    threads === 1 ? measuredRun(scenario, { seed, codec, original, trace: trace?.line ?? null }, tell) : playDivided({ scenario, seed, codec, original }, threads, startShards, tell);
   trace?.close();
   const summary = summaryOf(scenario, measured);
   context.out(flags.json === true ? JSON.stringify(summary) : summaryTable(summary, measured));
-  const replay = replayCommand({ scenario: named, seed, nodes: scenario.nodes, codec, original, profile: flags.profile, durationMs: flags.duration });
+  const replay = replayCommand({ scenario: named, seed, nodes: scenario.nodes, codec, original, profile: flags.profile, durationMs: flags.duration, threads });
   if (flags.report !== undefined) writeFileSync(flags.report, htmlReport(scenario, summary, measured, replay));
   if (summary.violations.length === 0) return 0;
   for (const { atSeconds, checker, text } of summary.violations) context.err(`at ${atSeconds.toFixed(6)} s, ${checker}: ${text}`);

@@ -8,6 +8,8 @@ import { FakeSealer } from "../../sim/fake-sealer.ts";
 import { ScenarioRun } from "../../sim/scenario-run.ts";
 import type { Scenario } from "../../sim/scenario.ts";
 import type { CodecMode } from "../../sim/sim-codec.ts";
+import { placeOf, wholeOf } from "../../sim/shards/place.ts";
+import { Shard, type ShardMemory } from "../../sim/shards/shard.ts";
 import { SharedMessages } from "../../sim/shared-messages.ts";
 import type { MachineFactory } from "../../sim/sim-machine.ts";
 import { wireCodec } from "../../sim/wire-codec.ts";
@@ -29,6 +31,8 @@ export interface PlayOptions {
   readonly wrap?: (factory: MachineFactory) => MachineFactory;
   readonly trace?: ((line: string) => void) | null;
   readonly progress?: ((virtualMs: number) => void) | null;
+  /** The run is of this shard of several; then gossip is decoded once. Default: all nodes. */
+  readonly shard?: { readonly memory: ShardMemory; readonly index: number } | null;
 }
 
 /** AES-GCM version 1, which the fake sealer imitates. */
@@ -48,15 +52,16 @@ function withoutBars(script: Scenario): Scenario {
   return { ...script, expect };
 }
 
-export function prepare(scenario: Scenario, { seed, codec, original, filterRepeats = codec !== "full", tuning = {}, overrides = {}, wrap = (factory) => factory, trace = null, progress = null }: PlayOptions): ScenarioRun {
+export function prepare(scenario: Scenario, { seed, codec, original, filterRepeats = codec !== "full", tuning = {}, overrides = {}, wrap = (factory) => factory, trace = null, progress = null, shard = null }: PlayOptions): ScenarioRun {
   const script = original ? withoutBars(scenario) : scenario;
   const base = { ...PROFILES[script.profile], ...tuning };
   const profile = original ? originalProfile(base) : base;
   const sealer = new FakeSealer(true);
-  const messages = filterRepeats ? new SharedMessages(scenario.nodes) : null;
+  const place = shard === null ? wholeOf(scenario.nodes) : placeOf(shard.index, shard.memory.count, scenario.nodes);
+  const messages = filterRepeats || shard !== null ? new SharedMessages(scenario.nodes, place.end - place.first) : null;
   return new ScenarioRun(script, {
     seed,
-    factory: wrap(clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }, messages)),
+    factory: wrap(clusterFactory({ profile, matcher: new Re2Matcher(), packetOverheadBytes: SEAL_BYTES, overrides }, messages, place)),
     codec: wireCodec(sealer, true),
     codecMode: codec,
     messages,
@@ -66,6 +71,7 @@ export function prepare(scenario: Scenario, { seed, codec, original, filterRepea
     serfQueueMax: SERF_QUEUE_MAX,
     trace,
     progress,
+    shard: shard === null || messages === null ? null : new Shard(scenario, shard.memory, shard.index, messages),
   });
 }
 
@@ -78,16 +84,19 @@ export interface ReplayChoice {
   readonly original: boolean;
   readonly profile?: string | undefined;
   readonly durationMs?: number | undefined;
+  /** Default: 1. */
+  readonly threads?: number | undefined;
 }
 
 /** One command that plays the same run again. */
-export function replayCommand({ scenario, seed, nodes, codec, original, profile, durationMs }: ReplayChoice): string {
+export function replayCommand({ scenario, seed, nodes, codec, original, profile, durationMs, threads = 1 }: ReplayChoice): string {
   const words = ["muster sim", `-scenario=${quote(scenario)}`, `-seed=${seed}`];
   if (nodes !== null) words.push(`-nodes=${nodes}`);
   if (profile !== undefined) words.push(`-profile=${profile}`);
   if (durationMs !== undefined) words.push(`-duration=${durationMs}ms`);
   words.push(`-codec=${codec}`);
   if (original) words.push("-original");
+  if (threads > 1) words.push(`-threads=${threads}`);
   return words.join(" ");
 }
 

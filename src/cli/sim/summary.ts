@@ -16,6 +16,7 @@ export interface Summary {
   readonly scenario: string;
   readonly seed: number;
   readonly nodes: number;
+  readonly threads: number;
   readonly virtualSeconds: number;
   /** Of the whole run; how much of it was over before virtual time began; and processor time of the whole. */
   readonly wallSeconds: number;
@@ -44,6 +45,7 @@ export function summaryOf(scenario: Scenario, { report, wallSeconds, setupSecond
     scenario: report.scenario,
     seed: report.seed,
     nodes: report.nodes,
+    threads: report.threads,
     virtualSeconds: report.virtualSeconds,
     wallSeconds,
     setupSeconds,
@@ -67,6 +69,7 @@ export function summaryRows(summary: Summary, { report }: MeasuredRun): readonly
     ["scenario", summary.scenario],
     ["seed", String(summary.seed)],
     ["nodes", String(summary.nodes)],
+    ["threads", String(summary.threads)],
     ["codec", `${report.codec}, ${report.encoded} packets and streams encoded`],
     ["trace hash", summary.traceHash],
     ["virtual time", `${virtualSeconds.toFixed(1)} s`],

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { assert } from "../../base/assert.ts";
 import { runSim } from "./command.ts";
+import type { ShardJob } from "./shard-threads.ts";
 import type { ThreadWord } from "./thread.ts";
 
 const port = parentPort;
@@ -17,4 +18,7 @@ const context = {
   env: process.env,
   onInterrupt: () => {}, // Ctrl-C ends the process.
 };
-tell({ kind: "exit", code: runSim(context, workerData as readonly string[]) });
+const startShards = (jobs: readonly ShardJob[]): void => {
+  port.postMessage({ kind: "shards", jobs } satisfies ThreadWord, jobs.map((job) => job.port));
+};
+tell({ kind: "exit", code: runSim(context, workerData as readonly string[], startShards) });
