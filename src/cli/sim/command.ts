@@ -40,7 +40,7 @@ const FLAGS = {
   study: { kind: "string", value: `<${STUDIES.join("|")}>`, help: "Measure a figure of the papers: rounds to the first probe and periods to the first suspicion of a crashed member, or false failures with and without Lifeguard. Uses -nodes, -seed, -profile and the next two." },
   trials: { kind: "int", value: "<count>", help: "With -study: crashes to look at (default 1500), or runs of each cell of the grid (default 1)." },
   grid: { kind: "string", value: `<${Object.keys(GRIDS).join("|")}>`, help: "With -study=lifeguard: how much of the paper's grid of stalls. Default coarse." },
-  threads: { kind: "int", value: "<count>", help: `Threads that play the run, each some of its nodes, 1 to ${THREADS_MAX}; only where the cluster stands from the beginning and nothing happens but crashes and events. Part of what names a run, as the seed is. Worth it with thousands of nodes, and a core for each that nobody else uses. Default 1.` },
+  threads: { kind: "int", value: "<count>", help: `Threads that play the run, each some of its nodes, 1 to ${THREADS_MAX}; only where the cluster stands from the beginning and nothing happens but crashes and events. Part of what names a run, as the seed is. Worth it with thousands of nodes that gossip much, and a core for each thread that nobody else uses. Default 1.` },
   interval: { kind: "duration", value: "<time>", help: "With -plan: time between two rounds of gossip. Default: the profile's." },
   fanout: { kind: "int", value: "<count>", help: "With -plan: nodes told in a round, 1 to 20. Default: the profile's." },
   loss: { kind: "int", value: "<percent>", help: "With -plan: packets lost, 0 to 80 %. Default 0." },
