@@ -203,6 +203,12 @@ export class Simulation implements StreamWorld, CrossingWorld {
     return host.wakeAtUs + host.stalledUntilUs + host.run + host.clock.localMs(0) + toucher.read();
   }
 
+  /** Reads what one of the next events, most likely number `place` from 0, will make its node look at. Changes nothing. */
+  readAhead(place: number): void {
+    const toucher = this.#touchers[this.#queue.nodeSoon(place)];
+    if (toucher !== null && toucher !== undefined) this.touched = toucher.prepare() + toucher.read();
+  }
+
   /** Time of the next event, in µs; Infinity when there is none. */
   get nextAtUs(): number {
     return this.#queue.nextAtUs;

