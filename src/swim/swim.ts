@@ -130,13 +130,9 @@ export class Swim<Out> {
     return this.#core;
   }
 
-  #timersOfParts(): number {
-    return Math.min(this.#prober.nextAtMs, this.#suspicions.nextAtMs, this.#relays.nextAtMs, this.#exchanges.nextAtMs, this.#pending.nextAtMs, this.#syncs.nextAtMs);
-  }
-
   /** All but the gossip timer, which wakes and sleeps with queues that the layer above fills too. */
   #readTimers(): void {
-    this.#timersAtMs = this.#timersOfParts();
+    this.#timersAtMs = Math.min(this.#prober.nextAtMs, this.#suspicions.nextAtMs, this.#relays.nextAtMs, this.#exchanges.nextAtMs, this.#pending.nextAtMs, this.#syncs.nextAtMs);
     this.#areTimersRead = true;
   }
 
