@@ -4,7 +4,7 @@
  * the loop is given back after `SLICE_MS`, probes and commands overtake gossip, and what exceeds the queue is dropped and counted.
  */
 import type { Endpoint } from "../base/endpoint.ts";
-import type { NodeEffect, NodeMachine, PoolName } from "../node/types.ts";
+import type { NodeMachine, PoolName } from "../node/types.ts";
 import type { PoolEffect, PoolInput, PoolReplyValue } from "../serf/types.ts";
 import type { RequestId } from "../swim/types.ts";
 import { MessageType } from "../wire/gossip-messages.ts";
@@ -84,7 +84,8 @@ export class NodeRuntime {
   #asking: Pending | null = null;
   readonly #urgent = new WorkQueue();
   readonly #gossip = new WorkQueue();
-  readonly #out: NodeEffect[] = [];
+  readonly #woken = (pool: PoolName): void => this.#dispatch(pool);
+  readonly #out: PoolEffect[] = [];
   #nextRequest = 0;
   #running = false;
   #stopped = false;
@@ -108,9 +109,12 @@ export class NodeRuntime {
     this.#sliceMs = crowded ? CROWDED_SLICE_MS : SLICE_MS;
   }
 
-  /** Runs `start` (which may append the effects of booting a pool) and everything that follows from it. */
-  boot(start: (nowMs: number, out: NodeEffect[]) => void): void {
-    this.#turn(() => start(this.#hooks.now(), this.#out));
+  /** Runs `start` (which may append the effects of booting `pool`) and everything that follows from it. */
+  boot(pool: PoolName, start: (nowMs: number, out: PoolEffect[]) => void): void {
+    this.#turn(() => {
+      start(this.#hooks.now(), this.#out);
+      this.#dispatch(pool);
+    });
   }
 
   /** Applies one input now, or right after the one being applied. */
@@ -182,7 +186,6 @@ export class NodeRuntime {
     const holds = holdWall();
     try {
       first?.();
-      this.#dispatch();
       this.#slice();
     } finally {
       this.#running = false;
@@ -214,27 +217,28 @@ export class NodeRuntime {
     const port = this.#ports.get(pool);
     if (input.kind !== "message") {
       this.#machine.step(pool, input, nowMs, this.#out);
-      this.#dispatch();
+      this.#dispatch(pool);
       return;
     }
     if (isRepeat(port, input)) return;
     const settled = this.#machine.step(pool, input, nowMs, this.#out);
-    this.#dispatch();
+    this.#dispatch(pool);
     if (settled && isHashed(input)) port?.settle(input.low, input.high);
   }
 
   #wake(nowMs: number): void {
-    this.#machine.wake(nowMs, this.#out);
-    this.#dispatch();
+    this.#machine.wake(nowMs, this.#out, this.#woken);
   }
 
-  #dispatch(): void {
+  /** Hands the effects of one pool over. */
+  #dispatch(pool: PoolName): void {
     const out = this.#out;
+    if (out.length === 0) return;
+    const port = this.#ports.get(pool);
     // The list does not grow meanwhile: whatever an effect causes is queued.
-    for (const { pool, effect } of out) {
-      if (effect.kind === "reply") {
-        this.#take(effect.request)?.done(effect);
-      } else this.#ports.get(pool)?.apply(effect);
+    for (const effect of out) {
+      if (effect.kind === "reply") this.#take(effect.request)?.done(effect);
+      else port?.apply(effect);
     }
     while (out.length > 0) out.pop(); // Setting the length would leave optimised code.
   }

@@ -92,7 +92,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
       encrypted: () => io.keys.length > 0,
     });
     let pool: Pool | null = null;
-    this.#runtime.boot((nowMs, out) => {
+    this.#runtime.boot(POOL, (nowMs, out) => {
       pool = node.addPool(POOL, config, nowMs, out);
     });
     assert(pool !== null);

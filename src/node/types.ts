@@ -6,17 +6,11 @@ import type { PoolEffect, PoolInput } from "../serf/types.ts";
 /** "lan", "wan"; the Serf persona has one pool, "lan". */
 export type PoolName = string;
 
-export interface NodeEffect {
-  readonly pool: PoolName;
-  readonly effect: PoolEffect;
-}
-
-/**
- * `step(pool, input, nowMs, out)`; `wake(nowMs, out)` wakes every pool that is due; `wakeAtMs` is the earliest deadline of all pools.
- */
+/** `wakeAtMs` is the earliest deadline of all pools. */
 export interface NodeMachine {
   readonly wakeAtMs: number;
   /** True when the input was a message that is settled: further copies may be dropped unseen (`wire/repeat-filter.ts`). */
-  step(pool: PoolName, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean;
-  wake(nowMs: number, out: NodeEffect[]): void;
+  step(pool: PoolName, input: PoolInput, nowMs: number, out: PoolEffect[]): boolean;
+  /** Wakes every pool that is due. After each, `woken` is called, which takes that pool's effects out of `out`. */
+  wake(nowMs: number, out: PoolEffect[], woken: (pool: PoolName) => void): void;
 }

@@ -1,9 +1,6 @@
-/** The production node, dressed for the simulation. */
-import type { Endpoint } from "../base/endpoint.ts";
-import { ClusterNode } from "../node/node.ts";
-import type { NodeEffect } from "../node/types.ts";
+/** The production node with its one pool, dressed for the simulation. */
 import type { PoolConfig, PoolEffect, PoolInput } from "../serf/types.ts";
-import type { Pool } from "../serf/pool.ts";
+import { Pool } from "../serf/pool.ts";
 import { MemberRecords } from "../swim/member-records.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
 import { KnownSort, Repeat } from "../swim/messages.ts";
@@ -11,9 +8,9 @@ import type { SwimProfile } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { SIM_PORT } from "./network.ts";
 import type { SettledSet } from "./settled-bits.ts";
-import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
+import type { SharedMessages } from "./shared-messages.ts";
 import { isIn, type ShardPlace } from "./shards/place.ts";
-import { POOL_NAME, type EventsStep, type MachineFactory, type MachineSpec, type PoolView, type SimMachine, type Toucher } from "./sim-machine.ts";
+import type { EventsStep, MachineFactory, MachineSpec, PoolView, SimMachine, Toucher } from "./sim-machine.ts";
 
 /** What a scenario chooses about the nodes; the rest is the agent's configuration by default. */
 export interface ClusterSettings {
@@ -77,18 +74,15 @@ const WAKE: PoolInput = { kind: "wake" };
 
 class ClusterMachine implements SimMachine {
   readonly view: PoolView;
-  readonly #node: ClusterNode;
   readonly #pool: Pool;
   readonly #messages: SharedMessages | null;
   /** Among the nodes that share the messages. */
   readonly #index: number;
-  readonly #effects: PoolEffect[] = [];
   readonly stepEvents: EventsStep | null;
   readonly toucher: Toucher;
 
-  constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, messages: SharedMessages | null, index: number, out: NodeEffect[]) {
-    this.#node = new ClusterNode(spec.random, settings.matcher, records);
-    const pool = this.#node.addPool(POOL_NAME, poolConfig(spec, settings), spec.nowMs, out);
+  constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, messages: SharedMessages | null, index: number, out: PoolEffect[]) {
+    const pool = new Pool(poolConfig(spec, settings), spec.random, settings.matcher, spec.nowMs, out, records);
     this.#pool = pool;
     this.toucher = pool.makeTouch();
     this.#messages = messages;
@@ -98,20 +92,20 @@ class ClusterMachine implements SimMachine {
       pool.watchEvents((number, isHeld) => messages.setHeld(number, index, isHeld));
     }
     // Each step of a node with a snapshot file ends with lines for it.
-    this.stepEvents = pool.writesSnapshot ? null : (known, from, nowMs, to) => this.#stepEvents(known, from, nowMs, to);
+    this.stepEvents = pool.writesSnapshot ? null : (known, from, nowMs, to) => pool.stepEvents(known, from, nowMs, to);
     this.view = { gauges: pool.gauges, members: () => pool.members() };
   }
 
   get wakeAtMs(): number {
-    return this.#pool.wakeAtMs; // The only one.
+    return this.#pool.wakeAtMs;
   }
 
-  step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
-    return this.#node.step(pool, input, nowMs, out);
+  step(input: PoolInput, nowMs: number, out: PoolEffect[]): boolean {
+    return this.#pool.step(input, nowMs, out);
   }
 
-  wake(nowMs: number, out: NodeEffect[]): void {
-    this.#node.step(POOL_NAME, WAKE, nowMs, out); // The only pool, and whoever calls knows that it is due.
+  wake(nowMs: number, out: PoolEffect[]): void {
+    this.#pool.step(WAKE, nowMs, out);
   }
 
   isRepeat(number: number): boolean {
@@ -130,13 +124,6 @@ class ClusterMachine implements SimMachine {
     return this.#messages !== null && this.#messages.areSettled(set, this.#index);
   }
 
-  #stepEvents(messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: NodeEffect[]): void {
-    const effects = this.#effects;
-    this.#pool.stepEvents(messages, from, nowMs, effects);
-    for (const effect of effects) out.push({ pool: POOL_NAME, effect });
-    while (effects.length > 0) effects.pop(); // Setting the length leaves optimised code.
-  }
-
   get self(): AdoptedMember {
     return this.#pool.self;
   }
@@ -146,7 +133,7 @@ class ClusterMachine implements SimMachine {
   }
 
   close(): void {
-    this.#node.removePool(POOL_NAME);
+    this.#pool.close();
     this.#messages?.forgetNode(this.#index);
   }
 }

@@ -10,11 +10,10 @@
 import { toHex } from "../base/bytes.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import { SeededRandom, type Random } from "../base/random.ts";
-import type { NodeEffect } from "../node/types.ts";
 import type { PoolEffect, PoolInput } from "../serf/types.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
 import { mayRepeat, RepeatFilter } from "../wire/repeat-filter.ts";
-import { POOL_NAME, type MachineFactory, type MachineSpec, type PoolView, type SimMachine } from "./sim-machine.ts";
+import type { MachineFactory, MachineSpec, PoolView, SimMachine } from "./sim-machine.ts";
 
 /**
  * `firstSight`: a message counts as settled as soon as a lane has seen it. `answersFiltered`: pings, acks and other answers are treated
@@ -159,7 +158,7 @@ class LaneMachine implements SimMachine {
     return atMs;
   }
 
-  step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
+  step(input: PoolInput, nowMs: number, out: PoolEffect[]): boolean {
     if (input.kind === "message") {
       this.#waiting.push({ serial: this.#nextSerial, from: input.from, bytes: input.bytes });
       this.#nextSerial += 1;
@@ -168,13 +167,13 @@ class LaneMachine implements SimMachine {
       return false;
     }
     const start = out.length;
-    const settled = this.#node.step(pool, input, nowMs, out);
+    const settled = this.#node.step(input, nowMs, out);
     this.takeOver(out, start, nowMs);
     return settled;
   }
 
   /** Timers first, then packets: whether a repeat is left out must not change when the node looks at its clock. */
-  wake(nowMs: number, out: NodeEffect[]): void {
+  wake(nowMs: number, out: PoolEffect[]): void {
     const start = out.length;
     if (this.#node.wakeAtMs <= nowMs) this.#node.wake(nowMs, out);
     this.#applyRings(nowMs, out);
@@ -207,13 +206,13 @@ class LaneMachine implements SimMachine {
   }
 
   /** Seals packets, and carries out changes of the ring, among the effects from `start` on. */
-  takeOver(out: NodeEffect[], start: number, nowMs: number): void {
+  takeOver(out: PoolEffect[], start: number, nowMs: number): void {
     if (this.#settings.keys.length === 0) return;
     let kept = start;
     for (let i = start; i < out.length; i += 1) {
-      const { pool, effect } = out[i] as NodeEffect;
+      const effect = out[i] as PoolEffect;
       if (effect.kind === "keyring") this.#changeRing(effect, nowMs);
-      else out[kept++] = effect.kind === "packet" ? { pool, effect: { ...effect, messages: effect.messages.map((bytes) => this.#seal(bytes)) } } : { pool, effect };
+      else out[kept++] = effect.kind === "packet" ? { ...effect, messages: effect.messages.map((bytes) => this.#seal(bytes)) } : effect;
     }
     out.length = kept;
   }
@@ -293,7 +292,7 @@ class LaneMachine implements SimMachine {
   }
 
   /** One message per wake: the checkers look at the node after each. */
-  #deliverNext(nowMs: number, out: NodeEffect[]): void {
+  #deliverNext(nowMs: number, out: PoolEffect[]): void {
     const next = this.#back.shift();
     if (next === undefined) return;
     const { serial, from, bytes, low, high, repeats: atLane, gone } = next;
@@ -307,11 +306,11 @@ class LaneMachine implements SimMachine {
       return;
     }
     const start = out.length;
-    const settled = this.#node.step(POOL_NAME, { kind: "message", from, bytes }, nowMs, out);
+    const settled = this.#node.step({ kind: "message", from, bytes }, nowMs, out);
     if (settled && (low !== 0 || high !== 0)) this.#settle(low, high, nowMs);
     if (!repeats) return;
-    const caused = out.slice(start).find(({ effect }) => effect.kind !== "log" && effect.kind !== "count");
-    if (caused !== undefined) this.#settings.violate("settled", `${this.#name}: a repeat of a settled message of type ${bytes[0]} caused ${caused.effect.kind}`);
+    const caused = out.slice(start).find(({ kind }) => kind !== "log" && kind !== "count");
+    if (caused !== undefined) this.#settings.violate("settled", `${this.#name}: a repeat of a settled message of type ${bytes[0]} caused ${caused.kind}`);
   }
 
   #settle(low: number, high: number, nowMs: number): void {
@@ -329,7 +328,7 @@ class LaneMachine implements SimMachine {
     this.#changes.push({ dueMs, token, ring, error, answered: isLate });
   }
 
-  #applyRings(nowMs: number, out: NodeEffect[]): void {
+  #applyRings(nowMs: number, out: PoolEffect[]): void {
     for (let i = 0; i < this.#changes.length; ) {
       const change = this.#changes[i] as RingChange;
       if (change.dueMs > nowMs) {
@@ -338,7 +337,7 @@ class LaneMachine implements SimMachine {
       }
       this.#changes.splice(i, 1);
       for (const lane of this.#lanes) lane.ring = change.ring;
-      if (!change.answered) this.#node.step(POOL_NAME, { kind: "keyringDone", token: change.token, error: change.error, keys: [...change.ring] }, nowMs, out);
+      if (!change.answered) this.#node.step({ kind: "keyringDone", token: change.token, error: change.error, keys: [...change.ring] }, nowMs, out);
     }
   }
 }

@@ -4,13 +4,13 @@
  */
 import { shuffle, type SeededRandom } from "../base/random.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
-import type { NodeEffect } from "../node/types.ts";
+import type { PoolEffect } from "../serf/types.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LinkRule } from "./network.ts";
 import type { Selector } from "./scenario.ts";
-import { POOL_NAME, type SimMachine } from "./sim-machine.ts";
+import type { SimMachine } from "./sim-machine.ts";
 import type { Simulation, SimObserver } from "./simulation.ts";
 
 /** A join that found nobody is tried again, as with `-retry-join`. */
@@ -258,9 +258,9 @@ export class Operator implements SimObserver {
     return mask;
   }
 
-  stepped(host: Host, effects: readonly NodeEffect[]): void {
-    for (const { pool, effect } of effects) {
-      if (pool !== POOL_NAME || effect.kind !== "event" || effect.event.kind !== "query") continue;
+  stepped(host: Host, effects: readonly PoolEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind !== "event" || effect.event.kind !== "query") continue;
       const { token } = effect.event;
       if (this.#random.below(2) === 0) continue;
       const { run } = host;

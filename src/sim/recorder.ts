@@ -2,7 +2,7 @@
  * Readings of a run over its virtual time, for reports: how complete the views are, what the network carries, how much waits in queues.
  * The number of samples is bounded: when there are too many, each second one goes and the distance doubles.
  */
-import type { NodeEffect } from "../node/types.ts";
+import type { PoolEffect } from "../serf/types.ts";
 import type { Host } from "./host.ts";
 import type { Fault } from "./ledger.ts";
 import type { ScenarioRun } from "./scenario-run.ts";
@@ -106,8 +106,8 @@ export class Recorder implements SimObserver {
     return sum;
   }
 
-  stepped(_host: Host, effects: readonly NodeEffect[]): void {
-    for (const { effect } of effects) {
+  stepped(_host: Host, effects: readonly PoolEffect[]): void {
+    for (const effect of effects) {
       if (effect.kind === "event" && effect.event.kind === "members" && effect.event.type === "member-failed") this.#failedReports += effect.event.members.length;
     }
   }

@@ -14,8 +14,7 @@
  *  internal      Queries named `_serf_…` are never delivered.
  *  bounded       Broadcast queues stay within their bounds.
  */
-import type { NodeEffect } from "../node/types.ts";
-import type { SerfEvent } from "../serf/types.ts";
+import type { PoolEffect, SerfEvent } from "../serf/types.ts";
 import type { SwimState } from "../swim/types.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
@@ -114,14 +113,14 @@ export class SafetyChecker implements SimObserver {
     this.#delivered[index] = null;
   }
 
-  stepped(host: Host, effects: readonly NodeEffect[]): void {
+  stepped(host: Host, effects: readonly PoolEffect[]): void {
     const gauges = host.machine?.view.gauges;
     if (gauges === undefined) return;
     this.#checkClocks(host, gauges);
     this.#checkQueues(host, gauges);
     const table = this.#tables[host.index] ?? null;
     if (table !== null) this.#lookAtTable(host, table, gauges);
-    for (const { effect } of effects) if (effect.kind === "event") this.#checkEvent(host, table, effect.event);
+    for (const effect of effects) if (effect.kind === "event") this.#checkEvent(host, table, effect.event);
   }
 
   #lookAtTable(host: Host, memory: TableMemory, gauges: Readings): void {

@@ -1,13 +1,12 @@
 /**
- * What the simulation drives: a `NodeMachine` that lets itself be looked at. The production node is wrapped into this by
+ * What the simulation drives: a node with one pool that lets itself be looked at. The production pool is wrapped into this by
  * `cluster-machine.ts`; tests of the kernel bring small machines of their own.
  */
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
-import type { NodeEffect, NodeMachine } from "../node/types.ts";
 import type { PoolGauges } from "../serf/gauges.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
-import type { Member, RestoredSnapshot } from "../serf/types.ts";
+import type { Member, PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
 import type { SettledSet } from "./settled-bits.ts";
 import type { SharedMessage } from "./shared-messages.ts";
 
@@ -20,7 +19,7 @@ export interface PoolView {
 /** The readings of `PoolGauges`, as an interface: tests of the checkers bring their own. */
 export type Readings = Pick<PoolGauges, keyof PoolGauges>;
 
-export type EventsStep = (messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: NodeEffect[]) => void;
+export type EventsStep = (messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: PoolEffect[]) => void;
 
 /** Fetches into the processor's caches what the next input of a node will make it look at: see `serf/pool-touch.ts`. */
 export interface Toucher {
@@ -31,8 +30,13 @@ export interface Toucher {
   read(): number;
 }
 
-export interface SimMachine extends NodeMachine {
+export interface SimMachine {
   readonly view: PoolView;
+  /** As those of `Pool`. */
+  readonly wakeAtMs: number;
+  step(input: PoolInput, nowMs: number, out: PoolEffect[]): boolean;
+  /** The same for the input `wake`, when it is due. */
+  wake(nowMs: number, out: PoolEffect[]): void;
   /** The shared message with this number would change nothing at this node now, and so need not be given to it. */
   isRepeat(number: number): boolean;
   /** `isRepeat` would say so of each message of the set; false also when that takes a closer look. */
@@ -63,7 +67,4 @@ export interface MachineSpec {
 }
 
 /** Starts a process; what it wants done at once goes to `out`. */
-export type MachineFactory = (spec: MachineSpec, out: NodeEffect[]) => SimMachine;
-
-/** All simulated nodes have one pool, of this name. */
-export const POOL_NAME = "lan";
+export type MachineFactory = (spec: MachineSpec, out: PoolEffect[]) => SimMachine;

@@ -9,7 +9,6 @@
  * The codec mode never changes what happens. Violations are collected, not thrown, save an exception from a node, which is one.
  */
 import { SeededRandom } from "../base/random.ts";
-import type { NodeEffect } from "../node/types.ts";
 import type { PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
 import { KnownSort } from "../swim/messages.ts";
 import type { SwimInput } from "../swim/types.ts";
@@ -20,7 +19,7 @@ import { Host, RECEIVE_BUFFER_BYTES, type CommandListener } from "./host.ts";
 import { indexOfEndpoint, Network, type NetworkConfig } from "./network.ts";
 import { CodecCheck, type CodecMode, type SimCodec } from "./sim-codec.ts";
 import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
-import { POOL_NAME, type MachineFactory, type Toucher } from "./sim-machine.ts";
+import type { MachineFactory, Toucher } from "./sim-machine.ts";
 import type { Crossing, CrossingWorld } from "./shards/crossing.ts";
 import { wholeOf, type ShardPlace } from "./shards/place.ts";
 import { StreamNet, type CrossingStream, type Segment, type StreamEnd, type StreamWorld } from "./streams.ts";
@@ -60,7 +59,7 @@ export interface SimObserver {
   /** The process ended: killed, left, or by its own wish. */
   stopped?(host: Host): void;
   /** After each step of a node, with the effects of that step (the array is reused: copy what is kept). */
-  stepped?(host: Host, effects: readonly NodeEffect[]): void;
+  stepped?(host: Host, effects: readonly PoolEffect[]): void;
 }
 
 export interface SimStats {
@@ -109,7 +108,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
   readonly #hash = new TraceHash();
   readonly #codecRandom: SeededRandom;
   readonly #observers: SimObserver[] = [];
-  readonly #effects: NodeEffect[] = [];
+  readonly #effects: PoolEffect[] = [];
   /** New user events of the datagram that is being received. */
   readonly #fresh: SharedMessage[] = [];
   readonly #touchesNext: boolean;
@@ -473,7 +472,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     if (this.#effects.length > 0) this.#effects.length = 0;
     this.stats.steps += 1;
     try {
-      machine.step(POOL_NAME, input, nowMs, this.#effects);
+      machine.step(input, nowMs, this.#effects);
     } catch (error) {
       this.#violateByThrow(host, error);
     }
@@ -486,9 +485,10 @@ export class Simulation implements StreamWorld, CrossingWorld {
 
   #afterStep(host: Host): void {
     const effects = this.#effects;
-    for (const observer of this.#observers) observer.stepped?.(host, effects);
+    const observers = this.#observers;
+    for (let i = 0; i < observers.length; i += 1) observers[i]?.stepped?.(host, effects);
     // Nothing in here steps a node at once: replies and events schedule what they cause.
-    for (const { effect } of effects) this.#apply(host, effect);
+    for (let i = 0; i < effects.length; i += 1) this.#apply(host, effects[i] as PoolEffect);
   }
 
   #apply(host: Host, effect: PoolEffect): void {

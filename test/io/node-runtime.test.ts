@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CROWDED_SLICE_MS, GOSSIP_QUEUE_MAX, NodeRuntime, QUEUED_BYTES_MAX, SLICE_MS, URGENT_QUEUE_MAX, type PlainMessage, type PoolPort } from "../../src/io/node-runtime.ts";
-import type { NodeEffect, NodeMachine, PoolName } from "../../src/node/types.ts";
+import type { NodeMachine, PoolName } from "../../src/node/types.ts";
 import type { PoolEffect, PoolInput } from "../../src/serf/types.ts";
 import { MessageType } from "../../src/wire/gossip-messages.ts";
 import { wallMs } from "../../src/io/clock.ts";
@@ -20,12 +20,12 @@ class FakeMachine implements NodeMachine {
     this.wakeAtMs = Infinity;
   };
 
-  step(pool: PoolName, input: PoolInput, _nowMs: number, out: NodeEffect[]): boolean {
+  step(_pool: PoolName, input: PoolInput, _nowMs: number, out: PoolEffect[]): boolean {
     this.depth += 1;
     assert.equal(this.depth, 1, "a core runs to completion");
     this.inputs.push(input);
     this.onStep();
-    for (const effect of this.answer(input)) out.push({ pool, effect });
+    for (const effect of this.answer(input)) out.push(effect);
     this.depth -= 1;
     return input.kind === "message" && this.settles(input.bytes[0] as number);
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeededRandom } from "../../src/base/random.ts";
 import { ClusterNode } from "../../src/node/node.ts";
-import type { NodeEffect } from "../../src/node/types.ts";
+import type { PoolEffect } from "../../src/serf/types.ts";
 import { PROFILES } from "../../src/swim/profiles.ts";
 import { poolConfig, testMatcher } from "../serf/harness.ts";
 
@@ -12,7 +12,7 @@ const LATENCY_MS = 1;
 class PoolNet {
   nowMs = 0;
   readonly nodes: ClusterNode[] = [];
-  readonly effects: NodeEffect[][] = [];
+  readonly effects: { readonly pool: string; readonly effect: PoolEffect }[][] = [];
   readonly #owners = new Map<string, { readonly node: ClusterNode; readonly pool: string }>();
   readonly #streams = new Map<string, { readonly node: ClusterNode; readonly pool: string; readonly stream: number }>();
   readonly #queue: { readonly atMs: number; readonly run: () => void }[] = [];
@@ -25,19 +25,19 @@ class PoolNet {
     for (const [pool, ip] of Object.entries(pools)) {
       this.#owners.set(`${ip}:7946`, { node, pool });
       const profile = pool === "wan" ? PROFILES.wan : PROFILES.lan;
-      const out: NodeEffect[] = [];
+      const out: PoolEffect[] = [];
       // Two data centres may have nodes of one name; the WAN pool tells them apart as Consul does.
       const name = pool === "wan" ? `n${this.nodes.length}.dc` : `n${this.nodes.length}`;
       node.addPool(pool, poolConfig(name, ip, { profile }), this.nowMs, out);
-      this.#run(node, out);
+      this.#run(node, pool, out);
     }
     return node;
   }
 
   step(node: ClusterNode, pool: string, input: Parameters<ClusterNode["step"]>[1]): void {
-    const out: NodeEffect[] = [];
+    const out: PoolEffect[] = [];
     node.step(pool, input, this.nowMs, out);
-    this.#run(node, out);
+    this.#run(node, pool, out);
   }
 
   advance(ms: number): void {
@@ -48,9 +48,8 @@ class PoolNet {
       this.nowMs = Math.max(this.nowMs, atMs);
       while ((this.#queue[0]?.atMs ?? Infinity) <= this.nowMs) this.#queue.shift()?.run();
       for (const node of this.nodes) {
-        const out: NodeEffect[] = [];
-        node.wake(this.nowMs, out);
-        this.#run(node, out);
+        const out: PoolEffect[] = [];
+        node.wake(this.nowMs, out, (pool) => this.#run(node, pool, out.splice(0)));
       }
     }
     this.nowMs = endMs;
@@ -60,10 +59,10 @@ class PoolNet {
     this.#queue.push({ atMs: this.nowMs + LATENCY_MS, run });
   }
 
-  #run(node: ClusterNode, effects: readonly NodeEffect[]): void {
-    this.effects[this.nodes.indexOf(node)]?.push(...effects);
+  #run(node: ClusterNode, pool: string, effects: readonly PoolEffect[]): void {
+    this.effects[this.nodes.indexOf(node)]?.push(...effects.map((effect) => ({ pool, effect })));
     const id = this.nodes.indexOf(node);
-    for (const { pool, effect } of effects) {
+    for (const effect of effects) {
       const from = node.pool(pool)?.config.advertise ?? { ip: "", port: 0 };
       if (effect.kind === "packet") {
         for (const to of effect.to) {
@@ -121,7 +120,7 @@ test("a pool can be dropped and started anew while the other goes on", () => {
   net.advance(2000);
   server.removePool("wan");
   assert.deepEqual(server.poolNames, ["lan"]);
-  const out: NodeEffect[] = [];
+  const out: PoolEffect[] = [];
   server.step("wan", { kind: "wake" }, net.nowMs, out);
   assert.deepEqual(out, []);
   net.advance(5000);

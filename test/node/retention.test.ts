@@ -9,8 +9,7 @@ import { runInNewContext } from "node:vm";
 import { SeededRandom } from "../../src/base/random.ts";
 import { encodeUtf8 } from "../../src/base/utf8.ts";
 import { ClusterNode } from "../../src/node/node.ts";
-import type { NodeEffect } from "../../src/node/types.ts";
-import type { PoolInput } from "../../src/serf/types.ts";
+import type { PoolEffect, PoolInput } from "../../src/serf/types.ts";
 import {
   encodeAck,
   encodeAlive,
@@ -100,7 +99,7 @@ const PACKETS: readonly (readonly [name: string, bytes: Uint8Array])[] = [
 test("nothing that the core keeps of a message pins the batch it came in", async () => {
   const node = new ClusterNode(new SeededRandom(1), testMatcher);
   // Effects stay alive as long as a slow client has not read its events: they must not pin anything either.
-  const out: NodeEffect[] = [];
+  const out: PoolEffect[] = [];
   const coalesce = { periodMs: 3_000, quiescentMs: 1_000 };
   node.addPool("lan", poolConfig("n1", "10.0.0.1", { coalesceUserEvents: coalesce, snapshot: true }), 0, out);
   node.step("lan", { kind: "query", request: 1, name: "ours", payload: null, params: { filterNodes: [], filterTags: new Map(), requestAck: true, relayFactor: 0, timeoutMs: 60_000 } }, 0, out);
@@ -122,9 +121,9 @@ test("nothing that the core keeps of a message pins the batch it came in", async
   const nodes = [{ ...peer, incarnation: 8, state: 0 }, { ...peer, name: "third", incarnation: 1, state: 0 }];
   const pushPull = give((bytes) => ({ kind: "streamMessage", stream: -2, from: FROM, bytes }), encodePushPull({ join: true, nodes, userState: state }));
   assert.ok(await isFreed(pushPull), "push/pull: the buffer is still in memory");
-  const events = out.flatMap(({ effect }) => (effect.kind === "event" ? [effect.event] : []));
+  const events = out.flatMap((effect) => (effect.kind === "event" ? [effect.event] : []));
   assert.deepEqual(events.flatMap((event) => (event.kind === "user" ? [event.name] : [])), ["deploy", "by stream", "caught-up"], "the messages were understood");
-  assert.ok(out.some(({ effect }) => effect.kind === "streamSend"), "the push/pull was answered");
+  assert.ok(out.some((effect) => effect.kind === "streamSend"), "the push/pull was answered");
 });
 
 test("the check would notice a view that is kept", async () => {

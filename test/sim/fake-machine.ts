@@ -1,9 +1,8 @@
 /** A tiny machine for tests of the kernel: it chatters with random peers, and records what it is given. */
 import type { Random } from "../../src/base/random.ts";
 import type { Member, PoolEffect, PoolInput } from "../../src/serf/types.ts";
-import type { NodeEffect } from "../../src/node/types.ts";
 import { endpointOf } from "../../src/sim/network.ts";
-import { POOL_NAME, type MachineSpec, type PoolView, type Readings, type SimMachine } from "../../src/sim/sim-machine.ts";
+import type { MachineSpec, PoolView, Readings, SimMachine } from "../../src/sim/sim-machine.ts";
 import { Simulation, type SimulationOptions } from "../../src/sim/simulation.ts";
 import type { MemberTableView, SwimState } from "../../src/swim/types.ts";
 
@@ -74,17 +73,17 @@ export class FakeMachine implements SimMachine {
     this.wakeAtMs = spec.nowMs + intervalMs;
   }
 
-  step(_pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
+  step(input: PoolInput, nowMs: number, out: PoolEffect[]): boolean {
     this.inputs.push({ nowMs, input });
-    this.react(input, (effect) => out.push({ pool: POOL_NAME, effect }));
+    this.react(input, (effect) => out.push(effect));
     return false;
   }
 
-  wake(nowMs: number, out: NodeEffect[]): void {
+  wake(nowMs: number, out: PoolEffect[]): void {
     this.inputs.push({ nowMs, input: { kind: "wake" } });
     this.wakeAtMs = nowMs + this.#intervalMs;
     const bytes = new Uint8Array([8, this.#random.below(256), this.#random.below(256)]);
-    out.push({ pool: POOL_NAME, effect: { kind: "packet", to: [endpointOf(this.#random.below(this.#nodes))], messages: [bytes, bytes.subarray(1)], crc: false } });
+    out.push({ kind: "packet", to: [endpointOf(this.#random.below(this.#nodes))], messages: [bytes, bytes.subarray(1)], crc: false });
   }
 
   readonly self = { slot: 0, variant: 0, incarnation: 1 };

@@ -3,8 +3,7 @@
  * sends and right after it receives, while timers go on; all is let go at the end. Whoever probes waits in its first blocked send, so from the first
  * probe on nothing more is begun: the rest of the time is a pause, at the end of which timers come before what was received.
  */
-import type { NodeEffect } from "../../node/types.ts";
-import type { PoolInput } from "../../serf/types.ts";
+import type { PoolEffect, PoolInput } from "../../serf/types.ts";
 import type { SettledSet } from "../../sim/settled-bits.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
@@ -12,7 +11,7 @@ import type { AdoptedMember } from "../../swim/member-table.ts";
 /** Type byte of a ping. */
 export const PING = 0;
 
-const BLOCKING: ReadonlySet<NodeEffect["effect"]["kind"]> = new Set(["packet", "dial", "streamSend", "streamClose"]);
+const BLOCKING: ReadonlySet<PoolEffect["kind"]> = new Set(["packet", "dial", "streamSend", "streamClose"]);
 
 /** Wraps each node and puts it at its index into `machines`. */
 export function blockable(factory: MachineFactory, machines: BlockedMachine[]): MachineFactory {
@@ -25,7 +24,7 @@ export class BlockedMachine implements SimMachine {
   #untilMs = -Infinity;
   #isWaiting = false;
   #received: PoolInput[] = [];
-  #unsent: NodeEffect[] = [];
+  #unsent: PoolEffect[] = [];
 
   constructor(inner: SimMachine) {
     this.#inner = inner;
@@ -52,16 +51,16 @@ export class BlockedMachine implements SimMachine {
     return this.#isWaiting ? this.#untilMs : Math.min(wakeAtMs, this.#untilMs);
   }
 
-  step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
+  step(input: PoolInput, nowMs: number, out: PoolEffect[]): boolean {
     if (nowMs >= this.#untilMs) {
       this.#letGo(nowMs, out);
-      return this.#inner.step(pool, input, nowMs, out);
+      return this.#inner.step(input, nowMs, out);
     }
     this.#received.push(input);
     return false;
   }
 
-  wake(nowMs: number, out: NodeEffect[]): void {
+  wake(nowMs: number, out: PoolEffect[]): void {
     if (nowMs >= this.#untilMs) {
       const wasBlocked = this.#untilMs > -Infinity;
       this.#letGo(nowMs, out);
@@ -69,12 +68,11 @@ export class BlockedMachine implements SimMachine {
       return;
     }
     if (this.#isWaiting) return;
-    const done: NodeEffect[] = [];
+    const done: PoolEffect[] = [];
     this.#inner.wake(nowMs, done);
-    for (const item of done) {
-      const { effect } = item;
-      if (!BLOCKING.has(effect.kind)) out.push(item);
-      else this.#unsent.push(item);
+    for (const effect of done) {
+      if (!BLOCKING.has(effect.kind)) out.push(effect);
+      else this.#unsent.push(effect);
       if (effect.kind === "packet" && effect.messages[0]?.[0] === PING) this.#isWaiting = true;
     }
   }
@@ -102,7 +100,7 @@ export class BlockedMachine implements SimMachine {
     this.#inner.close();
   }
 
-  #letGo(nowMs: number, out: NodeEffect[]): void {
+  #letGo(nowMs: number, out: PoolEffect[]): void {
     if (this.#untilMs === -Infinity) return;
     this.#untilMs = -Infinity;
     this.#isWaiting = false;

@@ -7,7 +7,7 @@
  * node's choices do not depend on when its rounds begin, so this is the aligned count whatever the phases are.
  * With random phases in real time, the first probe comes after one period on average, and is given up after one more: 2.0 periods to suspicion.
  */
-import type { NodeEffect } from "../../node/types.ts";
+import type { PoolEffect } from "../../serf/types.ts";
 import { sortedNumbers } from "../../sim/percentile.ts";
 import type { Scenario, Step } from "../../sim/scenario.ts";
 import { QUIET_NETWORK } from "../../sim/network.ts";
@@ -89,9 +89,9 @@ export class StudyError extends Error {}
 function crashesOf(choice: DetectionChoice, count: number, seed: number): Crash[] {
   const crashes: Crash[] = [];
   let crash: Crash | null = null;
-  const onWake = (node: number, effects: readonly NodeEffect[]): void => {
+  const onWake = (node: number, effects: readonly PoolEffect[]): void => {
     if (crash === null) return;
-    for (const { effect } of effects) {
+    for (const effect of effects) {
       if (effect.kind === "packet" && effect.messages[0]?.[0] === PING) {
         const probes = (crash.probes[node] = (crash.probes[node] as number) + 1);
         if (effect.to[0]?.ip !== crash.ip) continue;

@@ -9,7 +9,7 @@
  *  Lifeguard  the paper's α = 5, β = 6, K = 3, S = 8.
  *  lan        what `-profile=lan` runs: α = 4, K = 2, with our longer gossip, and pauses of one's own forgiven. The other two have none of that.
  */
-import type { NodeEffect } from "../../node/types.ts";
+import type { PoolEffect } from "../../serf/types.ts";
 import type { Host } from "../../sim/host.ts";
 import { QUIET_NETWORK } from "../../sim/network.ts";
 import type { Scenario } from "../../sim/scenario.ts";
@@ -120,8 +120,8 @@ function tallyOf({ name, original, tuning }: Variant, nodes: number, cell: Omit<
   let all = 0;
   let atHealthy = 0;
   sim.observe({
-    stepped(host: Host, effects: readonly NodeEffect[]) {
-      for (const { effect } of effects) {
+    stepped(host: Host, effects: readonly PoolEffect[]) {
+      for (const effect of effects) {
         if (effect.kind !== "event" || effect.event.kind !== "members" || effect.event.type !== "member-failed") continue;
         const wrong = effect.event.members.filter((member) => names.has(member.name)).length;
         all += wrong;

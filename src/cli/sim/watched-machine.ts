@@ -1,12 +1,11 @@
 /** A production node with an onlooker: what a wake of its own made it send, apart from what messages made it send. */
-import type { NodeEffect } from "../../node/types.ts";
-import type { PoolInput } from "../../serf/types.ts";
+import type { PoolEffect, PoolInput } from "../../serf/types.ts";
 import type { SettledSet } from "../../sim/settled-bits.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
 
 /** Gets the index of the node and the effects of one wake. */
-export type WakeListener = (node: number, effects: readonly NodeEffect[]) => void;
+export type WakeListener = (node: number, effects: readonly PoolEffect[]) => void;
 
 export function watched(factory: MachineFactory, onWake: WakeListener): MachineFactory {
   return (spec, out) => new WatchedMachine(factory(spec, out), (effects) => onWake(spec.index, effects));
@@ -14,9 +13,9 @@ export function watched(factory: MachineFactory, onWake: WakeListener): MachineF
 
 class WatchedMachine implements SimMachine {
   readonly #inner: SimMachine;
-  readonly #onWake: (effects: readonly NodeEffect[]) => void;
+  readonly #onWake: (effects: readonly PoolEffect[]) => void;
 
-  constructor(inner: SimMachine, onWake: (effects: readonly NodeEffect[]) => void) {
+  constructor(inner: SimMachine, onWake: (effects: readonly PoolEffect[]) => void) {
     this.#inner = inner;
     this.#onWake = onWake;
   }
@@ -29,11 +28,11 @@ class WatchedMachine implements SimMachine {
     return this.#inner.wakeAtMs;
   }
 
-  step(pool: string, input: PoolInput, nowMs: number, out: NodeEffect[]): boolean {
-    return this.#inner.step(pool, input, nowMs, out);
+  step(input: PoolInput, nowMs: number, out: PoolEffect[]): boolean {
+    return this.#inner.step(input, nowMs, out);
   }
 
-  wake(nowMs: number, out: NodeEffect[]): void {
+  wake(nowMs: number, out: PoolEffect[]): void {
     this.#inner.wake(nowMs, out);
     this.#onWake(out);
   }
