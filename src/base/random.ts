@@ -18,6 +18,7 @@ const TWO_32 = 0x1_0000_0000;
  * Not for secrets.
  */
 export class SeededRandom implements Random {
+  // Signed: a small integer stands in the object itself, while one above 2^31 lies somewhere else in memory.
   #a: number;
   #b: number;
   #c: number;
@@ -30,7 +31,7 @@ export class SeededRandom implements Random {
       let z = state;
       z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
       z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-      return (z ^ (z >>> 15)) >>> 0;
+      return z ^ (z >>> 15);
     };
     this.#a = next();
     this.#b = next();

@@ -4,28 +4,39 @@
  */
 import { assert } from "../base/assert.ts";
 
+/** Own ms that pass in one virtual ms. */
+export function rateOf(driftPpm: number): number {
+  return 1 + driftPpm / 1e6;
+}
+
+/** Own time in ms at the virtual time `atUs`; `offsetMs`: own ms at virtual time 0. */
+export function localMs(offsetMs: number, rate: number, atUs: number): number {
+  return offsetMs + (atUs / 1000) * rate;
+}
+
+/** The earliest virtual time, in whole µs, at which the own clock shows at least `ownMs`. */
+export function virtualUs(offsetMs: number, rate: number, ownMs: number): number {
+  let atUs = Math.ceil(((ownMs - offsetMs) * 1000) / rate);
+  // Rounding may leave the own clock a hair short of a deadline; a wake must never be early.
+  while (localMs(offsetMs, rate, atUs) < ownMs) atUs += 1;
+  return atUs;
+}
+
 export class NodeClock {
-  /** Own ms at virtual time 0. */
   #offsetMs: number;
-  /** Own ms that pass in one virtual ms. */
   readonly #rate: number;
 
   constructor(offsetMs: number, driftPpm: number) {
     this.#offsetMs = offsetMs;
-    this.#rate = 1 + driftPpm / 1e6;
+    this.#rate = rateOf(driftPpm);
   }
 
-  /** Own time in ms at the virtual time `atUs`. */
   localMs(atUs: number): number {
-    return this.#offsetMs + (atUs / 1000) * this.#rate;
+    return localMs(this.#offsetMs, this.#rate, atUs);
   }
 
-  /** The earliest virtual time, in whole µs, at which the own clock shows at least `localMs`. */
-  virtualUs(localMs: number): number {
-    let atUs = Math.ceil(((localMs - this.#offsetMs) * 1000) / this.#rate);
-    // Rounding may leave the own clock a hair short of a deadline; a wake must never be early.
-    while (this.localMs(atUs) < localMs) atUs += 1;
-    return atUs;
+  virtualUs(ownMs: number): number {
+    return virtualUs(this.#offsetMs, this.#rate, ownMs);
   }
 
   jumpAhead(ms: number): void {

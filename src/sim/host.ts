@@ -3,8 +3,8 @@ import type { Endpoint } from "../base/endpoint.ts";
 import type { SeededRandom } from "../base/random.ts";
 import type { PoolEffect } from "../serf/types.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
-import type { NodeClock } from "./clock.ts";
 import { SnapshotDisk } from "./disk.ts";
+import type { HostTimes } from "./host-times.ts";
 import { endpointOf } from "./network.ts";
 import type { SimMachine } from "./sim-machine.ts";
 import type { StreamEnd } from "./streams.ts";
@@ -19,7 +19,7 @@ export class Host {
   readonly index: number;
   readonly name: string;
   readonly endpoint: Endpoint;
-  readonly clock: NodeClock;
+  readonly #times: HostTimes;
   readonly random: SeededRandom;
   readonly disk = new SnapshotDisk();
   diskStalledUntilUs = 0;
@@ -40,16 +40,12 @@ export class Host {
   leaving = false;
   left = false;
 
-  /** The process does nothing before this time. */
-  stalledUntilUs = 0;
   /** When this host last came out of a stall, in µs; -1 before any. */
   stallEndedAtUs = -1;
   /** Pairs of event kind and payload that wait for the end of the stall. */
   readonly backlog: { readonly kind: number; readonly payload: unknown }[] = [];
   backlogBytes = 0;
 
-  /** Time of the wake-up on the agenda that counts; others are stale. */
-  wakeAtUs = Infinity;
   /** Wakes in a row after which the process wanted to be woken at the same moment. */
   wakesAtOnce = 0;
   readonly streams = new Map<number, StreamEnd>();
@@ -58,11 +54,11 @@ export class Host {
   nextRequest = 1;
   readonly commands = new Map<number, CommandListener>();
 
-  constructor(index: number, clock: NodeClock, random: SeededRandom) {
+  constructor(index: number, times: HostTimes, random: SeededRandom) {
     this.index = index;
     this.name = `node-${index}`;
     this.endpoint = endpointOf(index);
-    this.clock = clock;
+    this.#times = times;
     this.random = random;
   }
 
@@ -70,7 +66,13 @@ export class Host {
     return this.machine !== null || this.elsewhere !== null;
   }
 
+  /** A process runs here that does nothing now. */
   isStalled(nowUs: number): boolean {
-    return nowUs < this.stalledUntilUs;
+    return this.machine !== null && nowUs < this.#times.deafUntilUs(this.index);
+  }
+
+  /** The host's own time in ms at the virtual time `atUs`. */
+  localMs(atUs: number): number {
+    return this.#times.localMs(this.index, atUs);
   }
 }

@@ -193,11 +193,10 @@ class LaneMachine implements SimMachine {
 
   readonly stepEvents = null;
 
-  isRepeat(): boolean {
-    return false; // The filter of the lanes is what is looked at here.
-  }
+  // The filter of the lanes is what is looked at here.
+  readonly leavesOutSettled = false;
 
-  areRepeats(): boolean {
+  isRepeat(): boolean {
     return false;
   }
 

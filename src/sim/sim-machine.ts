@@ -7,7 +7,6 @@ import type { Random } from "../base/random.ts";
 import type { PoolGauges } from "../serf/gauges.ts";
 import type { AdoptedMember } from "../swim/member-table.ts";
 import type { Member, PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
-import type { SettledSet } from "./settled-bits.ts";
 import type { SharedMessage } from "./shared-messages.ts";
 
 /** The simulation's view into one pool; reading changes nothing, and the gauges do not allocate. */
@@ -39,8 +38,8 @@ export interface SimMachine {
   wake(nowMs: number, out: PoolEffect[]): void;
   /** The shared message with this number would change nothing at this node now, and so need not be given to it. */
   isRepeat(number: number): boolean;
-  /** `isRepeat` would say so of each message of the set; false also when that takes a closer look. */
-  areRepeats(set: SettledSet): boolean;
+  /** Messages that are settled at this node (`SharedMessages.isSettled`) are repeats, always: nobody needs to ask. */
+  readonly leavesOutSettled: boolean;
   /** Null or absent: what it looks at is little, or nobody knows. */
   readonly toucher?: Toucher | null;
   /** As a step for each of these messages, all of them user events; null where each wants a step of its own. */

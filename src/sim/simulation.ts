@@ -12,9 +12,9 @@ import { SeededRandom } from "../base/random.ts";
 import type { PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
 import { KnownSort } from "../swim/messages.ts";
 import type { SwimInput } from "../swim/types.ts";
-import { NodeClock } from "./clock.ts";
 import { Datagram } from "./datagram.ts";
 import { EventQueue } from "./event-queue.ts";
+import { HostTimes } from "./host-times.ts";
 import { Host, RECEIVE_BUFFER_BYTES, type CommandListener } from "./host.ts";
 import { indexOfEndpoint, Network, type NetworkConfig } from "./network.ts";
 import { CodecCheck, type CodecMode, type SimCodec } from "./sim-codec.ts";
@@ -76,6 +76,8 @@ export interface SimStats {
 const EventKind = { wake: 0, datagram: 1, call: 2, stream: 3, command: 4, stallEnd: 5 } as const;
 
 const WAKES_AT_ONCE_MAX = 1_000;
+/** So much later than possible a deadline may come out, in virtual time. */
+const ROUNDING_US = 1;
 /** The memory of fewer nodes lies in the processor's caches anyway. */
 const TOUCHED_NODES_MIN = 1_000;
 /** So long after new user events: what is read ahead is what these look at. While only suspicions and deaths are gossiped it costs more than it spares. */
@@ -101,6 +103,9 @@ export class Simulation implements StreamWorld, CrossingWorld {
   /** Source for whoever scripts this run; apart from those of the network and of the nodes. */
   readonly scriptRandom: SeededRandom;
   readonly #queue = new EventQueue();
+  readonly #times: HostTimes;
+  /** By node: 1 when its process leaves out what is settled among the shared messages. */
+  readonly #leavesOut: Uint8Array;
   readonly #crossing: Crossing | null;
   /** By shard, how much has come from it. */
   readonly #arrived: Float64Array;
@@ -111,6 +116,8 @@ export class Simulation implements StreamWorld, CrossingWorld {
   readonly #effects: PoolEffect[] = [];
   /** New user events of the datagram that is being received. */
   readonly #fresh: SharedMessage[] = [];
+  /** The first node of this shard: among shared messages nodes are counted from it. */
+  readonly #firstHere: number;
   readonly #touchesNext: boolean;
   /** So long the node that is next is read ahead. */
   #touchUntilUs = -1;
@@ -123,6 +130,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.options = options;
     const { crossing = null } = options;
     this.#crossing = crossing;
+    this.#firstHere = crossing?.place.first ?? 0;
     this.#arrived = new Float64Array(crossing?.place.count ?? 0);
     const random = new SeededRandom(options.seed);
     this.network = new Network(options.network, options.nodes, forkedTimes(random.fork(), crossing?.place.index ?? 0));
@@ -131,11 +139,14 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.codec = new CodecCheck(options.codecMode, options.codec, options.nodes);
     const drift = options.clockDriftPpmMax;
     const hosts: Host[] = [];
+    const times = new HostTimes(options.nodes);
     for (let i = 0; i < options.nodes; i += 1) {
       // Own clocks start apart, so that nothing can lean on equal times at different nodes.
-      const clock = new NodeClock(1_000 + random.below(1_000_000), random.below(2 * drift + 1) - drift);
-      hosts.push(new Host(i, clock, random.fork()));
+      times.setClock(i, 1_000 + random.below(1_000_000), random.below(2 * drift + 1) - drift);
+      hosts.push(new Host(i, times, random.fork()));
     }
+    this.#times = times;
+    this.#leavesOut = new Uint8Array(options.nodes);
     this.hosts = hosts;
     this.#touchers = hosts.map(() => null);
     this.#touchesNext = options.nodes >= TOUCHED_NODES_MIN;
@@ -181,7 +192,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     queue.pop();
     if (queue.atUs < this.#touchUntilUs) this.touched = this.#touchNext();
     if (queue.kind === EventKind.call) (queue.payload as () => void)();
-    else this.#dispatch(this.hosts[queue.node] as Host, queue.kind, queue.payload);
+    else this.#dispatch(queue.node, queue.kind, queue.payload);
   }
 
   /** For the node whose turn is next, unless this input sends something that arrives before. */
@@ -194,12 +205,9 @@ export class Simulation implements StreamWorld, CrossingWorld {
     const node = queue.nextNode;
     const toucher = this.#touchers[node];
     if (toucher === null || toucher === undefined) return 0;
-    const host = this.hosts[node] as Host;
-    if (kind === EventKind.datagram) {
-      const { settledSet } = queue.nextPayload as Datagram;
-      if (settledSet !== null && host.machine?.areRepeats(settledSet) === true) return 0; // Goes no further.
-    }
-    return host.wakeAtUs + host.stalledUntilUs + host.run + host.clock.localMs(0) + toucher.read();
+    if (kind === EventKind.datagram && this.#isAllRepeats(node, queue.nextPayload as Datagram)) return 0; // Goes no further.
+    if (kind === EventKind.wake && this.#times.deadlineUs(node) > queue.nextAtUs) return 0;
+    return (this.hosts[node] as Host).run + toucher.read();
   }
 
   /** Reads what one of the next events, most likely number `place` from 0, will make its node look at. Changes nothing. */
@@ -255,11 +263,11 @@ export class Simulation implements StreamWorld, CrossingWorld {
     host.left = false;
     host.startedAtUs = this.nowUs;
     host.joinedAtUs = -1;
-    const nowMs = host.clock.localMs(this.nowUs);
+    const nowMs = this.#times.localMs(host.index, this.nowUs);
     const restored = snapshot && host.disk.text !== "" ? this.options.readSnapshot(host.disk.text) : null;
     const { index, name, endpoint, tags } = host;
     const random = host.random.fork();
-    if (!this.isElsewhere(host)) this.#record(host, HASHED_START);
+    if (!this.isElsewhere(host)) this.#record(host.index, HASHED_START);
     if (this.#effects.length > 0) this.#effects.length = 0;
     const machine = this.options.factory({ index, name, advertise: endpoint, tags, restored, snapshot, random, nowMs }, this.#effects);
     if (this.isElsewhere(host)) {
@@ -269,6 +277,8 @@ export class Simulation implements StreamWorld, CrossingWorld {
       return;
     }
     host.machine = machine;
+    this.#times.setDeafUntilUs(index, 0);
+    this.#leavesOut[index] = machine.leavesOutSettled ? 1 : 0;
     this.#touchers[index] = machine.toucher ?? null;
     for (const observer of this.#observers) observer.started?.(host);
     this.#afterStep(host);
@@ -283,8 +293,8 @@ export class Simulation implements StreamWorld, CrossingWorld {
     host.elsewhere = null;
     this.#touchers[host.index] = null;
     host.powered = !power;
-    host.wakeAtUs = Infinity;
-    host.stalledUntilUs = 0;
+    this.#times.setWakeAtUs(host.index, Infinity);
+    this.#times.setDeafUntilUs(host.index, Infinity);
     host.backlog.length = 0;
     host.backlogBytes = 0;
     host.commands.clear();
@@ -296,14 +306,14 @@ export class Simulation implements StreamWorld, CrossingWorld {
 
   /** The process does nothing until `untilUs`; what arrives meanwhile waits for it. */
   stall(host: Host, untilUs: number): void {
-    if (untilUs <= host.stalledUntilUs || host.machine === null) return;
-    host.stalledUntilUs = untilUs;
+    if (host.machine === null || untilUs <= this.#times.deafUntilUs(host.index)) return;
+    this.#times.setDeafUntilUs(host.index, untilUs);
     this.#queue.push(untilUs, EventKind.stallEnd, host.index, host.run);
   }
 
   /** The machine was suspended for a moment that nobody else noticed: its own clock is ahead from now on. */
   jumpClock(host: Host, ms: number): void {
-    host.clock.jumpAhead(ms);
+    this.#times.jumpAhead(host.index, ms);
     this.#scheduleWake(host);
   }
 
@@ -313,28 +323,25 @@ export class Simulation implements StreamWorld, CrossingWorld {
     const request = host.nextRequest;
     host.nextRequest += 1;
     if (listener !== null) host.commands.set(request, listener);
-    this.#dispatch(host, EventKind.command, { run: host.run, input: makeInput(request) });
+    this.#dispatch(host.index, EventKind.command, { run: host.run, input: makeInput(request) });
   }
 
   deliver(end: StreamEnd, input: SwimInput): void {
-    this.#dispatch(end.host, EventKind.stream, { end, input } satisfies StreamDelivery);
+    this.#dispatch(end.host.index, EventKind.stream, { end, input } satisfies StreamDelivery);
   }
 
-  #dispatch(host: Host, kind: number, payload: unknown): void {
-    if (kind === EventKind.stallEnd) return this.#endStall(host, payload as number);
-    if (host.machine === null) {
-      if (kind === EventKind.datagram) this.stats.datagramsDropped += 1;
-      return;
-    }
-    if (host.isStalled(this.nowUs)) return this.#hold(host, kind, payload);
+  #dispatch(node: number, kind: number, payload: unknown): void {
+    if (kind === EventKind.stallEnd) return this.#endStall(this.hosts[node] as Host, payload as number);
+    if (this.nowUs < this.#times.deafUntilUs(node)) return this.#hold(this.hosts[node] as Host, kind, payload);
     switch (kind) {
       case EventKind.wake:
-        return this.#wake(host);
+        return this.#wake(node);
       case EventKind.datagram:
-        return this.#receive(host, payload as Datagram);
+        return this.#receive(node, payload as Datagram);
       case EventKind.stream:
-        return this.#receiveStream(host, payload as StreamDelivery);
+        return this.#receiveStream(this.hosts[node] as Host, payload as StreamDelivery);
       case EventKind.command: {
+        const host = this.hosts[node] as Host;
         const { run, input } = payload as { readonly run: number; readonly input: PoolInput };
         if (run === host.run) this.#step(host, input);
         return this.#scheduleWake(host);
@@ -343,6 +350,10 @@ export class Simulation implements StreamWorld, CrossingWorld {
   }
 
   #hold(host: Host, kind: number, payload: unknown): void {
+    if (host.machine === null) {
+      if (kind === EventKind.datagram) this.stats.datagramsDropped += 1;
+      return;
+    }
     if (kind === EventKind.wake) return; // The end of the stall looks at the deadline itself.
     if (kind === EventKind.datagram) {
       const { size } = payload as Datagram;
@@ -357,22 +368,27 @@ export class Simulation implements StreamWorld, CrossingWorld {
 
   /** A process that slept finds its timers due before it reads its sockets: that is the order of an event loop, and the harder one. */
   #endStall(host: Host, run: number): void {
-    if (host.run !== run || host.machine === null || this.nowUs < host.stalledUntilUs) return;
+    if (host.run !== run || host.machine === null || this.nowUs < this.#times.deafUntilUs(host.index)) return;
     host.stallEndedAtUs = this.nowUs;
-    host.wakeAtUs = this.nowUs;
-    this.#wake(host);
+    this.#times.setWakeAtUs(host.index, this.nowUs);
+    this.#wake(host.index);
     const waiting = host.backlog.splice(0);
     host.backlogBytes = 0;
-    for (const { kind, payload } of waiting) this.#dispatch(host, kind, payload);
+    for (const { kind, payload } of waiting) this.#dispatch(host.index, kind, payload);
   }
 
-  #wake(host: Host): void {
+  #wake(node: number): void {
+    const times = this.#times;
+    if (this.nowUs !== times.wakeAtUs(node)) return; // A stale entry: an earlier deadline has come up since.
+    times.setWakeAtUs(node, Infinity);
+    const deadlineUs = times.deadlineUs(node);
+    if (deadlineUs > this.nowUs + ROUNDING_US) return this.#enterWake(node, deadlineUs); // It has moved since, as after each answered ping.
+    const host = this.hosts[node] as Host;
     const { machine } = host;
-    if (machine === null || this.nowUs !== host.wakeAtUs) return; // A stale entry: the deadline has moved.
-    host.wakeAtUs = Infinity;
-    const nowMs = host.clock.localMs(this.nowUs);
+    if (machine === null) return;
+    const nowMs = times.localMs(node, this.nowUs);
     if (machine.wakeAtMs <= nowMs) {
-      this.#record(host, EventKind.wake);
+      this.#record(node, EventKind.wake);
       if (this.#effects.length > 0) this.#effects.length = 0;
       this.stats.steps += 1;
       try {
@@ -391,20 +407,26 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.#scheduleWake(host);
   }
 
-  #receive(host: Host, datagram: Datagram): void {
-    if (host.machine === null) return;
+  /** The node leaves out each message of the datagram. False also when that takes a closer look. */
+  #isAllRepeats(node: number, { settledSet }: Datagram): boolean {
+    const { messages } = this.options;
+    return settledSet !== null && messages !== null && this.#leavesOut[node] === 1 && messages.areSettled(settledSet, node - this.#firstHere);
+  }
+
+  #receive(node: number, datagram: Datagram): void {
     let { messages } = datagram;
     if (datagram.packets !== null) {
       const opened = this.codec.openPacket(datagram.packets, messages);
-      if (opened === null) return this.violate("codec", `a datagram from ${datagram.from.name} to ${host.name} did not survive the codec`);
+      if (opened === null) return this.violate("codec", `a datagram from ${datagram.from.name} to ${this.hosts[node]?.name} did not survive the codec`);
       messages = opened;
     }
-    this.#record(host, EventKind.datagram);
+    this.#record(node, EventKind.datagram);
     datagram.hashInto(this.#hash);
-    const { run } = host;
     this.stats.messages += messages.length;
-    const { settledSet } = datagram;
-    if (settledSet !== null && host.machine.areRepeats(settledSet)) return;
+    if (this.#isAllRepeats(node, datagram)) return; // As half of the gossip is, and its node is not even looked at.
+    const host = this.hosts[node] as Host;
+    if (host.machine === null) return;
+    const { run } = host;
     const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
     const together = isOpened || this.options.trace !== null ? null : host.machine.stepEvents;
     const fresh = this.#fresh;
@@ -437,7 +459,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.stats.steps += fresh.length;
     if (this.#touchesNext) this.#touchUntilUs = this.nowUs + TOUCHED_US;
     try {
-      machine.stepEvents?.(fresh, from.endpoint, host.clock.localMs(this.nowUs), this.#effects);
+      machine.stepEvents?.(fresh, from.endpoint, this.#times.localMs(host.index, this.nowUs), this.#effects);
     } catch (error) {
       this.#violateByThrow(host, error);
     }
@@ -450,7 +472,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     // What waited in a stall may concern a stream that the core has closed since.
     if (input.kind !== "streamFailed" && !end.isOpen) return;
     let passed = input;
-    this.#record(host, HASHED_STREAM[input.kind] as number);
+    this.#record(host.index, HASHED_STREAM[input.kind] as number);
     if (input.kind === "streamMessage") {
       const { bytes: sent, state = null } = input;
       // What is in a full state shows in what its receiver says; only its size is the same in bytes and by reference.
@@ -466,7 +488,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
   #step(host: Host, input: PoolInput): void {
     const { machine } = host;
     if (machine === null) return;
-    const nowMs = host.clock.localMs(this.nowUs);
+    const nowMs = this.#times.localMs(host.index, this.nowUs);
     const { trace } = this.options;
     if (trace !== null) trace(`${(this.nowUs / 1000).toFixed(3)} ${host.name} ${describeInput(input)}`);
     if (this.#effects.length > 0) this.#effects.length = 0;
@@ -580,17 +602,23 @@ export class Simulation implements StreamWorld, CrossingWorld {
   }
 
   #scheduleWakeAt(host: Host, wakeAtMs: number): void {
-    if (wakeAtMs === Infinity) return;
-    const atUs = Math.max(this.nowUs, host.clock.virtualUs(wakeAtMs));
+    const times = this.#times;
+    const { index } = host;
+    const atUs = wakeAtMs === Infinity ? Infinity : Math.max(this.nowUs, times.virtualUs(index, wakeAtMs));
+    times.setDeadlineUs(index, atUs);
     // An entry that is too early only looks and goes back to sleep: cheaper than one more entry for each moved deadline.
-    if (atUs >= host.wakeAtUs) return;
-    host.wakeAtUs = atUs;
-    this.#queue.push(atUs, EventKind.wake, host.index, null);
+    if (atUs < times.wakeAtUs(index)) this.#enterWake(index, atUs);
   }
 
-  #record(host: Host, kind: number): void {
+  #enterWake(node: number, atUs: number): void {
+    if (atUs === Infinity) return;
+    this.#times.setWakeAtUs(node, atUs);
+    this.#queue.push(atUs, EventKind.wake, node, null);
+  }
+
+  #record(node: number, kind: number): void {
     this.#hash.number(this.nowUs);
-    this.#hash.word((kind << 24) ^ host.index);
+    this.#hash.word((kind << 24) ^ node);
   }
 }
 

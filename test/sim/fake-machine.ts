@@ -96,9 +96,7 @@ export class FakeMachine implements SimMachine {
     return false;
   }
 
-  areRepeats(): boolean {
-    return false;
-  }
+  readonly leavesOutSettled = false;
 
   close(): void {
     this.closed = true;

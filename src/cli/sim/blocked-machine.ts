@@ -4,7 +4,6 @@
  * probe on nothing more is begun: the rest of the time is a pause, at the end of which timers come before what was received.
  */
 import type { PoolEffect, PoolInput } from "../../serf/types.ts";
-import type { SettledSet } from "../../sim/settled-bits.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
 
@@ -79,13 +78,11 @@ export class BlockedMachine implements SimMachine {
 
   readonly stepEvents = null;
 
-  /** What is held back is judged when it is let in. */
+  // What is held back is judged when it is let in.
+  readonly leavesOutSettled = false;
+
   isRepeat(number: number): boolean {
     return this.#untilMs === -Infinity && this.#inner.isRepeat(number);
-  }
-
-  areRepeats(set: SettledSet): boolean {
-    return this.#untilMs === -Infinity && this.#inner.areRepeats(set);
   }
 
   get self(): AdoptedMember {

@@ -133,7 +133,7 @@ function tallyOf({ name, original, tuning }: Variant, nodes: number, cell: Omit<
   for (let atMs = FORM_MS; atMs <= lastMs; atMs += durationMs + intervalMs) {
     const endUs = (atMs + durationMs) * 1000;
     for (const host of sim.hosts.slice(healthy)) {
-      sim.after(atMs * 1000, () => machines[host.index]?.block(host.clock.localMs(endUs)));
+      sim.after(atMs * 1000, () => machines[host.index]?.block(host.localMs(endUs)));
       sim.after(endUs, () => machines[host.index]?.takeReceived().forEach((input) => sim.command(host, () => input)));
     }
   }

@@ -1,6 +1,5 @@
 /** A production node with an onlooker: what a wake of its own made it send, apart from what messages made it send. */
 import type { PoolEffect, PoolInput } from "../../serf/types.ts";
-import type { SettledSet } from "../../sim/settled-bits.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
 import type { AdoptedMember } from "../../swim/member-table.ts";
 
@@ -43,8 +42,8 @@ class WatchedMachine implements SimMachine {
     return this.#inner.isRepeat(number);
   }
 
-  areRepeats(set: SettledSet): boolean {
-    return this.#inner.areRepeats(set);
+  get leavesOutSettled(): boolean {
+    return this.#inner.leavesOutSettled;
   }
 
   get self(): AdoptedMember {
