@@ -1,6 +1,5 @@
 /** The network coordinates of one pool: ours, learnt from probes, and the last one each probed member told (reference: serf-protocol §8.12). */
 import type { Random } from "../base/random.ts";
-import { fail } from "../base/result.ts";
 import { decodeCoordinate, encodeCoordinate } from "../wire/serf-coordinate.ts";
 import { CoordinateClient } from "./coordinate-client.ts";
 import type { Reporter } from "./reporter.ts";
@@ -18,7 +17,7 @@ const COORDINATE_SECONDS_MAX = 1000;
 const COORDINATE_ERROR_MAX = 10;
 
 function isPlausible({ vec, error, adjustment, height }: Coordinate): boolean {
-  for (const x of vec) if (!isInRange(x)) return false;
+  for (let i = 0; i < vec.length; i += 1) if (!isInRange(vec[i] as number)) return false;
   return isInRange(adjustment) && height >= 0 && isInRange(height) && error >= 0 && error <= COORDINATE_ERROR_MAX;
 }
 
@@ -44,7 +43,9 @@ export class Coordinates {
   }
 
   get(name: string): Coordinate | null {
-    return name === this.#self ? this.#client.coordinate : (this.#known.get(name) ?? null);
+    if (name !== this.#self) return this.#known.get(name) ?? null;
+    const { coordinate } = this.#client;
+    return { ...coordinate, vec: coordinate.vec.slice() };
   }
 
   forget(name: string): void {
@@ -70,10 +71,10 @@ export class Coordinates {
       this.#report.log("err", `serf: Failed to decode coordinate from ping: ${decoded.error}`, out);
       return;
     }
-    const updated = !isPlausible(decoded.value) ? fail("coordinate is out of range") : this.#client.update(name, decoded.value, Math.round(rttMs * NS_PER_MS));
-    if (!updated.ok) {
+    const refusal = !isPlausible(decoded.value) ? "coordinate is out of range" : this.#client.update(name, decoded.value, Math.round(rttMs * NS_PER_MS));
+    if (refusal !== null) {
       this.#report.count("serf.coordinate.rejected", out);
-      this.#report.log("trace", `serf: Rejected coordinate from ${name}: ${updated.error}`, out);
+      this.#report.log("trace", `serf: Rejected coordinate from ${name}: ${refusal}`, out);
       return;
     }
     this.#known.set(name, decoded.value);

@@ -11,6 +11,14 @@ import type { WireCoordinate } from "../wire/serf-messages.ts";
 
 export type Coordinate = WireCoordinate;
 
+/** A coordinate that is moved where it stands: each answered probe moves one. */
+export interface OwnCoordinate {
+  readonly vec: number[];
+  error: number;
+  adjustment: number;
+  height: number;
+}
+
 export const VIVALDI_DIMENSIONS = 8;
 export const VIVALDI_ERROR_MAX = 1.5;
 const VIVALDI_CE = 0.25;
@@ -20,15 +28,20 @@ const GRAVITY_RHO = 150.0;
 /** Guards divisions. */
 const ZERO_THRESHOLD = 1.0e-6;
 
-export function originCoordinate(): Coordinate {
-  return { vec: new Array<number>(VIVALDI_DIMENSIONS).fill(0), error: VIVALDI_ERROR_MAX, adjustment: 0, height: HEIGHT_MIN };
+/** An array that holds doubles from the beginning: where some arrays hold small integers, each number read from any of them becomes an object. */
+export function zeros(length: number): number[] {
+  return Array.from({ length }, () => 0.5).fill(0);
 }
 
-const ORIGIN = originCoordinate();
+export function originCoordinate(): OwnCoordinate {
+  return { vec: zeros(VIVALDI_DIMENSIONS), error: VIVALDI_ERROR_MAX, adjustment: 0, height: HEIGHT_MIN };
+}
+
+const ORIGIN: Coordinate = originCoordinate();
 
 export function isValidCoordinate(coordinate: Coordinate): boolean {
   const { vec, error, adjustment, height } = coordinate;
-  for (const x of vec) if (!Number.isFinite(x)) return false;
+  for (let i = 0; i < vec.length; i += 1) if (!Number.isFinite(vec[i])) return false;
   return Number.isFinite(error) && Number.isFinite(adjustment) && Number.isFinite(height);
 }
 
@@ -47,23 +60,21 @@ export function distance(a: Coordinate, b: Coordinate): number {
   return whole + (ns - whole * 1e9) / 1e9;
 }
 
-/** The coordinate after a pull (negative force) towards or a push away from `other`; `error`: its new error estimate. */
-export function applyForce(coordinate: Coordinate, force: number, other: Coordinate, random: Random, error = coordinate.error): Coordinate {
-  const length = vectorDistance(coordinate.vec, other.vec);
-  const vec = coordinate.vec.slice();
-  let height = coordinate.height;
+/** Pulls the coordinate towards `other` (negative force) or pushes it away. */
+export function applyForce(coordinate: OwnCoordinate, force: number, other: Coordinate, random: Random): void {
+  const { vec, height } = coordinate;
+  const length = vectorDistance(vec, other.vec);
   if (length > ZERO_THRESHOLD) {
     const scale = 1.0 / length;
     for (let i = 0; i < vec.length; i += 1) {
       const x = vec[i] as number;
       vec[i] = x + (x - (other.vec[i] as number)) * scale * force;
     }
-    height = Math.max(((coordinate.height + other.height) * force) / length + coordinate.height, HEIGHT_MIN);
+    coordinate.height = Math.max(((height + other.height) * force) / length + height, HEIGHT_MIN);
   } else {
     const unit = randomDirection(vec.length, random);
     for (let i = 0; i < vec.length; i += 1) vec[i] = (vec[i] as number) + (unit[i] as number) * force;
   }
-  return { vec, error, adjustment: coordinate.adjustment, height };
 }
 
 /** A random direction, for coordinates that coincide. */
@@ -85,19 +96,19 @@ function magnitude(vec: readonly number[]): number {
 }
 
 /** The Vivaldi step: moves `coordinate` so that its distance to `other` comes closer to the measured `rttSeconds`. */
-export function vivaldiStep(coordinate: Coordinate, other: Coordinate, rttSeconds: number, random: Random): Coordinate {
+export function vivaldiStep(coordinate: OwnCoordinate, other: Coordinate, rttSeconds: number, random: Random): void {
   const expected = distance(coordinate, other);
   const rtt = Math.max(rttSeconds, ZERO_THRESHOLD);
   const wrongness = Math.abs(expected - rtt) / rtt;
   const totalError = Math.max(coordinate.error + other.error, ZERO_THRESHOLD);
   const weight = coordinate.error / totalError;
-  const error = Math.min(VIVALDI_CE * weight * wrongness + coordinate.error * (1.0 - VIVALDI_CE * weight), VIVALDI_ERROR_MAX);
   const force = VIVALDI_CC * weight * (rtt - expected);
-  return applyForce(coordinate, force, other, random, error);
+  coordinate.error = Math.min(VIVALDI_CE * weight * wrongness + coordinate.error * (1.0 - VIVALDI_CE * weight), VIVALDI_ERROR_MAX);
+  applyForce(coordinate, force, other, random);
 }
 
 /** Pulls the coordinate gently back to the origin, so that a whole cluster does not drift away. */
-export function gravityStep(coordinate: Coordinate, random: Random): Coordinate {
+export function gravityStep(coordinate: OwnCoordinate, random: Random): void {
   const ratio = distance(ORIGIN, coordinate) / GRAVITY_RHO;
-  return applyForce(coordinate, -1.0 * (ratio * ratio), ORIGIN, random);
+  applyForce(coordinate, -1.0 * (ratio * ratio), ORIGIN, random);
 }

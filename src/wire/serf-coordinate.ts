@@ -9,10 +9,12 @@ const coordinateSchema = new Schema("Vec", "Error", "Adjustment", "Height");
 const key = { adjustment: encodeKey("Adjustment"), error: encodeKey("Error"), height: encodeKey("Height"), vec: encodeKey("Vec") };
 const reader = new Reader();
 const writer = new Writer("gossip");
+/** For one call. */
+const components: number[] = [];
 
 export function writeCoordinate(w: Writer, { vec, error, adjustment, height }: WireCoordinate): void {
   w.mapHead(4).raw(key.adjustment).float(adjustment).raw(key.error).float(error).raw(key.height).float(height).raw(key.vec).arrayHead(vec.length);
-  for (const component of vec) w.float(component);
+  for (let i = 0; i < vec.length; i += 1) w.float(vec[i] as number);
 }
 
 /** The reader says whether it was one. */
@@ -35,9 +37,9 @@ export function readCoordinate(r: Reader): WireCoordinate {
 
 function readVec(r: Reader): number[] {
   const count = r.arrayHead();
-  const vec: number[] = [];
-  for (let i = 0; i < count && !r.failed; i += 1) vec.push(r.float());
-  return vec.slice(); // Without the spare room of an array that grew: one is kept of each member.
+  while (components.length > 0) components.pop();
+  for (let i = 0; i < count && !r.failed; i += 1) components.push(r.float());
+  return components.slice(); // Without the spare room of an array that grew: one is kept of each member.
 }
 
 /** The payload of a probe's ack. */
