@@ -101,7 +101,8 @@ export class Pool {
   }
 
   #earliestTimer(): number {
-    if (!this.#areTimersRead) {
+    if (!this.#areTimersRead || this.#serf.isStirred) {
+      this.#serf.isStirred = false;
       const { tracker, coalescers, gaps } = this.#serf;
       this.#timersAtMs = Math.min(this.#timers.nextAtMs, tracker.wakeAtMs, coalescers.wakeAtMs, gaps.wakeAtMs);
       this.#areTimersRead = true;
@@ -114,12 +115,9 @@ export class Pool {
     const start = out.length;
     let settled = false;
     this.#isWakeRead = false;
-    // A wake that is for a round of gossip only looks at no timer and moves none.
-    const isGossip = input.kind === "wake" && this.#areTimersRead && this.#timersAtMs > nowMs && this.#swim.isOnlyGossipDue(nowMs);
-    if (!isGossip) this.#areTimersRead = false;
     switch (input.kind) {
       case "wake":
-        this.#wake(nowMs, isGossip, out);
+        this.#wake(nowMs, out);
         break;
       case "message":
       case "streamOpened":
@@ -128,13 +126,16 @@ export class Pool {
         settled = this.#swim.step(input, nowMs, out);
         break;
       case "keyringDone":
+        this.#areTimersRead = false;
         this.#serf.internal.keyringDone(input.token, input.error, input.keys, nowMs, out);
         break;
       case "shutdown":
+        this.#areTimersRead = false;
         this.#shutdown(out);
         break;
       default:
         assert(input.request >= 0, "requests of callers are not negative");
+        this.#areTimersRead = false;
         this.#command(input, nowMs, out);
     }
     this.#settle(start, nowMs, out);
@@ -145,7 +146,9 @@ export class Pool {
   stepEvents(messages: readonly KnownMessage[], from: Endpoint, nowMs: number, out: PoolEffect[]): void {
     const start = out.length;
     this.#isWakeRead = false;
+    if (this.#serf.isStirred) this.#areTimersRead = false;
     this.#swim.stepUserMessages(messages, from, nowMs, out);
+    this.#serf.isStirred = false;
     this.#settle(start, nowMs, out);
     // Of the timers, events start these two at most.
     const { coalescers, gaps } = this.#serf;
@@ -277,9 +280,11 @@ export class Pool {
 
   // Time.
 
-  #wake(nowMs: number, isGossip: boolean, out: PoolEffect[]): void {
+  #wake(nowMs: number, out: PoolEffect[]): void {
     if (this.#swim.wakeAtMs <= nowMs) this.#swim.step(WAKE, nowMs, out);
-    if (isGossip) return;
+    // Most wakes are for a round of gossip or a probe, and need none of our timers.
+    if (this.#areTimersRead && !this.#serf.isStirred && this.#timersAtMs > nowMs) return;
+    this.#areTimersRead = false;
     for (let timer = this.#timers.popDue(nowMs); timer !== undefined; timer = this.#timers.popDue(nowMs)) this.#timer(timer, nowMs, out);
     this.#serf.tracker.wake(nowMs, out);
     if (this.#serf.gaps.wake(nowMs)) {
@@ -341,6 +346,7 @@ export class Pool {
       if (effect.kind !== "reply" || effect.request >= 0) continue;
       out.splice(i, 1);
       i -= 1;
+      this.#areTimersRead = false;
       const done = this.#swimRequests.get(effect.request);
       this.#swimRequests.delete(effect.request);
       done?.(effect.value.kind === "joined" ? effect.value.nodes : 0, effect.errors, nowMs, out);
@@ -362,6 +368,7 @@ export class Pool {
   }
 
   #broadcastEnded(token: number, isTimeout: boolean, nowMs: number, out: PoolEffect[]): void {
+    this.#areTimersRead = false;
     const done = this.#broadcasts.get(token);
     this.#broadcasts.delete(token);
     this.#timers.delete(`broadcast:${token}`);

@@ -93,6 +93,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   readonly coalescers: CoalescerChain;
   readonly snapshot: SnapshotWriter | null;
   tags: ReadonlyMap<string, string>;
+  /** SWIM has told something that may move a timer of this layer; whoever reads the timers takes it back. Probes and suspicions, most of what a node hears, are not told. */
+  isStirred = false;
   readonly #config: PoolConfig;
   readonly #random: Random;
   readonly #records: MemberRecords;
@@ -152,18 +154,22 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   // Membership, as SWIM sees it.
 
   memberJoined(member: MemberRecord, nowMs: number, out: PoolEffect[], slot: number, variant: number): void {
+    this.isStirred = true;
     this.membership.joined(member, nowMs, out, { row: slot, variant, record: member });
   }
 
   memberLeft(member: SwimMember, nowMs: number, out: PoolEffect[]): void {
+    this.isStirred = true;
     this.membership.gone(member.name, nowMs, out);
   }
 
   memberUpdated(member: SwimMember, nowMs: number, out: PoolEffect[]): void {
+    this.isStirred = true;
     this.membership.updated(member, nowMs, out);
   }
 
   memberConflict(existing: SwimMember, other: SwimMember, nowMs: number, out: PoolEffect[]): void {
+    this.isStirred = true;
     const { name, resolveConflicts } = this.#config;
     if (existing.name !== name) {
       const claimants = `both ${existing.ip}:${existing.port} and ${other.ip}:${other.port} are claiming`;
@@ -194,7 +200,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     return this.coordinates?.ackPayload() ?? null;
   }
 
-  pingCompleted(member: SwimMember, rttMs: number, payload: Uint8Array | null, _nowMs: number, out: PoolEffect[]): void {
+  pingCompleted(member: MemberRecord, rttMs: number, payload: Uint8Array | null, _nowMs: number, out: PoolEffect[]): void {
     this.coordinates?.measured(member.name, rttMs, payload, out);
   }
 
@@ -248,6 +254,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   }
 
   userMessage(message: Uint8Array, start: 0 | 1, _from: Endpoint | null, nowMs: number, out: PoolEffect[], known: KnownMessage | null = null): boolean {
+    this.isStirred = true;
     const decoded = known === null ? decodeSerfMessage(message, start) : ok(known.upper as SerfMessage);
     if (!decoded.ok) {
       const type = message[start];
@@ -466,6 +473,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   mergeSharedState(state: UpperState, join: boolean, nowMs: number, out: PoolEffect[]): void {
     assert(state instanceof SerfSharedState, "a state of another kind");
+    this.isStirred = true;
     const { parts } = state;
     this.#witnessClocks(parts);
     const left = new Set(parts.leftRows);
@@ -483,6 +491,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   }
 
   mergeRemoteState(state: Uint8Array, join: boolean, nowMs: number, out: PoolEffect[]): void {
+    this.isStirred = true;
     if (state.length === 0) {
       this.report.log("err", "serf: Remote state is zero bytes", out);
       return;

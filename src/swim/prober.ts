@@ -67,17 +67,19 @@ export class Prober {
     return this.#probe.asked ? this.#probe.untilMs : this.#probe.directUntilMs;
   }
 
-  wake(nowMs: number, out: SwimEffect[]): void {
+  /** True when it did no more than to begin a probe, if that: no stream was opened, nobody suspected. */
+  wake(nowMs: number, out: SwimEffect[]): boolean {
     const probe = this.#probe;
     if (probe !== null) {
+      if (nowMs < (probe.asked ? probe.untilMs : probe.directUntilMs)) return true;
       if (!probe.asked) {
-        if (nowMs >= probe.directUntilMs) this.#askHelpers(probe, nowMs, out);
-        return;
+        this.#askHelpers(probe, nowMs, out);
+        return false;
       }
-      if (nowMs < probe.untilMs) return;
       this.#conclude(probe, nowMs, out);
     }
     if (nowMs >= this.#nextProbeAtMs) this.#startProbe(nowMs, out);
+    return probe === null;
   }
 
   /** True when the ack belongs to the probe in flight. */
@@ -89,7 +91,7 @@ export class Prober {
     const { table, delegate } = this.#core;
     // Only a direct answer tells the distance.
     if (!probe.asked && !probe.slept && table.state(probe.slot) !== StateCode.unknown) {
-      delegate.pingCompleted(table.view(probe.slot), nowMs - probe.startMs, payload, nowMs, out);
+      delegate.pingCompleted(table.record(probe.slot), nowMs - probe.startMs, payload, nowMs, out);
     }
     return true;
   }

@@ -64,6 +64,9 @@ export class Swim<Out> {
   /** The earliest of our timers, and whether none may have moved since it was looked for: most inputs are pings, which move none. */
   #timersAtMs = Infinity;
   #areTimersRead = false;
+  /** The same of those that neither acks nor accusations move. */
+  #othersAtMs = Infinity;
+  #areOthersRead = false;
 
   /**
    * Enters ourselves with incarnation 1. `records` may be shared by nodes of one process. Effects of `SwimEffect` and of the
@@ -132,8 +135,18 @@ export class Swim<Out> {
 
   /** All but the gossip timer, which wakes and sleeps with queues that the layer above fills too. */
   #readTimers(): void {
-    this.#timersAtMs = Math.min(this.#prober.nextAtMs, this.#suspicions.nextAtMs, this.#relays.nextAtMs, this.#exchanges.nextAtMs, this.#pending.nextAtMs, this.#syncs.nextAtMs);
+    if (!this.#areOthersRead) {
+      this.#othersAtMs = Math.min(this.#relays.nextAtMs, this.#exchanges.nextAtMs, this.#pending.nextAtMs, this.#syncs.nextAtMs);
+      this.#areOthersRead = true;
+    }
+    this.#timersAtMs = Math.min(this.#othersAtMs, this.#prober.nextAtMs, this.#suspicions.nextAtMs);
     this.#areTimersRead = true;
+  }
+
+  /** Any timer may move. */
+  #forgetTimers(): void {
+    this.#areTimersRead = false;
+    this.#areOthersRead = false;
   }
 
   /**
@@ -143,7 +156,7 @@ export class Swim<Out> {
   step(input: SwimInput, nowMs: number, out: (Out | SwimEffect)[]): boolean {
     const effects = out as SwimEffect[]; // The machine only adds; what the caller's array may hold beyond that is its delegate's.
     this.#noticePause(nowMs);
-    if (mayMoveTimers(input) && !(input.kind === "wake" && this.isOnlyGossipDue(nowMs))) this.#areTimersRead = false;
+    if (input.kind !== "wake" && input.kind !== "message") this.#forgetTimers();
     let settled = false;
     switch (input.kind) {
       case "wake":
@@ -264,7 +277,7 @@ export class Swim<Out> {
 
   /** Asks for a push/pull soon: the layer above knows that it misses something. At most one per `earlySyncMs`. */
   requestSync(nowMs: number): void {
-    this.#areTimersRead = false;
+    this.#forgetTimers();
     this.#syncs.request(nowMs);
   }
 
@@ -278,14 +291,21 @@ export class Swim<Out> {
       this.#gossiper.wake(nowMs, out);
       return;
     }
-    this.#relays.wake(nowMs, out);
-    this.#exchanges.wake(nowMs, out);
-    this.#prober.wake(nowMs, out);
+    const areOthersDue = !this.#areOthersRead || this.#othersAtMs <= nowMs;
+    if (areOthersDue) {
+      this.#relays.wake(nowMs, out);
+      this.#exchanges.wake(nowMs, out);
+    }
+    const isOnlyBegun = this.#prober.wake(nowMs, out);
     // After the prober, whose verdict may be the last confirmation that a suspicion waits for.
     this.#membership.expireSuspicions(nowMs, out);
-    if (this.#syncs.due(nowMs)) this.#sync(nowMs, out);
-    this.#pending.wake(nowMs, out);
+    if (areOthersDue) {
+      if (this.#syncs.due(nowMs)) this.#sync(nowMs, out);
+      this.#pending.wake(nowMs, out);
+    }
     this.#gossiper.wake(nowMs, out);
+    if (areOthersDue || !isOnlyBegun) this.#forgetTimers();
+    else this.#areTimersRead = false;
   }
 
   /** After a pause of our own, acks and refutations wait in our socket: whoever we judge gets the lost time back. */
@@ -294,7 +314,7 @@ export class Swim<Out> {
     if (lateMs < PAUSE_MS_MIN) return;
     const { probeTimeoutMs, forgivesPauses } = this.#core.config.profile;
     if (!forgivesPauses) return;
-    this.#areTimersRead = false;
+    this.#forgetTimers();
     // What was due at the very moment we fell asleep needs some time too: the socket is read after this step.
     const graceMs = Math.min(lateMs, probeTimeoutMs);
     this.#prober.postpone(lateMs + graceMs);
@@ -305,7 +325,7 @@ export class Swim<Out> {
   #settle(out: SwimEffect[]): void {
     const { finished } = this.#core.broadcasts;
     if (finished.length === 0) return;
-    this.#areTimersRead = false;
+    this.#forgetTimers();
     for (const token of finished) this.#pending.finished(token, out);
     finished.length = 0;
   }
@@ -355,28 +375,38 @@ export class Swim<Out> {
         this.#answerPing(message, from, out);
         return false;
       case "indirectPing":
+        this.#forgetTimers();
         this.#relays.start(message, answerTo(message.sourceAddr, message.sourcePort, from), nowMs, out);
         return false;
       case "ack":
-        if (!this.#prober.ack(message.seq, message.payload, nowMs, out) && !this.#relays.ack(message.seq, out)) count("memberlist.drop.lateAck", out);
+        this.#areTimersRead = false;
+        if (!this.#prober.ack(message.seq, message.payload, nowMs, out)) this.#relayAck(message.seq, out);
         return false;
       case "nack":
         if (!this.#prober.nack(message.seq)) count("memberlist.drop.lateAck", out);
         return false;
       case "suspect":
+        this.#areTimersRead = false;
         this.#membership.suspect(message, nowMs, out, known);
         return known === null && this.#membership.isSettledSuspect(message);
       case "alive": {
+        this.#areTimersRead = false;
         const claim = message.port === 0 ? { ...message, port: this.#core.config.bindPort } : message;
         this.#membership.alive(claim, false, 0, nowMs, out, claim === message ? known : null);
         return known === null && this.#membership.isSettledAlive(claim); // Whoever knows it asks `judgeRepeat`.
       }
       case "dead":
+        this.#areTimersRead = false;
         this.#membership.dead(message, 0, nowMs, out, known);
         return known === null && this.#membership.isSettledDead(message);
       case "user":
         return this.#core.delegate.userMessage(message.payload, 0, from, nowMs, out, known);
     }
+  }
+
+  #relayAck(seq: number, out: SwimEffect[]): void {
+    this.#forgetTimers();
+    if (!this.#relays.ack(seq, out)) count("memberlist.drop.lateAck", out);
   }
 
   #answerPing({ node, seq, sourceAddr, sourcePort }: Ping, from: Endpoint, out: SwimEffect[]): void {
@@ -448,11 +478,6 @@ export class Swim<Out> {
     else if (waits) this.#pending.wait(token, { request, timeoutError }, nowMs + timeoutMs);
     else replyDone(request, [], out);
   }
-}
-
-/** Pings, which most inputs are, move no timer but that of gossip. */
-function mayMoveTimers(input: SwimInput): boolean {
-  return input.kind !== "message" || input.bytes[0] !== MessageType.ping;
 }
 
 /** Where an answer goes: the source named in the message, else the sender of the datagram. */

@@ -182,7 +182,7 @@ export interface SwimDelegate<Out> {
   /** Payload of our acks: the coordinate; null sends none. */
   ackPayload(): Uint8Array | null;
   /** A direct probe was answered. */
-  pingCompleted(member: SwimMember, rttMs: number, payload: Uint8Array | null, nowMs: number, out: Out[]): void;
+  pingCompleted(member: MemberRecord, rttMs: number, payload: Uint8Array | null, nowMs: number, out: Out[]): void;
 }
 
 /**

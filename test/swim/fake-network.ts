@@ -2,7 +2,7 @@
 import { toHex } from "../../src/base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../../src/base/endpoint.ts";
 import { SeededRandom } from "../../src/base/random.ts";
-import { MemberRecords } from "../../src/swim/member-records.ts";
+import { MemberRecords, type MemberRecord } from "../../src/swim/member-records.ts";
 import { Repeat } from "../../src/swim/messages.ts";
 import { PROFILES } from "../../src/swim/profiles.ts";
 import { Swim } from "../../src/swim/swim.ts";
@@ -61,7 +61,7 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
   ackPayload(): Uint8Array | null {
     return null;
   }
-  pingCompleted({ name }: SwimMember, rttMs: number, payload: Uint8Array | null): void {
+  pingCompleted({ name }: MemberRecord, rttMs: number, payload: Uint8Array | null): void {
     this.seen.push(`rtt ${name} ${rttMs}${payload === null ? "" : ` payload=${toHex(payload)}`}`);
   }
 }
