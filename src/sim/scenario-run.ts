@@ -5,7 +5,7 @@ import { Chaos } from "./chaos.ts";
 import { EventBoard, Ledger } from "./ledger.ts";
 import { LivenessChecker, PROBLEMS_MAX } from "./liveness.ts";
 import { Operator } from "./operator.ts";
-import { percentile } from "./percentile.ts";
+import { percentile, sortWhole } from "./percentile.ts";
 import { eventReport, joined, type Outcome, type RunReport } from "./run-report.ts";
 import { advance, collect, playAlone, share, type RunScript } from "./run-script.ts";
 import { SafetyChecker } from "./safety.ts";
@@ -205,7 +205,7 @@ export class ScenarioRun {
     const { sim, ledger } = this;
     const { first, end } = sim.place;
     const { events, queriesSent, queryAcks, queryResponses } = ledger;
-    const latencies = new Float64Array(events.length * (end - first));
+    const latenciesUs = new Float64Array(events.length * (end - first));
     const owing = this.#liveness.owing();
     let owed = 0;
     let delivered = 0;
@@ -216,7 +216,7 @@ export class ScenarioRun {
         owed += 1;
         const at = deliveredUs[host] as number;
         if (at < 0) continue;
-        latencies[delivered] = (at - atUs) / MS;
+        latenciesUs[delivered] = at - atUs;
         delivered += 1;
       }
     }
@@ -229,7 +229,7 @@ export class ScenarioRun {
       falseFailures: ledger.falseFailures,
       eventsSent: events.length,
       owed,
-      latenciesMs: latencies.subarray(0, delivered).sort(),
+      latenciesMs: sortWhole(latenciesUs.subarray(0, delivered)).map((us) => us / MS),
       detectionMs: Float64Array.from(ledger.detectionMs).sort(),
       queries: { sent: queriesSent, acks: queryAcks, responses: queryResponses },
     };
