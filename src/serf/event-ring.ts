@@ -189,6 +189,21 @@ export class EventRing {
     return this.#slots !== null && this.#slots.times[lamportTime % this.#size] === lamportTime;
   }
 
+  /** We hold the very events of another's slot: `witness` would call each of them known. As of nearly all slots of a push/pull. */
+  holdsSame({ time }: LamportClock, { lamportTime, known }: HeldSlot): boolean {
+    if (this.#slots === null || known === undefined || isOlderThanRing(time, lamportTime, this.#size)) return false;
+    const { times, first, counts } = this.#slots;
+    const index = lamportTime % this.#size;
+    if (times[index] !== lamportTime || counts[index] !== known.length) return false;
+    let item = first[index] as number;
+    for (let i = 0; i < known.length; i += 1) {
+      const number = known[i]?.number ?? -1;
+      if (number < 0 || this.#numbers[item] !== number + 1) return false;
+      item = this.#next[item] as number;
+    }
+    return true;
+  }
+
   /** Judges one received event. `clock` has its time witnessed here, before any other check. `known`: the shared message of the event, if it is one. */
   witness(clock: LamportClock, lamportTime: number, name: string, payload: Uint8Array | null, known: KnownMessage | null = null): EventVerdict {
     clock.witness(lamportTime);

@@ -544,7 +544,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   #mergeEvents(remote: Pick<SerfPushPull, "eventTime"> & { readonly events: readonly (HeldSlot | null)[] }, join: boolean, nowMs: number, out: PoolEffect[]): void {
     if (join && this.#host.isIgnoringOldEvents()) this.events.raiseMinTime(remote.eventTime);
     for (const slot of remote.events) {
-      if (slot === null) continue;
+      if (slot === null || this.events.holdsSame(this.eventClock, slot)) continue;
       const { lamportTime, known = null } = slot;
       for (let i = 0; i < slot.events.length; i += 1) {
         const { name, payload } = slot.events[i] as (typeof slot.events)[number];

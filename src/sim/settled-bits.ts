@@ -12,6 +12,10 @@ const WORD_SHIFT = 5;
 const WORD_MASK = 31;
 const BLOCKS_FIRST = 2;
 
+/** For one call of `setOf`: what an array has spare while it grows, the set does not keep. */
+const starts: number[] = [];
+const masks: number[] = [];
+
 /** Some rows, by the words that hold them: at `starts[i]` + the number of the node, the bits `masks[i]`. */
 export interface SettledSet {
   readonly starts: readonly number[];
@@ -79,8 +83,8 @@ export class SettledBits {
 
   /** The rows of messages of which `held` has each number and its generation; null when one of them has none. */
   setOf(held: readonly number[], rows: Uint32Array): SettledSet | null {
-    const starts: number[] = [];
-    const masks: number[] = [];
+    while (starts.length > 0) starts.pop();
+    while (masks.length > 0) masks.pop();
     for (let i = 0; i < held.length; i += 2) {
       const number = held[i] as number;
       if (number < 0) return null;
@@ -94,7 +98,7 @@ export class SettledBits {
         masks.push(bit);
       } else masks[at] = (masks[at] as number) | bit;
     }
-    return { starts, masks, version: this.#version };
+    return { starts: starts.slice(), masks: masks.slice(), version: this.#version };
   }
 
   /** All bits of the set are set at this node; false also when a row of the set may be another message's by now. */

@@ -32,12 +32,13 @@ export class Gossiper {
     const { gossipIntervalMs, gossipNodes } = config.profile;
     this.#nextRoundAtMs = nextTick(this.#nextRoundAtMs, gossipIntervalMs, nowMs);
     pickMembers(this.#core, "gossip", gossipNodes, NOBODY, nowMs, this.#picked);
-    const to: Endpoint[] = [];
+    const picked = this.#picked;
+    const to = new Array<Endpoint>(picked.length); // One that grows has room for sixteen.
     const { commonVersions } = records;
     let crc = true;
-    for (const slot of this.#picked) {
-      const { endpoint, versions } = table.record(slot);
-      to.push(endpoint);
+    for (let i = 0; i < picked.length; i += 1) {
+      const { endpoint, versions } = table.record(picked[i] as number);
+      to[i] = endpoint;
       crc &&= ((commonVersions ?? versions)[1] ?? 0) >= CRC_PROTOCOL_MIN;
     }
     if (to.length === 0) return;

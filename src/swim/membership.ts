@@ -189,9 +189,8 @@ export class Membership {
     const { table } = core;
     const slot = this.#accused(node, known);
     if (slot < 0 || incarnation < table.incarnation(slot)) return;
-    const passOn = (): unknown => (known === null ? this.#broadcast(MEMBER_KEYS + slot, encodeSuspect({ incarnation, node, from }), 0) : this.#passOn(MEMBER_KEYS + slot, known));
     if (this.#suspicions.has(slot)) {
-      if (this.#suspicions.confirm(slot, from, nowMs)) passOn();
+      if (this.#suspicions.confirm(slot, from, nowMs)) this.#tellSuspect(slot, node, incarnation, from, known);
       return;
     }
     if (table.state(slot) !== StateCode.alive) return;
@@ -200,12 +199,17 @@ export class Membership {
       this.#refute(slot, incarnation, out);
       return;
     }
-    passOn();
+    this.#tellSuspect(slot, node, incarnation, from, known);
     count("memberlist.msg.suspect", out);
     this.#news += 1;
     table.setIncarnation(slot, incarnation);
     table.setState(slot, StateCode.suspect, nowMs);
     this.#startSuspicion(slot, from, nowMs);
+  }
+
+  #tellSuspect(slot: number, node: string, incarnation: number, from: string, known: KnownMessage | null): void {
+    if (known === null) this.#broadcast(MEMBER_KEYS + slot, encodeSuspect({ incarnation, node, from }), 0);
+    else this.#passOn(MEMBER_KEYS + slot, known);
   }
 
   /** The slot of an accused member, or -1 when we do not know it. */

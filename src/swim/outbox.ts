@@ -75,7 +75,7 @@ export class Outbox {
 
   /** Bytes used. */
   #fillUser(limit: number, targets: number, into: Uint8Array[]): number {
-    if (limit <= PART_OVERHEAD_BYTES) return 0;
+    if (limit <= PART_OVERHEAD_BYTES || !this.#core.delegate.hasBroadcasts()) return 0;
     let used = 0;
     for (const message of this.#core.delegate.takeBroadcasts(PART_OVERHEAD_BYTES, limit, targets)) {
       into.push(message);
