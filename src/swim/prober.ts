@@ -3,7 +3,7 @@
  * then suspects. At most one probe is in flight. Its verdict needs our own punctuality: see `postpone`.
  */
 import { encodeIndirectPing, encodePing, encodeSuspect } from "../wire/gossip-codec.ts";
-import type { Ping, Source } from "../wire/gossip-messages.ts";
+import type { Source } from "../wire/gossip-messages.ts";
 import { count, log, nextSeq, type Core } from "./core.ts";
 import type { Exchanges } from "./exchanges.ts";
 import type { MemberRecord } from "./member-records.ts";
@@ -49,6 +49,8 @@ export class Prober {
   readonly #outbox: Outbox;
   readonly #exchanges: Exchanges;
   readonly #helpers: number[] = [];
+  /** Who asks, as our pings say. */
+  readonly #source: Source;
   #probe: Probe | null = null;
   #row = 0; // Next place of the probing order.
   #nextProbeAtMs: number;
@@ -58,6 +60,8 @@ export class Prober {
     this.#membership = membership;
     this.#outbox = outbox;
     this.#exchanges = exchanges;
+    const { config, selfAddr } = core;
+    this.#source = { sourceAddr: selfAddr, sourcePort: config.advertise.port, sourceNode: config.name };
     // Nodes started together must not probe in lockstep.
     this.#nextProbeAtMs = nowMs + 1 + core.random.below(Math.max(1, Math.trunc(core.config.profile.probeIntervalMs)));
   }
@@ -147,7 +151,7 @@ export class Prober {
       tcp: "none",
       slept: false,
     };
-    const ping = encodePing(this.#ping(seq, record.name));
+    const ping = encodePing({ seq, node: record.name, ...this.#source });
     if (table.state(slot) === StateCode.alive || !config.profile.tellsSuspects) {
       this.#outbox.send(record.endpoint, ping, out);
       return;
@@ -201,7 +205,7 @@ export class Prober {
       const nack = (helper.versions[1] ?? 0) >= NACK_PROTOCOL_MIN;
       if (nack) probe.nacksExpected += 1;
       const { addr, endpoint, name } = record;
-      const request = encodeIndirectPing({ seq, target: addr, port: endpoint.port, node: name, nack, ...this.#source() });
+      const request = encodeIndirectPing({ seq, target: addr, port: endpoint.port, node: name, nack, ...this.#source });
       this.#outbox.send(helper.endpoint, request, out);
     }
     if (tcpPings && (record.versions[1] ?? 0) >= TCP_PING_PROTOCOL_MIN) {
@@ -226,15 +230,4 @@ export class Prober {
     log(core, "info", `Suspect ${record.name} has failed, no acks received`, out);
     this.#membership.suspect({ incarnation, node: record.name, from: core.config.name }, nowMs, out);
   }
-
-  /** Our ping to `node`. */
-  #ping(seq: number, node: string): Omit<Ping, "kind"> {
-    return { seq, node, ...this.#source() };
-  }
-
-  #source(): Source {
-    const { config, selfAddr } = this.#core;
-    return { sourceAddr: selfAddr, sourcePort: config.advertise.port, sourceNode: config.name };
-  }
-
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EventRing, type HeldSlot } from "../../src/serf/event-ring.ts";
+import { LamportClock } from "../../src/serf/lamport-clock.ts";
 import { SharedMessages, type SharedMessage } from "../../src/sim/shared-messages.ts";
 import { encodeAlive, encodeDead, encodeSuspect, encodeUser } from "../../src/wire/gossip-codec.ts";
-import { encodeJoin } from "../../src/wire/serf-codec.ts";
+import { encodeJoin, encodeUserEvent } from "../../src/wire/serf-codec.ts";
 
 const alive = (node: string, incarnation: number): Uint8Array =>
   encodeAlive({ incarnation, node, addr: Uint8Array.of(10, 0, 0, 1), port: 7946, meta: Uint8Array.of(1), versions: Uint8Array.of(1, 5, 2, 2, 5, 5) });
@@ -78,4 +80,32 @@ test("deaths of one incarnation are settled together, whoever declares it; a mes
   messages.release(newer.number);
   const places = Array.from({ length: 100 }, (_, i) => dead(10 + i, "x"));
   assert.ok(places.every((message) => !isSettledAt(messages, message, 3) && !isSettledAt(messages, message, 4)));
+});
+
+test("a slot of events is the same where both rings hold the very messages of it, and not when one is missing, told in bytes, or over", () => {
+  const messages = new SharedMessages(8);
+  const shared = (name: string): SharedMessage => {
+    const bytes = encodeUser(encodeUserEvent({ lamportTime: 3, name, payload: null, coalesce: false }));
+    return messages.known(messages.bytesOf(messages.hold(bytes))) as SharedMessage;
+  };
+  const clock = new LamportClock();
+  const ringOf = (...names: readonly string[]): EventRing => {
+    const ring = new EventRing(8, messages);
+    for (const name of names) ring.witness(clock, 3, name, null, shared(name));
+    return ring;
+  };
+  const slotOf = (ring: EventRing): HeldSlot => ring.slots[3] as HeldSlot;
+  const both = ringOf("a", "b");
+  assert.equal(both.holdsSame(clock, slotOf(ringOf("b", "a"))), true);
+  assert.equal(both.holdsSame(clock, slotOf(ringOf("a"))), false);
+  assert.equal(ringOf("a").holdsSame(clock, slotOf(both)), false);
+  assert.equal(ringOf("a", "c").holdsSame(clock, slotOf(both)), false);
+  assert.equal(ringOf().holdsSame(clock, slotOf(both)), false);
+  const byBytes = new EventRing(8, messages);
+  for (const name of ["a", "b"]) byBytes.witness(clock, 3, name, null);
+  assert.equal(both.holdsSame(clock, slotOf(byBytes)), false);
+  assert.equal(byBytes.holdsSame(clock, slotOf(both)), false);
+  const told = slotOf(both);
+  clock.witness(100);
+  assert.equal(both.holdsSame(clock, told), false, "older than the ring");
 });
