@@ -1,11 +1,11 @@
 /** Keeps our own network coordinate up to date from the round trips of probes (reference: serf-protocol §8.12). */
 import type { Random } from "../base/random.ts";
 import { formatDuration } from "./go-duration.ts";
+import { PeerCoordinates } from "./peer-coordinates.ts";
 import { distance, gravityStep, isValidCoordinate, originCoordinate, vivaldiStep, zeros, type Coordinate, type OwnCoordinate } from "./vivaldi.ts";
 import { rawDistance } from "../wire/coordinate-distance.ts";
 
 const ADJUSTMENT_WINDOW = 20;
-const LATENCY_FILTER_SIZE = 3;
 /** Longer round trips say more about a stalled process than about the network. */
 export const RTT_MAX_NS = 10_000_000_000;
 
@@ -14,8 +14,7 @@ export class CoordinateClient {
   #own: OwnCoordinate = originCoordinate();
   readonly #adjustments = zeros(ADJUSTMENT_WINDOW);
   #adjustmentIndex = 0;
-  /** Last round trips of each node in seconds, oldest first. */
-  readonly #latencies = new Map<string, number[]>();
+  readonly #peers = new PeerCoordinates();
   #resets = 0;
 
   constructor(random: Random) {
@@ -25,6 +24,11 @@ export class CoordinateClient {
   /** Our coordinate as it is now: the next measurement moves it. */
   get coordinate(): Coordinate {
     return this.#own;
+  }
+
+  /** The last coordinate that `update` took in of a node, or null. */
+  known(node: string): Coordinate | null {
+    return this.#peers.get(node);
   }
 
   /** How often a computation ended in NaN or infinity and the coordinate began anew. */
@@ -38,7 +42,7 @@ export class CoordinateClient {
   }
 
   forget(node: string): void {
-    this.#latencies.delete(node);
+    this.#peers.forget(node);
   }
 
   /** Takes in one measured round trip to `node`; null, or why the measurement was refused (nothing changed then). */
@@ -49,7 +53,7 @@ export class CoordinateClient {
       // The space at the end is the original's.
       return `round trip time not in valid range, duration ${formatDuration(rttNs)} is not a positive value less than 10s `;
     }
-    const rtt = this.#filterLatency(node, toSeconds(rttNs));
+    const rtt = this.#peers.note(node, other, toSeconds(rttNs));
     vivaldiStep(this.#own, other, rtt, this.#random);
     this.#adjust(other, rtt);
     gravityStep(this.#own, this.#random);
@@ -65,36 +69,14 @@ export class CoordinateClient {
     return distance(this.#own, other);
   }
 
-  /** Median of the last samples: one late ack must not move us. */
-  #filterLatency(node: string, rttSeconds: number): number {
-    const before = this.#latencies.get(node);
-    if (before === undefined) {
-      this.#latencies.set(node, [rttSeconds]);
-      return rttSeconds;
-    }
-    if (before.length === LATENCY_FILTER_SIZE) {
-      before.copyWithin(0, 1);
-      before[LATENCY_FILTER_SIZE - 1] = rttSeconds;
-      return median(before);
-    }
-    // A new array: one that grows by `push` has room for sixteen samples, of every member.
-    const samples = [...before, rttSeconds];
-    this.#latencies.set(node, samples);
-    return median(samples);
-  }
-
   #adjust(other: Coordinate, rttSeconds: number): void {
-    this.#adjustments[this.#adjustmentIndex] = rttSeconds - rawDistance(this.#own, other);
+    const adjustments = this.#adjustments;
+    adjustments[this.#adjustmentIndex] = rttSeconds - rawDistance(this.#own, other);
     this.#adjustmentIndex = (this.#adjustmentIndex + 1) % ADJUSTMENT_WINDOW;
     let sum = 0;
-    for (const sample of this.#adjustments) sum += sample;
+    for (let i = 0; i < ADJUSTMENT_WINDOW; i += 1) sum += adjustments[i] as number;
     this.#own.adjustment = sum / (2.0 * ADJUSTMENT_WINDOW);
   }
-}
-
-function median(samples: readonly number[]): number {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return sorted[Math.trunc(sorted.length / 2)] as number;
 }
 
 /** Nanoseconds to seconds as the original's duration type does it: whole seconds and the rest apart. */

@@ -29,7 +29,6 @@ export class Coordinates {
   readonly #self: string;
   readonly #client: CoordinateClient;
   readonly #report: Reporter;
-  readonly #known = new Map<string, Coordinate>();
   #payload: Uint8Array | null = null;
 
   constructor(self: string, random: Random, report: Reporter) {
@@ -43,13 +42,12 @@ export class Coordinates {
   }
 
   get(name: string): Coordinate | null {
-    if (name !== this.#self) return this.#known.get(name) ?? null;
+    if (name !== this.#self) return this.#client.known(name);
     const { coordinate } = this.#client;
     return { ...coordinate, vec: coordinate.vec.slice() };
   }
 
   forget(name: string): void {
-    this.#known.delete(name);
     this.#client.forget(name);
   }
 
@@ -77,7 +75,6 @@ export class Coordinates {
       this.#report.log("trace", `serf: Rejected coordinate from ${name}: ${refusal}`, out);
       return;
     }
-    this.#known.set(name, decoded.value);
     this.#payload = null;
   }
 }

@@ -49,20 +49,21 @@ export class LivenessChecker {
   /** In large clusters the views of each so-many-th node are compared row by row, and those of all others by their counts. */
   readonly #stride: number;
   readonly #viewers: readonly Host[];
+  readonly #indexOf = new Map<string, number>();
 
   constructor(sim: Simulation, ledger: Ledger, rules: LivenessRules) {
     this.#sim = sim;
     this.#ledger = ledger;
     this.#rules = rules;
     this.#stride = tableStride(sim.hosts.length);
+    for (const host of sim.hosts) this.#indexOf.set(host.name, host.index);
     this.#viewers = sim.hosts.filter(({ index }) => index % this.#stride === 0);
   }
 
   /** Every live member is alive in every live view, every other one is not. Empty when all is well. */
   viewProblems(): string[] {
     const problems: string[] = [];
-    const indexOf = new Map<string, number>();
-    for (const host of this.#sim.hosts) indexOf.set(host.name, host.index);
+    const indexOf = this.#indexOf;
     const state = new Array<string>(this.#sim.hosts.length);
     if (this.#stride > 1) problems.push(...this.#countProblems());
     if (problems.length > 0) return problems;
@@ -83,11 +84,13 @@ export class LivenessChecker {
   /** The same question to Serf's member lists, which the application sees. */
   memberProblems(): string[] {
     const problems: string[] = [];
+    const status = new Array<string>(this.#sim.hosts.length);
     for (const viewer of this.#viewers) {
       if (viewer.machine === null || viewer.leaving) continue;
-      const status = new Map(viewer.machine.view.members().map((member) => [member.name, member.status]));
+      status.fill("absent");
+      for (const member of viewer.machine.view.members()) status[this.#indexOf.get(member.name) as number] = member.status;
       for (const member of this.#sim.hosts) {
-        const seen = status.get(member.name) ?? "absent";
+        const seen = status[member.index] as string;
         const problem = this.#judge(member, seen === "failed" ? "dead" : seen);
         if (problem !== null) problems.push(`${viewer.name} lists ${member.name} as ${seen}: ${problem}`);
         if (problems.length >= PROBLEMS_MAX) return problems;

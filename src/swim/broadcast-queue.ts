@@ -309,7 +309,11 @@ export class BroadcastQueue {
   }
 
   #setKey(item: number, key: number): void {
-    if (key >= this.#itemOf.length) this.#itemOf = resized(wideEnough(this.#itemOf, this.#transmits.length), Math.max(CAPACITY_FIRST, key + 1 + (key >> 3)));
+    if (key >= this.#itemOf.length) {
+      // Keys are scattered over all members: at once as many as are expected, since each step on the way would be an array for nothing.
+      const keys = Math.max(CAPACITY_FIRST, key + 1 + (key >> 3), this.#expected() + 1);
+      this.#itemOf = resized(wideEnough(this.#itemOf, this.#transmits.length), keys);
+    }
     this.#itemOf[key] = item;
   }
 
