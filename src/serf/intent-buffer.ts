@@ -2,7 +2,7 @@
  * Join and leave intents about nodes that SWIM has not shown us yet (reference: serf-protocol §8.3). Gossip may bring the intent
  * before the member; when the member appears, its newest intent decides its status. A join does not consume the entry.
  *
- * In a mass join a node hears of thousands before it meets them, and one process may simulate thousands of nodes: an entry takes some six
+ * In a mass join a node hears of thousands before it meets them, and one process may simulate thousands of nodes: an entry takes some four
  * bytes in columns, found by the slot of its name in the records of the process.
  */
 import { resized, wideEnough, type Column } from "../base/column.ts";
@@ -20,23 +20,23 @@ export const INTENT_BUFFER_MAX = 16_384;
 const CAPACITY_FIRST = 16;
 /** A buffer of so many entries grows by an eighth instead of by half. */
 const GROWS_SLOWLY_FROM = 1024;
-/** In `#places`: no entry. Others stand there as their place and one. */
-const NOWHERE = 0;
 /** Ages are kept in tenths of a second since the first entry. */
 const TICK_MS = 100;
 
-// An entry's word: 0 is a gap, a join of time t is 1 + 2t and a leave 2 + 2t. Times that do not fit are kept aside.
-const GAP = 0;
+// An entry's word: 0 is none, a join of time t is 1 + 2t and a leave 2 + 2t. Times that do not fit are kept aside.
+const NONE = 0;
 const WORD_TIME_MAX = 0x7fff_fff0;
 /** And one more for a leave. */
 const LATE_JOIN = 0xffff_fffd;
 
 export class IntentBuffer {
   readonly #records: MemberRecords;
-  // Entries by age, oldest first, with gaps where one was replaced.
+  /** Slots of the entries by age, oldest first. Where an entry was replaced the older place of its slot stays: it is stale. */
   #slots: Column = new Uint16Array(0);
-  /** What each says: type and Lamport time. */
+  /** By slot, what its entry says: type and Lamport time. */
   #words: Column = new Uint16Array(0);
+  /** Of few slots, how many places are stale: the oldest ones, since the newest place of a slot is that of its entry. */
+  readonly #stale = new Map<number, number>();
   /** Entries of one tick stand together: pairs of the first place and the tick, of which the first ones may be gone. */
   readonly #ticks: number[] = [];
   #firstTick = 0;
@@ -45,8 +45,6 @@ export class IntentBuffer {
   #size = 0;
   #epochMs = 0;
   readonly #late = new Map<number, number>();
-  /** Where the entry of a slot stands. */
-  #places: Column = new Uint16Array(0);
 
   /** `records`: where names have numbers. */
   constructor(records: MemberRecords = new MemberRecords()) {
@@ -63,21 +61,21 @@ export class IntentBuffer {
 
   /** As `get`, by the slot of the name, or -1. */
   getAt(slot: number): Intent | undefined {
-    const place = this.#placeOf(slot);
-    return place < 0 ? undefined : { type: (this.#words[place] as number) % 2 === 0 ? "leave" : "join", lamportTime: this.#timeAt(place) };
+    const word = this.#wordOf(slot);
+    return word === NONE ? undefined : { type: word % 2 === 0 ? "leave" : "join", lamportTime: this.#timeOf(slot, word) };
   }
 
   /** Keeps the intent if it is strictly newer than what is known about the node; true when it was kept (and is worth passing on). `slot`: that of the name, or -1. */
   offer(node: string, type: IntentType, lamportTime: number, nowMs: number, slot = this.#records.slotOf(node)): boolean {
-    const known = this.#placeOf(slot);
-    if (known >= 0 && lamportTime <= this.#timeAt(known)) return false;
-    // Held before the old entry lets go.
-    if (slot >= 0) this.#records.holdSlot(slot);
-    const held = slot >= 0 ? slot : this.#records.hold(node);
-    if (known >= 0) this.#remove(known);
+    const known = this.#wordOf(slot);
+    if (known !== NONE && lamportTime <= this.#timeOf(slot, known)) return false;
     if (this.#size === 0) this.#restart(nowMs);
-    if (this.#end === this.#words.length) this.#makeRoom();
-    this.#append(held, type, lamportTime, Math.max(0, Math.floor((nowMs - this.#epochMs) / TICK_MS)));
+    if (this.#end === this.#slots.length) this.#makeRoom();
+    if (known === NONE) {
+      if (slot >= 0) this.#records.holdSlot(slot);
+      this.#size += 1;
+    } else this.#stale.set(slot, 1 + (this.#stale.get(slot) ?? 0));
+    this.#append(slot >= 0 ? slot : this.#records.hold(node), type, lamportTime, Math.max(0, Math.floor((nowMs - this.#epochMs) / TICK_MS)));
     if (this.#size > INTENT_BUFFER_MAX) this.#removeOldest();
     return true;
   }
@@ -87,7 +85,7 @@ export class IntentBuffer {
     while (this.#size > 0) {
       const oldest = this.#oldest();
       if (nowMs - this.#epochMs - this.#tickOf(oldest) * TICK_MS <= timeoutMs) return;
-      this.#remove(oldest);
+      this.#removeOldest();
     }
   }
 
@@ -96,13 +94,12 @@ export class IntentBuffer {
     while (this.#size > 0) this.#removeOldest();
   }
 
-  #placeOf(slot: number): number {
-    return slot >= 0 && slot < this.#places.length ? (this.#places[slot] as number) - 1 : -1;
+  #wordOf(slot: number): number {
+    return slot >= 0 && slot < this.#words.length ? (this.#words[slot] as number) : NONE;
   }
 
-  #timeAt(place: number): number {
-    const word = this.#words[place] as number;
-    return word >= LATE_JOIN ? (this.#late.get(this.#slots[place] as number) as number) : (word - 1) >>> 1;
+  #timeOf(slot: number, word: number): number {
+    return word >= LATE_JOIN ? (this.#late.get(slot) as number) : (word - 1) >>> 1;
   }
 
   /** Of an entry that is asked for in order of age. */
@@ -112,36 +109,39 @@ export class IntentBuffer {
   }
 
   #append(slot: number, type: IntentType, lamportTime: number, tick: number): void {
-    const place = this.#end;
     const isLate = lamportTime > WORD_TIME_MAX;
     if (isLate) this.#late.set(slot, lamportTime);
+    else if (this.#late.size > 0) this.#late.delete(slot);
     const word = isLate ? LATE_JOIN : 1 + 2 * lamportTime;
     const typed = type === "leave" ? word + 1 : word;
-    this.#slots = wideEnough(this.#slots, slot);
-    this.#slots[place] = slot;
+    if (slot >= this.#words.length) this.#words = resized(this.#words, Math.max(this.#records.capacity, slot + 1 + (slot >> 2)));
     this.#words = wideEnough(this.#words, typed);
-    this.#words[place] = typed;
-    if (this.#ticks.at(-1) !== tick) this.#ticks.push(place, tick);
-    if (slot >= this.#places.length) this.#places = resized(this.#places, Math.max(this.#records.capacity, slot + 1 + (slot >> 2)));
-    this.#places = wideEnough(this.#places, place + 1);
-    this.#places[slot] = place + 1;
+    this.#words[slot] = typed;
+    this.#slots = wideEnough(this.#slots, slot);
+    this.#slots[this.#end] = slot;
+    if (this.#ticks.at(-1) !== tick) this.#ticks.push(this.#end, tick);
     this.#end += 1;
-    this.#size += 1;
   }
 
+  /** The place of the oldest entry; those before it are given up. */
   #oldest(): number {
-    while (this.#words[this.#first] === GAP) this.#first += 1;
+    while (this.#isStale(this.#slots[this.#first] as number, this.#stale)) this.#first += 1;
     return this.#first;
   }
 
-  #removeOldest(): void {
-    this.#remove(this.#oldest());
+  /** The place of this slot is stale, of which all older ones have been asked about; counts it off then. */
+  #isStale(slot: number, stale: Map<number, number>): boolean {
+    const count = stale.size === 0 ? undefined : stale.get(slot);
+    if (count === undefined) return false;
+    if (count === 1) stale.delete(slot);
+    else stale.set(slot, count - 1);
+    return true;
   }
 
-  #remove(place: number): void {
-    const slot = this.#slots[place] as number;
-    this.#words[place] = GAP;
-    this.#places[slot] = NOWHERE;
+  #removeOldest(): void {
+    const slot = this.#slots[this.#oldest()] as number;
+    this.#first += 1;
+    this.#words[slot] = NONE;
     this.#late.delete(slot);
     this.#records.release(slot);
     this.#size -= 1;
@@ -153,6 +153,7 @@ export class IntentBuffer {
     this.#end = 0;
     this.#ticks.length = 0;
     this.#firstTick = 0;
+    this.#stale.clear();
     this.#epochMs = nowMs;
   }
 
@@ -164,25 +165,20 @@ export class IntentBuffer {
     return Math.min(expected, end + (end >> 1));
   }
 
-  /** Closes the gaps, or grows when there are few. */
+  /** Closes up what is stale or gone, or grows when that is little. */
   #makeRoom(): void {
-    if (this.#size >= (3 * this.#words.length) >> 2) {
-      const capacity = Math.max(CAPACITY_FIRST, this.#nextCapacity());
-      this.#slots = resized(this.#slots, capacity);
-      this.#words = resized(this.#words, capacity);
+    if (this.#size >= (3 * this.#slots.length) >> 2) {
+      this.#slots = resized(this.#slots, Math.max(CAPACITY_FIRST, this.#nextCapacity()));
       return;
     }
     const ticks: number[] = [];
     let kept = 0;
     for (let place = this.#first; place < this.#end; place += 1) {
-      const word = this.#words[place] as number;
-      if (word === GAP) continue;
-      const tick = this.#tickOf(place);
-      if (ticks.at(-1) !== tick) ticks.push(kept, tick);
       const slot = this.#slots[place] as number;
+      const tick = this.#tickOf(place);
+      if (this.#isStale(slot, this.#stale)) continue;
+      if (ticks.at(-1) !== tick) ticks.push(kept, tick);
       this.#slots[kept] = slot;
-      this.#words[kept] = word;
-      this.#places[slot] = kept + 1;
       kept += 1;
     }
     this.#ticks.length = 0;
