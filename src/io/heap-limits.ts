@@ -4,27 +4,49 @@
  * resident memory: a million bad inputs, +90 MB without this.
  */
 import { availableParallelism } from "node:os";
-import { PerformanceObserver } from "node:perf_hooks";
+import { constants, type PerformanceEntry, PerformanceObserver, type PerformanceObserverEntryList } from "node:perf_hooks";
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
+import { BusyWindow } from "./busy-window.ts";
+import { monotonicMs } from "./clock.ts";
 
+type GcEntry = PerformanceEntry & { readonly detail: { readonly kind: number } };
+
+const MIB = 1024 * 1024;
 /**
- * Both halves of a young generation that is large enough: each collection costs 0.3 ms before it has copied anything, and at 1 MiB a busy agent needs 20 a second.
- * With 4 MiB for each half an event takes a little less still, but an idle agent with a lane is resident with more than 75 MB.
+ * Both halves of the young generation of an agent with little to do. With 4 MiB for each half an idle agent with a lane is resident with more than 75 MB.
  */
-export const YOUNG_BYTES_ENOUGH = 2 * 2 * 1024 * 1024;
+export const YOUNG_BYTES_QUIET = 2 * 2 * MIB;
+/**
+ * Both halves of that of a busy agent. Each collection costs 0.3 ms before it has copied anything, what is under way is copied each time, and what was copied
+ * twice is collected with the old generation: 20,000 packets a second with 2 MiB a half are 30 pauses a second and two of the long ones.
+ */
+export const YOUNG_BYTES_BUSY = 2 * 8 * MIB;
+/** So much filled within a second makes an agent a busy one. */
+const BUSY_BYTES = 16 * MIB;
+const BUSY_WINDOW_MS = 1000;
+/** What a packet lane begins with. */
+const LANE_HALF_MIB = 2;
 
 let isLimited = false;
+const window = new BusyWindow({ amountMax: BUSY_BYTES, windowMs: BUSY_WINDOW_MS, now: monotonicMs });
+let busyUntilMs = -Infinity;
 
 /** To be called once at the end of the start. */
 export function limitHeapGrowth(): void {
   isLimited = true;
-  keepHeapLimits();
+  limitYoung();
   // V8 makes the young generation of an idle program small again: whether it may grow is asked after each collection.
-  new PerformanceObserver(keepHeapLimits).observe({ entryTypes: ["gc"] });
+  new PerformanceObserver(collected).observe({ entryTypes: ["gc"] });
   // Collected when it has doubled since the last time.
   setFlagsFromString("--heap-growing-percent=100");
   // On a single core helpers only take turns with us: a new event costs 5 % less without them. With more cores they shorten our pauses.
   if (availableParallelism() === 1) collectYoungAlone();
+}
+
+function collected(list: PerformanceObserverEntryList): void {
+  const young = list.getEntries().filter((entry) => (entry as GcEntry).detail.kind === constants.NODE_PERFORMANCE_GC_MINOR);
+  if (window.add((young.length * youngBytes()) / 2)) busyUntilMs = monotonicMs() + BUSY_WINDOW_MS;
+  limitYoung();
 }
 
 /**
@@ -32,8 +54,23 @@ export function limitHeapGrowth(): void {
  * heap, a worker's too, and the young generation of the main thread would grow to its full size again. Does nothing where growth is not limited.
  */
 export function keepHeapLimits(): void {
-  // Of the main thread: a worker has resource limits of its own.
-  if (isLimited) setFlagsFromString(`--semi-space-growth-factor=${youngBytes() < YOUNG_BYTES_ENOUGH ? 2 : 1}`);
+  if (!isLimited) return;
+  setFlagsFromString("--min-semi-space-size=0");
+  limitYoung();
+}
+
+/** Of the main thread: a worker has resource limits of its own. */
+function limitYoung(): void {
+  const enough = monotonicMs() < busyUntilMs ? YOUNG_BYTES_BUSY : YOUNG_BYTES_QUIET;
+  setFlagsFromString(`--semi-space-growth-factor=${youngBytes() < enough ? 2 : 1}`);
+}
+
+/**
+ * To be called before a packet lane is started, and ended by `keepHeapLimits`. Of the 1 MiB that a heap begins with a lane fills 40 in a second, and it cannot grow either
+ * while growth is limited. Does nothing where it is not.
+ */
+export function beginWithLargerHalves(): void {
+  if (isLimited) setFlagsFromString(`--min-semi-space-size=${LANE_HALF_MIB}`);
 }
 
 /** What the young generation has of the system now, for both its halves. */

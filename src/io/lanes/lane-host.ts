@@ -9,7 +9,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { LogSink, MetricSink } from "../serf-agent-api.ts";
 import type { HashKey } from "../../wire/message-hash.ts";
-import { keepHeapLimits } from "../heap-limits.ts";
+import { beginWithLargerHalves, keepHeapLimits } from "../heap-limits.ts";
 import { Batch } from "./batch.ts";
 import { STARTED_VERSION, type LaneAnswer, type LaneControl, type LanePoolSetup, type LaneStart } from "./lane-protocol.ts";
 
@@ -76,6 +76,7 @@ export class LaneHost {
    * one count as loaded, so that the death of the lane always ends its task.
    */
   #run(start: LaneStart): LaneRun {
+    beginWithLargerHalves();
     const piscina = new Piscina({
       filename: WORKER,
       name: "runPacketLane",
