@@ -15,6 +15,7 @@ export class Child {
   readonly exited: Promise<Exit>;
   readonly #process: ChildProcess;
   #output = "";
+  readonly #streams = { stdout: "", stderr: "" };
   #exit: Exit | null = null;
   #watchers = new Set<() => void>();
 
@@ -22,9 +23,10 @@ export class Child {
     this.label = label;
     const [program = "", ...args] = command;
     this.#process = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => {
+    for (const name of ["stdout", "stderr"] as const) {
+      this.#process[name]?.setEncoding("utf8").on("data", (text: string) => {
         this.#output = (this.#output + text).slice(-OUTPUT_CHARS_MAX);
+        this.#streams[name] = (this.#streams[name] + text).slice(-OUTPUT_CHARS_MAX);
         this.#wake();
       });
     }
@@ -49,6 +51,11 @@ export class Child {
   /** Standard output and standard error together, in order of arrival. */
   get output(): string {
     return this.#output;
+  }
+
+  /** Standard error, then standard output: the same however the two pipes were read. */
+  get errorsThenOutput(): string {
+    return this.#streams.stderr + this.#streams.stdout;
   }
 
   /** Null while it runs. */
@@ -101,11 +108,11 @@ export class Child {
   }
 }
 
-/** Runs a command to its end. */
+/** Runs a command to its end. Its output is standard error, then standard output: two pipes have no order between them. */
 export async function runCommand(command: readonly string[], deadlineMs: number, env: NodeJS.ProcessEnv = process.env): Promise<{ readonly code: number | null; readonly output: string }> {
   const child = new Child(command.join(" "), command, env);
   const timer = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
   const { code } = await child.exited;
   clearTimeout(timer);
-  return { code, output: child.output };
+  return { code, output: child.errorsThenOutput };
 }
