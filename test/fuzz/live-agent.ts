@@ -18,7 +18,7 @@ import { nextLoopbackIp } from "../support/loopback.ts";
 import { SerfAgent } from "../support/serf-agent.ts";
 
 /** Growth of the agent's resident memory that is still accepted, from idle (started, one RPC command answered) to the end, in bytes. */
-export const GROWTH_BYTES_MAX = 64 << 20;
+export const GROWTH_BYTES_MAX = 64_000_000;
 /** Packets sent before the agent must answer a ping again: the socket's buffer must hold them. */
 const PACKETS_PER_PING = 200;
 /** Shares of the inputs, in percent; the rest are RPC frames. */
@@ -32,7 +32,7 @@ const ANSWER_MS = 10_000;
 /** A stream that the agent rightly waits on is given up sooner than its deadline. */
 const STREAM_MS = 50;
 const PING_RETRY_MS = 500;
-/** How long a runtime may take to give memory back. */
+/** How long a runtime may take to give memory back: V8 makes the young generation small again once it has been idle for some 10 s. */
 const SETTLE_MS_MAX = 60_000;
 /** One input in so many belongs to the warm-up, after which memory is read once more: what grows then is not code and its profile. */
 const WARM_UP_SHARE = 10;
@@ -43,6 +43,8 @@ export interface LiveFuzzOptions {
   readonly seed: number;
   readonly encrypt: boolean;
   readonly packetWorkers: number;
+  /** Waits for all that is given back after the last input, not only until growth is within its bound: a minute. */
+  readonly settle: boolean;
   readonly progress: (text: string) => void;
 }
 
@@ -51,8 +53,8 @@ export interface LiveFuzzReport {
   readonly streams: number;
   readonly rpcFrames: number;
   readonly seconds: number;
-  /** Resident memory in MiB: idle before, after the first tenth of the inputs, highest seen, and once it has settled after the last input. */
-  readonly rssMiB: { readonly idle: number; readonly warm: number; readonly peak: number; readonly end: number };
+  /** Resident memory in MiB: idle before, after the first tenth of the inputs, highest seen, after the last input, and once it has settled after that. */
+  readonly rssMiB: { readonly idle: number; readonly warm: number; readonly peak: number; readonly last: number; readonly end: number };
   readonly slowestPingMs: number;
   readonly members: number;
   readonly problems: readonly string[];
@@ -105,12 +107,13 @@ class LiveFuzz {
     await this.#send(...warmUp);
     const warm = this.#rssKiB();
     await this.#send(packets - warmUp[0], streams - warmUp[1], rpcFrames - warmUp[2]);
-    clearInterval(watch);
+    const last = this.#rssKiB();
     const seconds = (performance.now() - startedAtMs) / 1000;
     const end = await this.#settledKiB();
+    clearInterval(watch);
     const members = await this.#checkService();
     if (end - idle > GROWTH_BYTES_MAX / 1024) this.#problems.push(`resident memory grew from ${idle} to ${end} KiB`);
-    const rssMiB = { idle: round(idle / 1024), warm: round(warm / 1024), peak: round(this.#peakKiB / 1024), end: round(end / 1024) };
+    const rssMiB = { idle: round(idle / 1024), warm: round(warm / 1024), peak: round(this.#peakKiB / 1024), last: round(last / 1024), end: round(end / 1024) };
     return { packets, streams, rpcFrames, seconds: round(seconds), rssMiB, slowestPingMs: round(this.#slowestPingMs), members, problems: this.#problems };
   }
 
@@ -123,7 +126,7 @@ class LiveFuzz {
   async #settledKiB(): Promise<number> {
     let least = this.#rssKiB();
     const untilMs = performance.now() + SETTLE_MS_MAX;
-    while (performance.now() < untilMs && least - this.#idleKiB > GROWTH_BYTES_MAX / 1024) {
+    while (performance.now() < untilMs && (this.#options.settle || least - this.#idleKiB > GROWTH_BYTES_MAX / 1024)) {
       await delay(1000);
       least = Math.min(least, this.#rssKiB());
     }

@@ -13,6 +13,7 @@ const report = await fuzzLiveAgent({
   seed: Number(values.seed ?? 1),
   encrypt: values.encrypt ?? false,
   packetWorkers: Number(values.workers ?? 0),
+  settle: true,
   progress: (text) => process.stderr.write(`${text}\n`),
 });
 process.stdout.write(`${JSON.stringify(report)}\n`);
