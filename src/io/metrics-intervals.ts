@@ -7,14 +7,15 @@ const INTERVALS_KEPT = 6;
 /** Different names in one interval; some contain words from outside, such as a script's. */
 const NAMES_MAX = 1024;
 
-interface Aggregate {
-  count: number;
-  sum: number;
-  sumOfSquares: number;
-  min: number;
-  max: number;
-  lastMs: number;
-}
+/** Numbers of one name, in columns: as fields they would begin as small integers, and code that adds to them be compiled again when they no longer are. */
+type Aggregate = Float64Array;
+const COUNT = 0;
+const SUM = 1;
+const SUM_OF_SQUARES = 2;
+const MIN = 3;
+const MAX = 4;
+const LAST_MS = 5;
+const COLUMNS = 6;
 
 interface Interval {
   readonly startMs: number;
@@ -78,19 +79,22 @@ function add(into: Map<string, Aggregate>, name: string, value: number, nowMs: n
   let known = into.get(name);
   if (known === undefined) {
     if (into.size >= NAMES_MAX) return;
-    known = { count: 0, sum: 0, sumOfSquares: 0, min: Infinity, max: -Infinity, lastMs: 0 };
+    known = new Float64Array(COLUMNS);
+    known[MIN] = Infinity;
+    known[MAX] = -Infinity;
     into.set(name, known);
   }
-  known.count += 1;
-  known.sum += value;
-  known.sumOfSquares += value * value;
-  known.min = Math.min(known.min, value);
-  known.max = Math.max(known.max, value);
-  known.lastMs = nowMs;
+  known[COUNT]! += 1;
+  known[SUM]! += value;
+  known[SUM_OF_SQUARES]! += value * value;
+  known[MIN] = Math.min(known[MIN]!, value);
+  known[MAX] = Math.max(known[MAX]!, value);
+  known[LAST_MS] = nowMs;
 }
 
 /** One value is shown by its sum alone. */
-function summary({ count, sum, sumOfSquares, min, max, lastMs }: Aggregate): string {
+function summary(aggregate: Aggregate): string {
+  const [count, sum, sumOfSquares, min, max, lastMs] = aggregate as unknown as [number, number, number, number, number, number];
   const last = `LastUpdated: ${goTime(lastMs)}`;
   if (count === 1) return `Count: 1 Sum: ${sum.toFixed(3)} ${last}`;
   const mean = sum / count;

@@ -200,16 +200,16 @@ export class NodeRuntime {
   #slice(): void {
     let nowMs = this.#hooks.now();
     const untilMs = nowMs + this.#sliceMs;
-    if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
-    for (let count = 1; !this.#stopped; count += 1) {
+    for (let count = 0; !this.#stopped; count += 1) {
+      if (count % MESSAGES_PER_CLOCK_READ === 0) {
+        if (count > 0) nowMs = this.#hooks.now();
+        if (nowMs >= untilMs) return;
+        if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
+      }
       const queue = this.#urgent.size > 0 ? this.#urgent : this.#gossip;
       const input = queue.shift();
       if (input === undefined) return;
       this.#apply(queue.pool, input, nowMs);
-      if (count % MESSAGES_PER_CLOCK_READ !== 0) continue;
-      nowMs = this.#hooks.now();
-      if (nowMs >= untilMs) return;
-      if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
     }
   }
 

@@ -10,6 +10,15 @@ import type { WireCoordinate } from "../wire/serf-messages.ts";
 import type { PoolNetwork } from "./pool-network.ts";
 
 /** Everything needed to start a Serf agent; made by the agent command from flags and files, or by an embedding program. Durations in ms. */
+/** Where an agent practises. */
+export interface Stage {
+  /** In ms; never goes back. */
+  readonly now: () => number;
+  readonly network: PoolNetwork;
+  /** Small enough for its few messages to reach them. */
+  readonly bounds: { readonly eventBufferSize: number; readonly queueDepthMax: number };
+}
+
 export interface SerfAgentOptions {
   readonly name: string;
   readonly bind: Endpoint;
@@ -55,8 +64,8 @@ export interface SerfAgentOptions {
   readonly allowedCidrs?: readonly string[] | null;
   /** Practise in idle moments after the start what will be asked of it, so that it is quicker then: some 45 ms of processor time. Absent or false: not. */
   readonly rehearse?: boolean;
-  /** Clock (ms, never goes back) and network of an agent that nobody outside this process hears of; absent: the system's. */
-  readonly stage?: { readonly now: () => number; readonly network: PoolNetwork };
+  /** For an agent that nobody outside this process hears of; absent: the system's clock and network. */
+  readonly stage?: Stage;
   /** Where log lines go: `line` is complete ("2006/01/02 15:04:05 [INFO] serf: …"). */
   readonly log: LogSink;
   /** Where counters go (the cores' `count` effects, sockets, RPC); absent: nobody counts. */

@@ -65,6 +65,7 @@ export function poolConfig(options: SerfAgentOptions, parts: PoolParts): PoolCon
   const { queryResponseSizeMax, querySizeMax, userEventSizeMax, coordinates, resolveConflicts } = options;
   return {
     ...FIXED,
+    ...options.stage?.bounds,
     ...parts,
     name,
     protocol,

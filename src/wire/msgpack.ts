@@ -679,12 +679,8 @@ export class Writer {
     const bytes = this.#bytes;
     let at = this.#at;
     bytes[at++] = tag;
-    if (width === 4) {
-      bytes[at++] = value >>> 24;
-      bytes[at++] = value >>> 16;
-    }
-    if (width !== 1) bytes[at++] = value >>> 8;
-    bytes[at++] = value;
+    // A loop: a branch for each width would be new to code that was compiled before the first greater number came.
+    for (let shift = 8 * (width - 1); shift >= 0; shift -= 8) bytes[at++] = value >>> shift;
     this.#at = at;
     return this;
   }

@@ -13,11 +13,17 @@ const FILL_MAX = SLOTS_MAX / 2;
 /** Age at which a generation is retired even when not full: a forgotten member's alive must not be blocked for long. */
 export const SETTLED_GENERATION_MS = 5_000;
 
+const NO_HALVES = new Int32Array(0);
+
 class Generation {
   // Both halves of each hash; a slot of two zeros is empty (a hash of 0,0 is simply never remembered).
-  #halves = new Int32Array(2 * SLOTS_FIRST);
-  #mask = SLOTS_FIRST - 1;
+  #halves = NO_HALVES;
+  #mask = 0;
   count = 0;
+
+  constructor() {
+    this.#resize(SLOTS_FIRST);
+  }
 
   has(low: number, high: number): boolean {
     const halves = this.#halves;
@@ -81,6 +87,8 @@ export class SettledTable {
 
   constructor(nowMs: number) {
     this.#youngSinceMs = nowMs;
+    // V8 takes fields for constants until they are written for the second time, and then compiles whatever read them anew: better now than in a flood.
+    this.#rotate(nowMs);
   }
 
   get size(): number {

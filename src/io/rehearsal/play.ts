@@ -13,9 +13,10 @@ import { encodeTags } from "../../wire/serf-tags.ts";
 import type { PacketFormat } from "../lanes/packet-lane.ts";
 import { packJob } from "../lanes/packet-work.ts";
 import { LogHub } from "../log-hub.ts";
+import { IntervalMetrics } from "../metrics-intervals.ts";
 import { NodeSealer } from "../node-sealer.ts";
 import { serveClient } from "../rpc-server.ts";
-import type { SerfAgentApi, SerfAgentOptions } from "../serf-agent-api.ts";
+import type { MetricSink, SerfAgentApi, SerfAgentOptions } from "../serf-agent-api.ts";
 import { PracticeNetwork } from "./practice-network.ts";
 
 const AGENTS = 2;
@@ -27,12 +28,20 @@ const ROUNDS = 2;
 /** A client that waits for something asks again and again. */
 const STATS_PER_ROUND = 6;
 const EVENTS_PER_PACKET = 20;
+/** Lamport times of the first events of packets that come together, with as many digits as such times come to have. */
+const BUSY_TIMES = [30, 120, 300, 1000, 70_000];
+/** Reached by these events: what is over a bound is the first thing that happens in a flood which has not happened before. */
+const BOUNDS = { eventBufferSize: 16, queueDepthMax: 16 };
+/** For log and measurements time passes faster: within the play seconds, and intervals of ten, end. It begins with as many digits as the real one has. */
+const HASTE = 10;
+const HASTE_FROM_MS = 1e12;
+/** Too much to be squared in 31 bits. */
+const LARGE_MEASURE = 1e6;
 const EVENT_BYTES = 24;
 const PORT = 7946;
 const HOST = "127.0.0.1";
 /** Whoever sends what nobody in the play sends. */
 const STRANGER: Endpoint = { ip: HOST, port: 1 };
-const NO_METRICS = { count: (): void => undefined, sample: (): void => undefined };
 
 /** What came of it, for a test. */
 export interface PlayResult {
@@ -49,12 +58,20 @@ export async function* play(options: SerfAgentOptions, start: (options: SerfAgen
   const network = new PracticeNetwork();
   const actors: Actor[] = [];
   let nowMs = 0;
+  const hasty = (): number => HASTE_FROM_MS + HASTE * nowMs;
+  const metrics = practiceMetrics(hasty);
+  const enter = async (port: number): Promise<Actor> => {
+    const bind = { ip: HOST, port };
+    const log = new LogHub(hasty);
+    const agent = await start({ ...castOptions(options, `practice-${port - PORT}`, bind), log, metrics, stage: { now: () => nowMs, network: network.at(bind), bounds: BOUNDS } });
+    return new Actor(agent, log, metrics);
+  };
   try {
+    // V8 takes fields for constants until they are written for the second time, and then compiles what read them anew: those that change at the end must not do so under load.
+    await (await enter(PORT)).agent.shutdown();
+    yield;
     for (let i = 0; i < AGENTS; i += 1) {
-      const bind = { ip: HOST, port: PORT + i };
-      const log = new LogHub();
-      const agent = await start({ ...castOptions(options, `practice-${i}`, bind), log, stage: { now: () => nowMs, network: network.at(bind) } });
-      const actor = new Actor(agent, log);
+      const actor = await enter(PORT + i);
       actors.push(actor);
       yield;
       actor.ask({ command: "handshake", version: IPC_VERSION });
@@ -65,7 +82,7 @@ export async function* play(options: SerfAgentOptions, start: (options: SerfAgen
     const [first, second] = actors as [Actor, Actor];
     const seal = packetSealer(options);
     network.send(STRANGER, first.agent.bind, seal(announcements(options)));
-    network.send(STRANGER, first.agent.bind, seal(events()));
+    network.send(STRANGER, first.agent.bind, seal(events(1)));
     while (network.deliver()) yield;
     second.ask({ command: "join", existing: [formatEndpoint(first.agent.bind)], replay: false });
     yield;
@@ -80,6 +97,8 @@ export async function* play(options: SerfAgentOptions, start: (options: SerfAgen
         yield;
       }
       while (network.deliver()) yield;
+      network.send(STRANGER, first.agent.bind, BUSY_TIMES.flatMap((time) => seal(events(time + round))));
+      while (network.deliver()) yield;
     }
     const eventTime = Number(first.agent.stats().get("serf")?.get("event_time"));
     return { members: second.agent.members().length, eventTime, bytes: first.bytes + second.bytes };
@@ -90,7 +109,17 @@ export async function* play(options: SerfAgentOptions, start: (options: SerfAgen
 
 /** As the agent is, but without files and threads. */
 function castOptions(options: SerfAgentOptions, name: string, bind: Endpoint): SerfAgentOptions {
-  return { ...options, name, bind, advertise: bind, tagsFile: "", keyringFile: "", snapshotPath: "", packetWorkers: 0, lanesAtOnce: false, streamLane: false, rehearse: false, metrics: NO_METRICS };
+  return { ...options, name, bind, advertise: bind, tagsFile: "", keyringFile: "", snapshotPath: "", packetWorkers: 0, lanesAtOnce: false, streamLane: false, rehearse: false };
+}
+
+/** As the agent command has them. */
+function practiceMetrics(now: () => number): MetricSink {
+  const intervals = new IntervalMetrics("practice", now);
+  intervals.count("practice", LARGE_MEASURE);
+  return {
+    count: (name, delta) => intervals.count(name, delta),
+    sample: (name, value) => intervals.sample(name, value),
+  };
 }
 
 /** An agent of the play with its client. */
@@ -99,9 +128,9 @@ class Actor {
   readonly #client = new Client();
   #seq = 0;
 
-  constructor(agent: SerfAgentApi, logs: LogHub) {
+  constructor(agent: SerfAgentApi, logs: LogHub, metrics: MetricSink) {
     this.agent = agent;
-    serveClient(this.#client, { agent, listen: agent.bind, authKey: "", logs, metrics: NO_METRICS });
+    serveClient(this.#client, { agent, listen: agent.bind, authKey: "", logs, metrics });
   }
 
   ask(request: IpcRequest): void {
@@ -145,6 +174,6 @@ function announcements({ tags, protocol }: SerfAgentOptions): Uint8Array[] {
   }).flat();
 }
 
-function events(): Uint8Array[] {
-  return Array.from({ length: EVENTS_PER_PACKET }, (_, i) => encodeUser(encodeUserEvent({ lamportTime: 1, name: `event-${i}`, payload: new Uint8Array(EVENT_BYTES), coalesce: false })));
+function events(lamportTime: number): Uint8Array[] {
+  return Array.from({ length: EVENTS_PER_PACKET }, (_, i) => encodeUser(encodeUserEvent({ lamportTime: lamportTime + (i % 2), name: `event-${i}`, payload: new Uint8Array(EVENT_BYTES), coalesce: false })));
 }
