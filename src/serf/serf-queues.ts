@@ -80,12 +80,11 @@ export class SerfQueues {
     queue.prune(Math.min(depthMax, queue.length >> 1));
   }
 
-  /** Messages for one packet: each costs `overhead` more than its length, together at most `limit` bytes. */
-  take(overhead: number, limit: number, targets: number): Uint8Array[] {
-    const messages: Uint8Array[] = [];
-    let used = 0;
-    for (const queue of [this.intents, this.queries, this.events]) used += queue.take(overhead, limit - used, targets, messages);
-    return messages;
+  /** Appends to `into` the messages for one packet: each costs `overhead` more than its length, together at most `limit` bytes; returns the bytes used. */
+  take(overhead: number, limit: number, targets: number, into: Uint8Array[]): number {
+    let used = this.intents.take(overhead, limit, targets, into);
+    used += this.queries.take(overhead, limit - used, targets, into);
+    return used + this.events.take(overhead, limit - used, targets, into);
   }
 
   /** Lets go of all messages. */

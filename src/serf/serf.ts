@@ -204,8 +204,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     this.coordinates?.measured(member.name, rttMs, payload, out);
   }
 
-  takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[] {
-    return this.queues.take(overhead, limit, targets);
+  takeBroadcasts(overhead: number, limit: number, targets: number, into: Uint8Array[]): number {
+    return this.queues.take(overhead, limit, targets, into);
   }
 
   hasBroadcasts(): boolean {

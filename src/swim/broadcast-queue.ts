@@ -33,9 +33,12 @@ const TIERS_FIRST = 4;
 /** Key of messages that replace no other. */
 export const NO_KEY = -1;
 
-/** For one call each; no queue calls another. */
-const reinsert: number[] = [];
-const reinsertRows: number[] = [];
+// For one call each; no queue calls another.
+/** Chains that were taken and go back: the first item of each, the last one, how many they are, and the row of their length. */
+const chainTops: number[] = [];
+const chainEnds: number[] = [];
+const chainCounts: number[] = [];
+const chainRows: number[] = [];
 const pairs: number[] = [];
 
 function noFloor(): number {
@@ -142,7 +145,7 @@ export class BroadcastQueue {
       if (used + overhead + shortest > limit) break;
       if (this.#perTier[tier] !== 0) used = this.#takeTier(tier, tier + targets < transmitsMax ? tier + targets : CORPSE, overhead, used, limit, into);
     }
-    if (reinsert.length > 0) this.#putBack();
+    if (chainTops.length > 0) this.#putBack();
     if (this.#count === 0) this.#reset();
     return used;
   }
@@ -150,42 +153,70 @@ export class BroadcastQueue {
   /** Takes what fits of one tier: the longest first, among those of a length the newest. They go to tier `next`, or end if that is `CORPSE`. */
   #takeTier(tier: number, next: number, overhead: number, before: number, limit: number, into: Uint8Array[]): number {
     const there = this.#perTier[tier] as number;
-    const messages = this.#message;
     let used = before;
     let taken = 0;
     // Less and less fits: what was too long for the message before is so for the next one.
     for (let row = this.#rowAtMost(limit - used - overhead); row >= 0 && taken < there; row -= 1) {
       const bucket = row * this.#tiers + tier;
-      let item = this.#roots[bucket] as number;
-      if (item === NIL) continue;
-      const length = this.#lengths[row] as number;
-      for (; item !== NIL && used + overhead + length <= limit; item = this.#roots[bucket] as number) {
-        into.push(this.#messages.bytesOf(messages[item] as number));
-        used += overhead + length;
-        taken += 1;
-        this.#popTop(bucket);
-        if (next !== CORPSE) {
-          this.#transmits[item] = next;
-          reinsert.push(item);
-          reinsertRows.push(row);
-          continue;
-        }
-        this.#count -= 1;
-        this.#bytes -= length;
-        this.#end(item);
+      const cost = overhead + (this.#lengths[row] as number);
+      while (this.#roots[bucket] !== NIL && used + cost <= limit) {
+        const count = this.#takeChain(row, bucket, next, Math.floor((limit - used) / cost), into);
+        used += count * cost;
+        taken += count;
       }
     }
     this.#perTier[tier] = there - taken;
     return used;
   }
 
-  /** The oldest first: each is then the new top of its heap, with the one before as its only child, and comes off again without work. */
+  /**
+   * Takes up to `max` items of a bucket, from its top down as long as each is the only child of the one before: mostly all there are, since newer items
+   * come on top. They stay a chain, which goes back as a whole. Returns how many.
+   */
+  #takeChain(row: number, bucket: number, next: number, max: number, into: Uint8Array[]): number {
+    const messages = this.#message;
+    const children = this.#child;
+    const transmits = this.#transmits;
+    const top = this.#roots[bucket] as number;
+    let end = top;
+    let count = 0;
+    for (let item = top; ; ) {
+      into.push(this.#messages.bytesOf(messages[item] as number));
+      count += 1;
+      end = item;
+      if (next === CORPSE) this.#end(item);
+      else transmits[item] = next;
+      item = children[item] as number;
+      if (count === max || item === NIL || this.#sibling[item] !== NIL || transmits[item] === CORPSE) break;
+    }
+    this.#roots[bucket] = end;
+    this.#popTop(bucket);
+    if (next === CORPSE) {
+      this.#count -= count;
+      this.#bytes -= count * (this.#lengths[row] as number);
+      return count;
+    }
+    children[end] = NIL;
+    chainTops.push(top);
+    chainEnds.push(end);
+    chainCounts.push(count);
+    chainRows.push(row);
+    return count;
+  }
+
+  /** The oldest first: each chain then comes on top of what is there, which makes one chain of them again. */
   #putBack(): void {
-    for (let item = reinsert.pop(); item !== undefined; item = reinsert.pop()) {
-      const tier = this.#transmits[item] as number;
+    for (let top = chainTops.pop(); top !== undefined; top = chainTops.pop()) {
+      const end = chainEnds.pop() as number;
+      const tier = this.#transmits[top] as number;
       this.#makeTier(tier);
-      this.#link(item, (reinsertRows.pop() as number) * this.#tiers + tier);
-      this.#perTier[tier] = (this.#perTier[tier] as number) + 1;
+      this.#perTier[tier] = (this.#perTier[tier] as number) + (chainCounts.pop() as number);
+      const bucket = (chainRows.pop() as number) * this.#tiers + tier;
+      const there = this.#roots[bucket] as number;
+      if (end > there) {
+        this.#child[end] = there;
+        this.#roots[bucket] = top;
+      } else this.#roots[bucket] = this.#meld(there, top);
     }
   }
 
@@ -459,7 +490,7 @@ export class BroadcastQueue {
     if (first === NIL) return NIL;
     const second = this.#sibling[first] as number;
     if (second === NIL) return first;
-    pairs.length = 0;
+    while (pairs.length > 0) pairs.pop(); // Setting the length leaves optimised code.
     for (let item = first; item !== NIL; ) {
       const next = this.#sibling[item] as number;
       this.#sibling[item] = NIL;

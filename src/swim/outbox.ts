@@ -14,6 +14,15 @@ const PART_OVERHEAD_BYTES = 2;
 /** When both kinds wait, this share of each packet belongs to user messages, the rest to system messages. */
 export const USER_SHARE = { numerator: 1, denominator: 2 } as const;
 
+/** Messages of the packet that is being filled, by one outbox at a time: what an array has spare while it grows, the packet does not keep. */
+const filled: Uint8Array[] = [];
+
+function takeFilled(): Uint8Array[] {
+  const messages = filled.slice();
+  while (filled.length > 0) filled.pop(); // Setting the length leaves optimised code.
+  return messages;
+}
+
 export class Outbox {
   readonly #core: Core;
   #userCredit = 0; // Unused user share of earlier crowded packets, in bytes: lets a message longer than one share through.
@@ -40,9 +49,10 @@ export class Outbox {
 
   /** Sends one message, with waiting broadcasts in the room that is left. */
   send(to: Endpoint, message: Uint8Array, out: SwimEffect[]): void {
-    const messages = [message];
-    if (this.isWaiting) this.#fill(this.#budget - message.length, 1, messages);
-    out.push({ kind: "packet", to: [to], messages, crc: false });
+    if (!this.isWaiting) return this.sendBare(to, [message], false, out);
+    filled.push(message);
+    this.#fill(this.#budget - message.length, 1, filled);
+    out.push({ kind: "packet", to: [to], messages: takeFilled(), crc: false });
   }
 
   /** Sends messages as they are. */
@@ -52,9 +62,9 @@ export class Outbox {
 
   /** Waiting broadcasts for one packet to `targets` nodes; empty when nothing waits. */
   takeRound(targets: number): Uint8Array[] {
-    const messages: Uint8Array[] = [];
-    if (this.isWaiting) this.#fill(this.#budget, targets, messages);
-    return messages;
+    if (!this.isWaiting) return [];
+    this.#fill(this.#budget, targets, filled);
+    return takeFilled();
   }
 
   #fill(limit: number, targets: number, into: Uint8Array[]): void {
@@ -76,11 +86,6 @@ export class Outbox {
   /** Bytes used. */
   #fillUser(limit: number, targets: number, into: Uint8Array[]): number {
     if (limit <= PART_OVERHEAD_BYTES || !this.#core.delegate.hasBroadcasts()) return 0;
-    let used = 0;
-    for (const message of this.#core.delegate.takeBroadcasts(PART_OVERHEAD_BYTES, limit, targets)) {
-      into.push(message);
-      used += PART_OVERHEAD_BYTES + message.length;
-    }
-    return used;
+    return this.#core.delegate.takeBroadcasts(PART_OVERHEAD_BYTES, limit, targets, into);
   }
 }

@@ -15,7 +15,7 @@ const DRAWS_PER_PICK = 4;
 /** Fills `into` with up to `wanted` distinct slots, never our own or `except`, each eligible one equally likely. */
 export function pickMembers(core: Core, kind: PickKind, wanted: number, except: number, nowMs: number, into: number[]): void {
   const { table, random } = core;
-  into.length = 0;
+  while (into.length > 0) into.pop(); // Setting the length leaves optimised code.
   const size = table.size;
   if (size > wanted * DRAWS_PER_PICK) {
     for (let draw = 0; draw < wanted * DRAWS_PER_PICK && into.length < wanted; draw += 1) {

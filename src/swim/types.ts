@@ -167,8 +167,8 @@ export interface SwimDelegate<Out> {
   userMessage(message: Uint8Array, start: 0 | 1, from: Endpoint | null, nowMs: number, out: Out[], known?: KnownMessage | null): boolean;
   /** Whether `userMessage` of this would change anything. */
   judgeRepeat(known: KnownMessage): Repeat;
-  /** Takes queued messages (of type `user`) for a packet: each costs `overhead + length`, together at most `limit` bytes. `targets`: how many nodes will receive them. */
-  takeBroadcasts(overhead: number, limit: number, targets: number): readonly Uint8Array[];
+  /** Appends to `into` queued messages (of type `user`) for a packet: each costs `overhead + length`, together at most `limit` bytes; returns the bytes used. `targets`: how many nodes will receive them. */
+  takeBroadcasts(overhead: number, limit: number, targets: number, into: Uint8Array[]): number;
   /** Something waits in those queues. While nothing does anywhere, the gossip timer sleeps. */
   hasBroadcasts(): boolean;
   /** As `localState`, by reference, for a node of this process. Asked only where nodes share records. */

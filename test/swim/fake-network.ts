@@ -34,15 +34,14 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
   judgeRepeat(): Repeat {
     return Repeat.no;
   }
-  takeBroadcasts(overhead: number, limit: number): readonly Uint8Array[] {
-    const taken: Uint8Array[] = [];
+  takeBroadcasts(overhead: number, limit: number, _targets: number, into: Uint8Array[]): number {
     let free = limit;
     for (let [next] = this.waiting; next !== undefined && next.length + 1 + overhead <= free; [next] = this.waiting) {
       free -= next.length + 1 + overhead;
-      taken.push(encodeUser(next));
+      into.push(encodeUser(next));
       this.waiting.shift();
     }
-    return taken;
+    return limit - free;
   }
   hasBroadcasts(): boolean {
     return this.waiting.length > 0;
