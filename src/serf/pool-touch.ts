@@ -50,11 +50,6 @@ export class PoolTouch {
     this.#queries = serf.queues.queries;
   }
 
-  /** Some time before `read`: fetches the references. */
-  prepare(): number {
-    return (this.#table === undefined ? 1 : 0) + (this.#events === this.#queries ? 1 : 0);
-  }
-
   read(): number {
     // What lies in the parts themselves first, then what they point to, then the ways through them, which find all at hand.
     const queues = this.#broadcasts.length + this.#events.length + this.#intents.length + this.#queries.length;

@@ -155,6 +155,11 @@ export class Pool {
     if (this.#areTimersRead) this.#timersAtMs = Math.min(this.#timersAtMs, coalescers.wakeAtMs, gaps.wakeAtMs);
   }
 
+  /** A round of gossip is due, and before any timer that a user event could start: one that comes meanwhile moves no wake. */
+  get isGossiping(): boolean {
+    return this.#swim.isGossiping && this.#config.coalesceUserEvents === null;
+  }
+
   /** For a process of thousands of pools. */
   makeTouch(): PoolTouch {
     return new PoolTouch(this, this.#swim, this.#serf);

@@ -119,6 +119,10 @@ class ClusterMachine implements SimMachine {
     return repeat !== Repeat.no;
   }
 
+  get letsEventsWait(): boolean {
+    return this.#messages !== null && this.stepEvents !== null && this.#pool.isGossiping;
+  }
+
   get leavesOutSettled(): boolean {
     return this.#messages !== null;
   }

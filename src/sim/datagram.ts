@@ -30,6 +30,8 @@ export class Datagram {
   readonly settledSet: SettledSet | null;
   readonly hashA: number;
   readonly hashB: number;
+  /** Each message was a user event that all nodes share when this was made. */
+  readonly isOfEvents: boolean;
 
   constructor(from: Host, messages: readonly Uint8Array[], packets: readonly Uint8Array[] | null, shared: SharedMessages | null, crossed: CrossedParts | null = null) {
     this.from = from;
@@ -42,6 +44,7 @@ export class Datagram {
       this.settledSet = shared === null || crossed.held === null ? null : shared.settledSet(crossed.held);
       this.hashA = crossed.hashA;
       this.hashB = crossed.hashB;
+      this.isOfEvents = shared !== null && crossed.held !== null && shared.areEvents(crossed.held);
       return;
     }
     const held = shared === null ? null : shared.recognize(messages);
@@ -67,6 +70,13 @@ export class Datagram {
     this.settledSet = shared === null || held === null ? null : shared.settledSet(held);
     this.hashA = hashA;
     this.hashB = hashB;
+    this.isOfEvents = shared !== null && held !== null && shared.areEvents(held);
+  }
+
+  /** Each message still has its number. */
+  get areAllHeld(): boolean {
+    for (let i = 0; i < this.messages.length; i += 1) if (this.numberAt(i) < 0) return false;
+    return true;
   }
 
   /** Number of the message at index `i`; -1 where nodes share nothing, and when nobody holds it any more. */

@@ -116,6 +116,7 @@ export class Recorder implements SimObserver {
   sample(): void {
     const { sim, ledger } = this.#run;
     if (sim.nowUs < this.#nextAtUs) return;
+    sim.settle();
     let running = 0;
     for (const host of sim.hosts) if (host.running && !host.leaving) running += 1;
     let known = 0;

@@ -56,7 +56,7 @@ function answer(request: RunRequest, driver: Driver): unknown {
 
 const ALONE: Driver = {
   advance(sim, untilUs) {
-    sim.runUntil(untilUs);
+    sim.playUntil(untilUs);
     return sim.violations.length > 0;
   },
   share: (value) => [value],

@@ -109,6 +109,7 @@ export class ScenarioRun {
     const startUs = sim.nowUs;
     for (;;) {
       if (this.#isOver) return -1;
+      sim.settle();
       const found = (yield* share(problems())).flat();
       if (found.length === 0) return sim.nowUs - startUs;
       if (sim.nowUs - startUs >= withinMs * MS) {
@@ -203,6 +204,7 @@ export class ScenarioRun {
   /** What came of this shard's nodes, once nothing more will. */
   #outcome(): Outcome {
     const { sim, ledger } = this;
+    sim.settle();
     const { first, end } = sim.place;
     const { events, queriesSent, queryAcks, queryResponses } = ledger;
     const latenciesUs = new Float64Array(events.length * (end - first));

@@ -71,6 +71,8 @@ const NO_DEATH = -1;
 /** Holders count in the lowest bits those of this shard, and each other shard in which the message is held as so many. */
 const SHARD_HOLDS = 1 << 24;
 const HERE_MASK = SHARD_HOLDS - 1;
+/** For one call of `recognize`: what an array has spare while it grows, a datagram does not keep. */
+const recognized: number[] = [];
 /** More than fit a datagram. */
 const ASKED_MAX = 4096;
 
@@ -84,6 +86,8 @@ export class SharedMessages implements Sharing {
   #hashesA = new Uint32Array(1024);
   #hashesB = new Uint32Array(1024);
   #rows = new Uint32Array(1024);
+  /** 1 for user events. */
+  #events = new Uint8Array(1024);
   /** Counts the messages that have had a number. */
   #generations = new Uint32Array(1024);
   /** Numbers whose bytes were asked for since the last datagram, which most likely carries them in this order. */
@@ -142,6 +146,9 @@ export class SharedMessages implements Sharing {
       this.#hashesA = longer(this.#hashesA, this.#holders.length);
       this.#hashesB = longer(this.#hashesB, this.#holders.length);
       this.#rows = longer(this.#rows, this.#holders.length);
+      const events = new Uint8Array(this.#holders.length);
+      events.set(this.#events);
+      this.#events = events;
       this.#generations = longer(this.#generations, this.#holders.length);
     }
     this.#holders[entry.number] = 1;
@@ -156,6 +163,7 @@ export class SharedMessages implements Sharing {
     this.#holdMember(entry);
     this.#takeRow(entry);
     this.#rows[entry.number] = entry.settledRow;
+    this.#events[entry.number] = entry.sort === KnownSort.userEvent ? 1 : 0;
     return entry.number;
   }
 
@@ -226,7 +234,6 @@ export class SharedMessages implements Sharing {
   recognize(messages: readonly Uint8Array[]): readonly number[] | null {
     const asked = this.#asked;
     if (messages.length === 1 && asked.length === 0 && !this.#byBytes.has(messages[0] as Uint8Array)) return null; // As nearly all pings and acks.
-    const held: number[] = [];
     let next = 0;
     for (let i = 0; i < messages.length; i += 1) {
       const message = messages[i] as Uint8Array;
@@ -234,10 +241,21 @@ export class SharedMessages implements Sharing {
       let number = next < asked.length ? (asked[next] as number) : -1;
       if (number >= 0 && this.#bytes[number] === message) next += 1;
       else number = this.#byBytes.get(message)?.number ?? -1;
-      held.push(number, number < 0 ? 0 : (this.#generations[number] as number));
+      recognized.push(number, number < 0 ? 0 : (this.#generations[number] as number));
     }
     while (asked.length > 0) asked.pop();
+    const held = recognized.slice();
+    while (recognized.length > 0) recognized.pop();
     return held;
+  }
+
+  /** All messages of which `recognize` gave a number are user events, and no other is there. */
+  areEvents(held: readonly number[]): boolean {
+    for (let i = 0; i < held.length; i += 2) {
+      const number = held[i] as number;
+      if (number < 0 || this.#events[number] !== 1) return false;
+    }
+    return true;
   }
 
   generationOf(number: number): number {

@@ -22,10 +22,7 @@ export type EventsStep = (messages: readonly SharedMessage[], from: Endpoint, no
 
 /** Fetches into the processor's caches what the next input of a node will make it look at: see `serf/pool-touch.ts`. */
 export interface Toucher {
-  // Both change nothing, and their sums mean nothing.
-
-  /** Fetches what `read` begins with: for a node whose turn is not the next but soon. */
-  prepare(): number;
+  /** Changes nothing, and the sum means nothing. */
   read(): number;
 }
 
@@ -44,6 +41,8 @@ export interface SimMachine {
   readonly toucher?: Toucher | null;
   /** As a step for each of these messages, all of them user events; null where each wants a step of its own. */
   readonly stepEvents: EventsStep | null;
+  /** User events that come before the next input would not make it want to be woken earlier, nor have any effect but to be delivered. */
+  readonly letsEventsWait?: boolean;
   /** The node itself, as the records that all nodes share name it. */
   readonly self: AdoptedMember;
   /** The node begins as a member of long standing among these; before any input. */

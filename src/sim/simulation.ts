@@ -6,6 +6,8 @@
  *  1. The same options and the same script of actions give the same inputs in the same order: equal trace hashes.
  *  2. No input reaches a process that does not run, is paused (it gets it afterwards) or is an earlier run's.
  *  3. A wake is never early by the node's own clock.
+ *  4. Between inputs that nobody else can see, a node may be given user events later than they came, with the time of then (`inboxes.ts`): before its next
+ *     input, and before anybody looks at it who has called `settle`.
  * The codec mode never changes what happens. Violations are collected, not thrown, save an exception from a node, which is one.
  */
 import { SeededRandom } from "../base/random.ts";
@@ -15,6 +17,7 @@ import type { SwimInput } from "../swim/types.ts";
 import { Datagram } from "./datagram.ts";
 import { EventQueue } from "./event-queue.ts";
 import { HostTimes } from "./host-times.ts";
+import { Inboxes } from "./inboxes.ts";
 import { Host, RECEIVE_BUFFER_BYTES, type CommandListener } from "./host.ts";
 import { indexOfEndpoint, Network, type NetworkConfig } from "./network.ts";
 import { CodecCheck, type CodecMode, type SimCodec } from "./sim-codec.ts";
@@ -106,6 +109,11 @@ export class Simulation implements StreamWorld, CrossingWorld {
   readonly #times: HostTimes;
   /** By node: 1 when its process leaves out what is settled among the shared messages. */
   readonly #leavesOut: Uint8Array;
+  /** By node: 1 while user events may wait for its next input. */
+  readonly #letsWait: Uint8Array;
+  readonly #inboxes: Inboxes;
+  /** The time at which what is being handed over came; -1 when nothing is. */
+  #cameAtUs = -1;
   readonly #crossing: Crossing | null;
   /** By shard, how much has come from it. */
   readonly #arrived: Float64Array;
@@ -147,6 +155,8 @@ export class Simulation implements StreamWorld, CrossingWorld {
     }
     this.#times = times;
     this.#leavesOut = new Uint8Array(options.nodes);
+    this.#letsWait = new Uint8Array(options.nodes);
+    this.#inboxes = new Inboxes(options.nodes);
     this.hosts = hosts;
     this.#touchers = hosts.map(() => null);
     this.#touchesNext = options.nodes >= TOUCHED_NODES_MIN;
@@ -159,9 +169,9 @@ export class Simulation implements StreamWorld, CrossingWorld {
     return this.#crossing?.place ?? wholeOf(this.hosts.length);
   }
 
-  /** Virtual time, in µs. */
+  /** Virtual time, in µs: of what a node is given now. */
   get nowUs(): number {
-    return this.#queue.atUs;
+    return this.#cameAtUs >= 0 ? this.#cameAtUs : this.#queue.atUs;
   }
 
   get traceHash(): string {
@@ -183,9 +193,20 @@ export class Simulation implements StreamWorld, CrossingWorld {
 
   /** Runs until the agenda has nothing more before `untilUs`, or until a violation. */
   runUntil(untilUs: number): void {
+    this.playUntil(untilUs);
+    this.settle();
+  }
+
+  /** As `runUntil`, but events may still wait for their nodes: whoever looks at nodes calls `settle` first. */
+  playUntil(untilUs: number): void {
     const queue = this.#queue;
     while (queue.nextAtUs <= untilUs && this.violations.length === 0) this.#handleNext(queue);
     if (this.violations.length === 0) this.pass(untilUs);
+  }
+
+  /** Gives all nodes what waits for them. */
+  settle(): void {
+    for (let node = 0; node < this.hosts.length; node += 1) this.#settle(node);
   }
 
   #handleNext(queue: EventQueue): void {
@@ -198,22 +219,21 @@ export class Simulation implements StreamWorld, CrossingWorld {
   /** For the node whose turn is next, unless this input sends something that arrives before. */
   #touchNext(): number {
     const queue = this.#queue;
-    this.touched = (this.#touchers[queue.nodeSoon(1)]?.prepare() ?? 0) + (this.#touchers[queue.nodeSoon(2)]?.prepare() ?? 0);
     if (queue.size === 0) return 0;
     const kind = queue.nextKind;
     if (kind !== EventKind.datagram && kind !== EventKind.wake) return 0;
     const node = queue.nextNode;
     const toucher = this.#touchers[node];
     if (toucher === null || toucher === undefined) return 0;
-    if (kind === EventKind.datagram && this.#isAllRepeats(node, queue.nextPayload as Datagram)) return 0; // Goes no further.
+    if (kind === EventKind.datagram && this.#isLeftAlone(node, queue.nextPayload as Datagram)) return 0; // Goes no further.
     if (kind === EventKind.wake && this.#times.deadlineUs(node) > queue.nextAtUs) return 0;
-    return (this.hosts[node] as Host).run + toucher.read();
+    return (this.hosts[node] as Host).run + this.#inboxes.touch(node) + toucher.read();
   }
 
   /** Reads what one of the next events, most likely number `place` from 0, will make its node look at. Changes nothing. */
   readAhead(place: number): void {
     const toucher = this.#touchers[this.#queue.nodeSoon(place)];
-    if (toucher !== null && toucher !== undefined) this.touched = toucher.prepare() + toucher.read();
+    if (toucher !== null && toucher !== undefined) this.touched = toucher.read();
   }
 
   /** Time of the next event, in µs; Infinity when there is none. */
@@ -288,10 +308,12 @@ export class Simulation implements StreamWorld, CrossingWorld {
   /** Ends the process. `power`: the whole machine goes down, connections break silently and the disk may lose what was not flushed. */
   stop(host: Host, power: boolean): void {
     if (!host.running) return;
+    this.#settle(host.index);
     host.machine?.close();
     host.machine = null;
     host.elsewhere = null;
     this.#touchers[host.index] = null;
+    this.#letsWait[host.index] = 0;
     host.powered = !power;
     this.#times.setWakeAtUs(host.index, Infinity);
     this.#times.setDeafUntilUs(host.index, Infinity);
@@ -307,12 +329,14 @@ export class Simulation implements StreamWorld, CrossingWorld {
   /** The process does nothing until `untilUs`; what arrives meanwhile waits for it. */
   stall(host: Host, untilUs: number): void {
     if (host.machine === null || untilUs <= this.#times.deafUntilUs(host.index)) return;
+    this.#settle(host.index);
     this.#times.setDeafUntilUs(host.index, untilUs);
     this.#queue.push(untilUs, EventKind.stallEnd, host.index, host.run);
   }
 
   /** The machine was suspended for a moment that nobody else noticed: its own clock is ahead from now on. */
   jumpClock(host: Host, ms: number): void {
+    this.#settle(host.index); // By the clock of before.
     this.#times.jumpAhead(host.index, ms);
     this.#scheduleWake(host);
   }
@@ -339,10 +363,12 @@ export class Simulation implements StreamWorld, CrossingWorld {
       case EventKind.datagram:
         return this.#receive(node, payload as Datagram);
       case EventKind.stream:
+        this.#settle(node);
         return this.#receiveStream(this.hosts[node] as Host, payload as StreamDelivery);
       case EventKind.command: {
         const host = this.hosts[node] as Host;
         const { run, input } = payload as { readonly run: number; readonly input: PoolInput };
+        this.#settle(node);
         if (run === host.run) this.#step(host, input);
         return this.#scheduleWake(host);
       }
@@ -386,6 +412,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     const host = this.hosts[node] as Host;
     const { machine } = host;
     if (machine === null) return;
+    this.#settle(node);
     const nowMs = times.localMs(node, this.nowUs);
     if (machine.wakeAtMs <= nowMs) {
       this.#record(node, EventKind.wake);
@@ -424,8 +451,10 @@ export class Simulation implements StreamWorld, CrossingWorld {
     datagram.hashInto(this.#hash);
     this.stats.messages += messages.length;
     if (this.#isAllRepeats(node, datagram)) return; // As half of the gossip is, and its node is not even looked at.
+    if (this.#mayWait(node, datagram) && this.#putAway(node, datagram)) return;
     const host = this.hosts[node] as Host;
     if (host.machine === null) return;
+    this.#settle(node);
     const { run } = host;
     const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
     const together = isOpened || this.options.trace !== null ? null : host.machine.stepEvents;
@@ -448,6 +477,50 @@ export class Simulation implements StreamWorld, CrossingWorld {
     }
     if (fresh.length > 0) this.#stepEvents(host, datagram.from);
     if (steps > 0) this.#scheduleWake(host); // What only repeats brought moves no deadline.
+  }
+
+  /** The node need not be looked at because of this datagram. */
+  #isLeftAlone(node: number, datagram: Datagram): boolean {
+    return this.#mayWait(node, datagram) || this.#isAllRepeats(node, datagram);
+  }
+
+  #mayWait(node: number, { isOfEvents, packets }: Datagram): boolean {
+    return isOfEvents && packets === null && this.#letsWait[node] === 1 && this.options.trace === null;
+  }
+
+  /** Keeps what the node does not leave out of a datagram of user events for its next input; false if that is not possible. */
+  #putAway(node: number, datagram: Datagram): boolean {
+    const { messages } = this.options;
+    if (messages === null || !datagram.areAllHeld) return false;
+    const { nowUs } = this;
+    const place = node - this.#firstHere;
+    for (let i = 0; i < datagram.messages.length; i += 1) {
+      const number = datagram.numberAt(i);
+      if (messages.isSettled(number, place)) continue;
+      messages.retain(number);
+      this.#inboxes.put(node, nowUs, datagram.from.index, number);
+    }
+    if (this.#touchesNext) this.#touchUntilUs = nowUs + TOUCHED_US;
+    return true;
+  }
+
+  /** Gives a node the user events that wait for it, as if each had been given when it came. */
+  #settle(node: number): void {
+    const inboxes = this.#inboxes;
+    const { messages } = this.options;
+    if (messages === null || inboxes.isEmpty(node)) return;
+    const host = this.hosts[node] as Host;
+    const fresh = this.#fresh;
+    while (inboxes.take(node)) {
+      this.#cameAtUs = inboxes.atUs;
+      for (let i = 0; i < inboxes.count; i += 1) {
+        const number = inboxes.numberAt(i);
+        if (host.machine?.isRepeat(number) === false) fresh.push(messages.at(number));
+      }
+      if (fresh.length > 0) this.#stepEvents(host, this.hosts[inboxes.from] as Host);
+      for (let i = 0; i < inboxes.count; i += 1) messages.release(inboxes.numberAt(i));
+    }
+    this.#cameAtUs = -1;
   }
 
   /** Gives the user events in `#fresh` to a node, as so many steps. */
@@ -605,6 +678,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     const times = this.#times;
     const { index } = host;
     const atUs = wakeAtMs === Infinity ? Infinity : Math.max(this.nowUs, times.virtualUs(index, wakeAtMs));
+    this.#letsWait[index] = host.machine?.letsEventsWait === true ? 1 : 0;
     times.setDeadlineUs(index, atUs);
     // An entry that is too early only looks and goes back to sleep: cheaper than one more entry for each moved deadline.
     if (atUs < times.wakeAtUs(index)) this.#enterWake(index, atUs);

@@ -281,6 +281,11 @@ export class Swim<Out> {
     this.#syncs.request(nowMs);
   }
 
+  /** Something waits for the next round of gossip, which is at most an interval away. */
+  get isGossiping(): boolean {
+    return this.#gossiper.nextAtMs !== Infinity;
+  }
+
   /** A wake now could at most be a round of gossip, as four of five are: no other timer needs to be looked at. */
   isOnlyGossipDue(nowMs: number): boolean {
     return this.#areTimersRead && this.#timersAtMs > nowMs;
