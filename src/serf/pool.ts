@@ -288,7 +288,10 @@ export class Pool {
   #wake(nowMs: number, out: PoolEffect[]): void {
     if (this.#swim.wakeAtMs <= nowMs) this.#swim.step(WAKE, nowMs, out);
     // Most wakes are for a round of gossip or a probe, and need none of our timers.
-    if (this.#areTimersRead && !this.#serf.isStirred && this.#timersAtMs > nowMs) return;
+    if (!this.#areTimersRead || this.#serf.isStirred || this.#timersAtMs <= nowMs) this.#wakeTimers(nowMs, out);
+  }
+
+  #wakeTimers(nowMs: number, out: PoolEffect[]): void {
     this.#areTimersRead = false;
     for (let timer = this.#timers.popDue(nowMs); timer !== undefined; timer = this.#timers.popDue(nowMs)) this.#timer(timer, nowMs, out);
     this.#serf.tracker.wake(nowMs, out);

@@ -57,6 +57,7 @@ const NS_PER_MS = 1_000_000;
 const EVENT_COUNTED = countOf("serf.events");
 const NO_ROW = -1;
 
+type EventEffect = Extract<PoolEffect, { readonly kind: "event" }>;
 type RemoteClocks = Pick<SerfPushPull, "lamportTime" | "eventTime" | "queryTime">;
 
 export const DEFAULT_QUERY_PARAMS: QueryParams = { filterNodes: [], filterTags: new Map(), requestAck: false, relayFactor: 0, timeoutMs: 0 };
@@ -368,14 +369,26 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     if (verdict !== "new") return verdict;
     this.gaps.seen(lamportTime, nowMs);
     out.push(EVENT_COUNTED);
-    this.#emit({ kind: "user", lamportTime, name, payload, coalesce }, nowMs, out);
+    const effect = (known?.upperEffect ?? { kind: "event", event: { kind: "user", lamportTime, name, payload, coalesce } }) as EventEffect;
+    if (known !== null) known.upperEffect = effect;
+    this.#tell(effect, nowMs, out);
     return verdict;
   }
 
   #emit(event: SerfEvent, nowMs: number, out: PoolEffect[]): void {
+    this.#tell({ kind: "event", event }, nowMs, out);
+  }
+
+  #tell(effect: EventEffect, nowMs: number, out: PoolEffect[]): void {
+    const { event } = effect;
     this.snapshot?.event(event, this.membership.clock.time);
-    if (this.coalescers.passes(event)) out.push({ kind: "event", event });
-    else this.coalescers.add(event, nowMs, (shown) => out.push({ kind: "event", event: shown }));
+    if (this.coalescers.passes(event)) out.push(effect);
+    else this.#coalesce(event, nowMs, out);
+  }
+
+  /** Apart from `#tell`, which would make an object for what the function knows in each of its calls. */
+  #coalesce(event: SerfEvent, nowMs: number, out: PoolEffect[]): void {
+    this.coalescers.add(event, nowMs, (shown) => out.push({ kind: "event", event: shown }));
   }
 
   // Queries.

@@ -24,7 +24,7 @@ export class Datagram {
   /** Bytes of the uncompressed, unsealed datagram: the same in every codec mode, so that the mode never changes a run. */
   readonly size: number;
   readonly #shared: SharedMessages | null;
-  /** Number and generation of each message among those that all nodes share; null when none is. */
+  /** Number of each message among those that all nodes share when this was made, or -1; null when none is. */
   readonly #held: readonly number[] | null;
   /** The same, to be looked up all at once; null where that is not possible. */
   readonly settledSet: SettledSet | null;
@@ -52,7 +52,7 @@ export class Datagram {
     let hashA = 0;
     let hashB = 0;
     for (let i = 0; i < messages.length; i += 1) {
-      const number = held === null ? -1 : (held[2 * i] as number);
+      const number = held === null ? -1 : (held[i] as number);
       if (shared !== null && number >= 0) {
         size += shared.lengthOf(number);
         hashA = Math.imul(hashA, 31) ^ shared.hashAOf(number);
@@ -83,8 +83,8 @@ export class Datagram {
   numberAt(i: number): number {
     const held = this.#held;
     if (this.#shared === null || held === null) return -1;
-    const number = held[2 * i] as number;
-    return this.#shared.isHeld(number, held[2 * i + 1] as number) ? number : -1;
+    const number = held[i] as number;
+    return this.#shared.isHeldAs(number, this.messages[i] as Uint8Array) ? number : -1;
   }
 
   /** What all nodes know of the message with this number. */

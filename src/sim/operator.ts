@@ -259,15 +259,20 @@ export class Operator implements SimObserver {
   }
 
   stepped(host: Host, effects: readonly PoolEffect[]): void {
-    for (const effect of effects) {
+    for (let i = 0; i < effects.length; i += 1) {
+      const effect = effects[i] as PoolEffect;
       if (effect.kind !== "event" || effect.event.kind !== "query") continue;
       const { token } = effect.event;
-      if (this.#random.below(2) === 0) continue;
-      const { run } = host;
-      this.#sim.after(RESPOND_AFTER_US, () => {
-        if (host.run !== run) return;
-        this.#sim.command(host, (request) => ({ kind: "respond", request, token, payload: encodeUtf8(host.name) }));
-      });
+      if (this.#random.below(2) !== 0) this.#respondSoon(host, token);
     }
+  }
+
+  /** Apart from `stepped`, which would make an object for what this knows in each of its calls. */
+  #respondSoon(host: Host, token: number): void {
+    const { run } = host;
+    this.#sim.after(RESPOND_AFTER_US, () => {
+      if (host.run !== run) return;
+      this.#sim.command(host, (request) => ({ kind: "respond", request, token, payload: encodeUtf8(host.name) }));
+    });
   }
 }

@@ -107,7 +107,8 @@ export class Recorder implements SimObserver {
   }
 
   stepped(_host: Host, effects: readonly PoolEffect[]): void {
-    for (const effect of effects) {
+    for (let i = 0; i < effects.length; i += 1) {
+      const effect = effects[i] as PoolEffect;
       if (effect.kind === "event" && effect.event.kind === "members" && effect.event.type === "member-failed") this.#failedReports += effect.event.members.length;
     }
   }

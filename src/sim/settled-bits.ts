@@ -81,11 +81,11 @@ export class SettledBits {
     for (let at = node; at < this.#words.length; at += this.#nodes) this.#words[at] = 0;
   }
 
-  /** The rows of messages of which `held` has each number and its generation; null when one of them has none. */
+  /** The rows of the messages of these numbers; null when one of them has none. */
   setOf(held: readonly number[], rows: Uint32Array): SettledSet | null {
     while (starts.length > 0) starts.pop();
     while (masks.length > 0) masks.pop();
-    for (let i = 0; i < held.length; i += 2) {
+    for (let i = 0; i < held.length; i += 1) {
       const number = held[i] as number;
       if (number < 0) return null;
       const row = rows[number] as number;

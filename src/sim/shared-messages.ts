@@ -35,6 +35,7 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   readonly message: PacketMessage | null;
   readonly upper: SerfMessage | null;
   readonly upperHash: number;
+  upperEffect: unknown = null;
   readonly sort: KnownSort;
   readonly time: number;
   number = -1;
@@ -88,8 +89,6 @@ export class SharedMessages implements Sharing {
   #rows = new Uint32Array(1024);
   /** 1 for user events. */
   #events = new Uint8Array(1024);
-  /** Counts the messages that have had a number. */
-  #generations = new Uint32Array(1024);
   /** Numbers whose bytes were asked for since the last datagram, which most likely carries them in this order. */
   readonly #asked: number[] = [];
   readonly #free: number[] = [];
@@ -149,7 +148,6 @@ export class SharedMessages implements Sharing {
       const events = new Uint8Array(this.#holders.length);
       events.set(this.#events);
       this.#events = events;
-      this.#generations = longer(this.#generations, this.#holders.length);
     }
     this.#holders[entry.number] = 1;
     this.#lengths[entry.number] = own.length;
@@ -201,7 +199,6 @@ export class SharedMessages implements Sharing {
     const entry = this.at(number);
     this.#entries[number] = null;
     this.#bytes[number] = null;
-    this.#generations[number] = (this.#generations[number] as number) + 1;
     this.#free.push(number);
     this.#byBytes.delete(entry.bytes);
     const key = keyOf(entry.hashA, entry.hashB);
@@ -230,7 +227,7 @@ export class SharedMessages implements Sharing {
     return bytes;
   }
 
-  /** The number of each message of a datagram, -1 for one that nobody holds, and its generation behind each; null when nobody holds any. */
+  /** The number of each message of a datagram, -1 for one that nobody holds; null when nobody holds any. */
   recognize(messages: readonly Uint8Array[]): readonly number[] | null {
     const asked = this.#asked;
     if (messages.length === 1 && asked.length === 0 && !this.#byBytes.has(messages[0] as Uint8Array)) return null; // As nearly all pings and acks.
@@ -241,7 +238,7 @@ export class SharedMessages implements Sharing {
       let number = next < asked.length ? (asked[next] as number) : -1;
       if (number >= 0 && this.#bytes[number] === message) next += 1;
       else number = this.#byBytes.get(message)?.number ?? -1;
-      recognized.push(number, number < 0 ? 0 : (this.#generations[number] as number));
+      recognized.push(number);
     }
     while (asked.length > 0) asked.pop();
     const held = recognized.slice();
@@ -251,20 +248,16 @@ export class SharedMessages implements Sharing {
 
   /** All messages of which `recognize` gave a number are user events, and no other is there. */
   areEvents(held: readonly number[]): boolean {
-    for (let i = 0; i < held.length; i += 2) {
+    for (let i = 0; i < held.length; i += 1) {
       const number = held[i] as number;
       if (number < 0 || this.#events[number] !== 1) return false;
     }
     return true;
   }
 
-  generationOf(number: number): number {
-    return this.#generations[number] as number;
-  }
-
-  /** The message that had this number in this generation is still held by somebody. */
-  isHeld(number: number, generation: number): boolean {
-    return number >= 0 && this.#generations[number] === generation;
+  /** This number is still, or again, that of these very bytes. */
+  isHeldAs(number: number, bytes: Uint8Array): boolean {
+    return number >= 0 && this.#bytes[number] === bytes;
   }
 
   hashAOf(number: number): number {

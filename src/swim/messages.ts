@@ -21,6 +21,8 @@ export interface KnownMessage {
   /** What the layer above reads in the payload of a `user` message, and a number that it keeps beside it. */
   readonly upper: unknown;
   readonly upperHash: number;
+  /** The effect in which a node whom it is new to tells of it, the same for all of them; null until the first has made it. */
+  upperEffect: unknown;
   readonly slot: number;
   readonly variant: number;
   /** What the records hold of this variant; null where `variant` is -1. */

@@ -262,12 +262,12 @@ export class Crossing {
       const number = reader.word();
       if (number === NO_NUMBER) {
         messages.push(reader.bytes());
-        held.push(NO_NUMBER, 0);
+        held.push(NO_NUMBER);
         continue;
       }
       const own = this.#numberOf(lane, number);
       messages.push(this.#messages.at(own).bytes);
-      held.push(own, this.#messages.generationOf(own));
+      held.push(own);
       isAnyHeld = true;
     }
     return new Datagram(from, messages, null, this.#messages, { size, held: isAnyHeld ? held : null, hashA, hashB });
