@@ -5,6 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { resized, wideEnough, type Column } from "../base/column.ts";
+import type { AdoptedMembers } from "../swim/adopted-members.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import type { SwimMember } from "../swim/types.ts";
 import { decodeTags } from "../wire/serf-tags.ts";
@@ -176,17 +177,19 @@ export class MemberTable {
   }
 
   /** Takes over members as alive, that another table of these records holds; those that are known stay as they are. */
-  adopt(members: readonly { readonly slot: Row; readonly variant: number }[]): void {
+  adopt({ length, slots, variants, lastSlot }: AdoptedMembers): void {
+    const isShared = this.#records.sharing !== null; // Then nobody counts who holds them.
     let adopted = 0;
-    let last = 0;
-    for (let i = 0; i < members.length; i += 1) last = Math.max(last, (members[i] as (typeof members)[number]).slot);
-    this.#reserve(last);
+    this.#reserve(lastSlot);
     const statuses = this.#statuses;
-    for (let i = 0; i < members.length; i += 1) {
-      const { slot, variant } = members[i] as (typeof members)[number];
+    for (let i = 0; i < length; i += 1) {
+      const slot = slots[i] as number;
       if (statuses[slot] !== UNKNOWN) continue;
-      this.#records.holdSlot(slot);
-      this.#records.holdKnownVariant(slot, variant);
+      const variant = variants[i] as number;
+      if (!isShared) {
+        this.#records.holdSlot(slot);
+        this.#records.holdKnownVariant(slot, variant);
+      }
       this.#setVariant(slot, variant);
       statuses[slot] = MemberStatusCode.alive + 1;
       this.setStatusTime(slot, 0);

@@ -8,6 +8,7 @@
  */
 import type { Random } from "../base/random.ts";
 import { MemberStatusCode } from "../wire/serf-messages.ts";
+import type { AdoptedMembers } from "../swim/adopted-members.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import { IntentBuffer, type Intent } from "./intent-buffer.ts";
 import { RememberedMembers, type RememberedMember } from "./remembered-members.ts";
@@ -130,7 +131,7 @@ export class Membership {
   }
 
   /** Takes over members as alive for long: nobody is told. */
-  adopt(members: readonly { readonly slot: number; readonly variant: number }[]): void {
+  adopt(members: AdoptedMembers): void {
     this.table.adopt(members);
   }
 

@@ -11,7 +11,7 @@ import { Deadlines } from "../base/deadlines.ts";
 import { formatEndpoint, ipToBytes, type Endpoint } from "../base/endpoint.ts";
 import { shuffle, type Random } from "../base/random.ts";
 import { MemberRecords } from "../swim/member-records.ts";
-import type { AdoptedMember } from "../swim/member-table.ts";
+import type { AdoptedMember, AdoptedMembers } from "../swim/adopted-members.ts";
 import type { KnownMessage, Repeat } from "../swim/messages.ts";
 import { Swim } from "../swim/swim.ts";
 import type { JoinTarget, RequestId, SwimConfig } from "../swim/types.ts";
@@ -171,7 +171,7 @@ export class Pool {
   }
 
   /** The pool begins as a member of long standing among `members` of the shared records; before any input. For a simulation. */
-  adopt(members: readonly AdoptedMember[]): void {
+  adopt(members: AdoptedMembers): void {
     this.#isWakeRead = false;
     this.#areTimersRead = false;
     this.#swim.adopt(members);

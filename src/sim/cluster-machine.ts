@@ -2,7 +2,7 @@
 import type { PoolConfig, PoolEffect, PoolInput } from "../serf/types.ts";
 import { Pool } from "../serf/pool.ts";
 import { MemberRecords } from "../swim/member-records.ts";
-import type { AdoptedMember } from "../swim/member-table.ts";
+import type { AdoptedMember, AdoptedMembers } from "../swim/adopted-members.ts";
 import { KnownSort, Repeat } from "../swim/messages.ts";
 import type { SwimProfile } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
@@ -131,7 +131,7 @@ class ClusterMachine implements SimMachine {
     return this.#pool.self;
   }
 
-  adopt(members: readonly AdoptedMember[]): void {
+  adopt(members: AdoptedMembers): void {
     this.#pool.adopt(members);
   }
 

@@ -2,7 +2,7 @@
 import type { Endpoint } from "../base/endpoint.ts";
 import type { SeededRandom } from "../base/random.ts";
 import type { PoolEffect } from "../serf/types.ts";
-import type { AdoptedMember } from "../swim/member-table.ts";
+import type { AdoptedMember } from "../swim/adopted-members.ts";
 import { SnapshotDisk } from "./disk.ts";
 import type { HostTimes } from "./host-times.ts";
 import { endpointOf } from "./network.ts";

@@ -11,7 +11,7 @@ import { toHex } from "../base/bytes.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import { SeededRandom, type Random } from "../base/random.ts";
 import type { PoolEffect, PoolInput } from "../serf/types.ts";
-import type { AdoptedMember } from "../swim/member-table.ts";
+import type { AdoptedMember, AdoptedMembers } from "../swim/adopted-members.ts";
 import { mayRepeat, RepeatFilter } from "../wire/repeat-filter.ts";
 import type { MachineFactory, MachineSpec, PoolView, SimMachine } from "./sim-machine.ts";
 
@@ -187,7 +187,7 @@ class LaneMachine implements SimMachine {
     return this.#node.self;
   }
 
-  adopt(members: readonly AdoptedMember[]): void {
+  adopt(members: AdoptedMembers): void {
     this.#node.adopt(members);
   }
 

@@ -5,7 +5,7 @@
 import { shuffle, type SeededRandom } from "../base/random.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import type { PoolEffect } from "../serf/types.ts";
-import type { AdoptedMember } from "../swim/member-table.ts";
+import { AdoptedMembers, type AdoptedMember } from "../swim/adopted-members.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LinkRule } from "./network.ts";
@@ -85,7 +85,8 @@ export class Operator implements SimObserver {
       const member = machine?.self ?? elsewhere;
       if (member !== null) members.push(member);
     }
-    for (const machine of machines) machine.adopt(members);
+    const adopted = new AdoptedMembers(members);
+    for (const machine of machines) machine.adopt(adopted);
   }
 
   /** Joins one node of `to`, until it worked or the process is gone. */

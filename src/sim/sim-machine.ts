@@ -5,7 +5,7 @@
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import type { PoolGauges } from "../serf/gauges.ts";
-import type { AdoptedMember } from "../swim/member-table.ts";
+import type { AdoptedMember, AdoptedMembers } from "../swim/adopted-members.ts";
 import type { Member, PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
 import type { SharedMessage } from "./shared-messages.ts";
 
@@ -46,7 +46,7 @@ export interface SimMachine {
   /** The node itself, as the records that all nodes share name it. */
   readonly self: AdoptedMember;
   /** The node begins as a member of long standing among these; before any input. */
-  adopt(members: readonly AdoptedMember[]): void;
+  adopt(members: AdoptedMembers): void;
   /** The process has ended: lets go of what it shares with the other nodes of the simulation. */
   close(): void;
 }

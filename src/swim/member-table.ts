@@ -5,6 +5,7 @@
  */
 import { resized, wideEnough, type Column } from "../base/column.ts";
 import type { Random } from "../base/random.ts";
+import type { AdoptedMembers } from "./adopted-members.ts";
 import type { StateArrays } from "./state-arrays.ts";
 import type { MemberRecord, MemberRecords } from "./member-records.ts";
 import type { MemberTableView, SwimMember, SwimState } from "./types.ts";
@@ -35,13 +36,6 @@ export interface MemberContent {
   readonly port: number;
   readonly meta: Uint8Array;
   readonly versions: Uint8Array;
-}
-
-/** A member as the shared records name it. */
-export interface AdoptedMember {
-  readonly slot: number;
-  readonly variant: number;
-  readonly incarnation: number;
 }
 
 export interface WideMember {
@@ -207,27 +201,26 @@ export class MemberTable implements MemberTableView {
   }
 
   /** Takes over members of the shared records as alive, in a random probing order; those that are known stay as they are. */
-  adopt(members: readonly AdoptedMember[], random: Random): void {
+  adopt({ length, slots, variants, incarnations, lastSlot }: AdoptedMembers, random: Random): void {
     const records = this.#records;
+    const isShared = records.sharing !== null; // Then nobody counts who holds them.
     const before = this.#size;
     let size = before;
-    let last = 0;
     let widest = 0;
-    // By index, here and below: thousands of nodes adopt thousands of members each.
-    for (let i = 0; i < members.length; i += 1) {
-      const { slot, variant, incarnation } = members[i] as AdoptedMember;
-      last = Math.max(last, slot);
-      widest = Math.max(widest, wordOf(StateCode.alive, variant, incarnation));
-    }
-    this.#reserve(last);
+    for (let i = 0; i < length; i += 1) widest = Math.max(widest, wordOf(StateCode.alive, variants[i] as number, incarnations[i] as number));
+    this.#reserve(lastSlot);
     this.#words = wideEnough(this.#words, widest);
     const words = this.#words;
     const order = this.#order;
-    for (let i = 0; i < members.length; i += 1) {
-      const { slot, variant, incarnation } = members[i] as AdoptedMember;
+    for (let i = 0; i < length; i += 1) {
+      const slot = slots[i] as number;
       if (words[slot] !== StateCode.unknown) continue;
-      records.holdSlot(slot);
-      records.holdKnownVariant(slot, variant);
+      const variant = variants[i] as number;
+      const incarnation = incarnations[i] as number;
+      if (!isShared) {
+        records.holdSlot(slot);
+        records.holdKnownVariant(slot, variant);
+      }
       const word = wordOf(StateCode.alive, variant, incarnation);
       words[slot] = word;
       if (word >>> INCARNATION_SHIFT === INCARNATION_WIDE) this.#wide.set(slot, { variant, incarnation });

@@ -8,7 +8,8 @@ import { encodeAlive, encodeDead, encodeSuspect } from "../wire/gossip-codec.ts"
 import type { Alive } from "../wire/gossip-messages.ts";
 import { count, isAllowedAddr, log, logs, type Core } from "./core.ts";
 import type { MemberRecord } from "./member-records.ts";
-import { StateCode, type AdoptedMember } from "./member-table.ts";
+import type { AdoptedMember } from "./adopted-members.ts";
+import { StateCode } from "./member-table.ts";
 import { Repeat, type KnownMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Suspicions } from "./suspicion.ts";

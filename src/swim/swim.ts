@@ -17,6 +17,7 @@ import { formatEndpoint, ipFromBytes, ipToBytes, type Endpoint } from "../base/e
 import type { Random } from "../base/random.ts";
 import { decodePacketMessage, encodeAck, encodeUser } from "../wire/gossip-codec.ts";
 import { MessageType, type PacketMessage, type Ping } from "../wire/gossip-messages.ts";
+import type { AdoptedMember, AdoptedMembers } from "./adopted-members.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
 import { count, isAllowedIp, log, type Core } from "./core.ts";
@@ -24,7 +25,7 @@ import { Exchanges, type SyncPurpose } from "./exchanges.ts";
 import { Gossiper } from "./gossiper.ts";
 import { Joiner } from "./joiner.ts";
 import { MemberRecords } from "./member-records.ts";
-import { MemberTable, StateCode, type AdoptedMember } from "./member-table.ts";
+import { MemberTable, StateCode } from "./member-table.ts";
 import { Membership } from "./membership.ts";
 import { KnownSort, Repeat, type KnownMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
@@ -256,7 +257,7 @@ export class Swim<Out> {
   }
 
   /** Takes over the members as known to everybody for long: nothing is said or asked about them. For a simulation that starts converged. */
-  adopt(members: readonly AdoptedMember[]): void {
+  adopt(members: AdoptedMembers): void {
     const { table, random, broadcasts } = this.#core;
     table.adopt(members, random);
     broadcasts.prune(0);

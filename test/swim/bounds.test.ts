@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeededRandom } from "../../src/base/random.ts";
+import { AdoptedMembers } from "../../src/swim/adopted-members.ts";
 import { MemberRecords } from "../../src/swim/member-records.ts";
 import { MEMBERS_MAX, META_BYTES_KEPT_MAX, NAME_LENGTH_MAX } from "../../src/swim/membership.ts";
 import { OwnMessages, type KnownMessage, type Sharing } from "../../src/swim/messages.ts";
@@ -95,7 +96,7 @@ test("members are bounded; who comes beyond is dropped and counted and leaves no
   // All but ourselves and two more. Shared records tell a table of members whose names nobody asks for: a million for a few megabytes.
   for (let slot = free; slot < MEMBERS_MAX + free - 3; slot += piece) {
     const length = Math.min(piece, MEMBERS_MAX + free - 3 - slot);
-    rig.swim.adopt(Array.from({ length }, (_, i) => ({ slot: slot + i, variant: 0, incarnation: 1 })));
+    rig.swim.adopt(new AdoptedMembers(Array.from({ length }, (_, i) => ({ slot: slot + i, variant: 0, incarnation: 1 }))));
   }
   assert.equal(rig.swim.nodeCount, MEMBERS_MAX - 2);
   for (const node of ["last but one", "last"]) assert.equal(rig.packet(alive({ node }), "memberlist.drop.members"), 0);

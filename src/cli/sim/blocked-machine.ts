@@ -5,7 +5,7 @@
  */
 import type { PoolEffect, PoolInput } from "../../serf/types.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
-import type { AdoptedMember } from "../../swim/member-table.ts";
+import type { AdoptedMember, AdoptedMembers } from "../../swim/adopted-members.ts";
 
 /** Type byte of a ping. */
 export const PING = 0;
@@ -89,7 +89,7 @@ export class BlockedMachine implements SimMachine {
     return this.#inner.self;
   }
 
-  adopt(members: readonly AdoptedMember[]): void {
+  adopt(members: AdoptedMembers): void {
     this.#inner.adopt(members);
   }
 

@@ -1,7 +1,7 @@
 /** A production node with an onlooker: what a wake of its own made it send, apart from what messages made it send. */
 import type { PoolEffect, PoolInput } from "../../serf/types.ts";
 import type { MachineFactory, PoolView, SimMachine } from "../../sim/sim-machine.ts";
-import type { AdoptedMember } from "../../swim/member-table.ts";
+import type { AdoptedMember, AdoptedMembers } from "../../swim/adopted-members.ts";
 
 /** Gets the index of the node and the effects of one wake. */
 export type WakeListener = (node: number, effects: readonly PoolEffect[]) => void;
@@ -50,7 +50,7 @@ class WatchedMachine implements SimMachine {
     return this.#inner.self;
   }
 
-  adopt(members: readonly AdoptedMember[]): void {
+  adopt(members: AdoptedMembers): void {
     this.#inner.adopt(members);
   }
 
