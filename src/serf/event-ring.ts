@@ -131,7 +131,22 @@ export class EventRing {
   get slots(): readonly (HeldSlot | null)[] {
     const slots = this.#slots;
     if (slots === null) return emptySlots(this.#size);
-    return Array.from(slots.times, (lamportTime, index) => (lamportTime === NEVER ? null : this.#slot(lamportTime, slots.first[index] as number)));
+    // As empty ones are made: what goes through them is compiled for arrays of one kind.
+    const held = new Array<HeldSlot | null>(this.#size).fill(null);
+    for (let index = 0; index < this.#size; index += 1) {
+      const lamportTime = slots.times[index] as number;
+      if (lamportTime !== NEVER) held[index] = this.#sharedSlot(lamportTime, slots.first[index] as number);
+    }
+    return held;
+  }
+
+  /** Nodes which share messages also share the slots that have one event, as nearly all do. */
+  #sharedSlot(lamportTime: number, first: number): HeldSlot {
+    const known = first !== NIL && this.#next[first] === NIL ? this.#known(first) : null;
+    if (known === null) return this.#slot(lamportTime, first);
+    const slot = (known.upperSlot ?? this.#slot(lamportTime, first)) as HeldSlot;
+    known.upperSlot = slot;
+    return slot;
   }
 
   #slot(lamportTime: number, first: number): HeldSlot {

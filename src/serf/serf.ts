@@ -44,7 +44,7 @@ import { QueryRing, type QueryVerdict } from "./query-ring.ts";
 import { QueryTracker, type QuerySink } from "./query-tracker.ts";
 import { Reporter } from "./reporter.ts";
 import { SerfQueues } from "./serf-queues.ts";
-import { SerfSharedState } from "./shared-state.ts";
+import { SerfSharedState, type SerfStateParts } from "./shared-state.ts";
 import { SNAPSHOT_COMPACT_MIN_BYTES, SnapshotWriter } from "./snapshot.ts";
 import type { Member, MemberEventType, PoolConfig, PoolEffect, QueryParams, SerfEvent } from "./types.ts";
 
@@ -490,17 +490,19 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     const { parts } = state;
     this.#witnessClocks(parts);
     const left = new Set(parts.leftRows);
-    const nameOf = (row: Row): string => this.#records.nameAt(row);
-    for (const row of left) this.#mergeLeft(nameOf(row), timeOf(parts, row), nowMs, out);
+    for (const row of left) this.#mergeLeft(this.#records.nameAt(row), timeOf(parts, row), nowMs, out);
+    this.#mergeTimes(parts, left, nowMs, out);
+    this.#mergeEvents(parts, join, nowMs, out);
+  }
+
+  #mergeTimes({ count, rows, times }: SerfStateParts, left: ReadonlySet<Row>, nowMs: number, out: PoolEffect[]): void {
     const self = this.#host.isRunning() ? this.#records.slotOf(this.#config.name) : NO_ROW;
-    const { count, rows, times } = parts;
     for (let i = 0; i < count; i += 1) {
       const row = rows[i] as Row;
       if (left.size > 0 && left.has(row)) continue;
       if (row === self) this.membership.objectTo(times[i] as number, nowMs, out);
       else this.membership.joinIntentOf(times[i] as number, row, this.#records, nowMs);
     }
-    this.#mergeEvents(parts, join, nowMs, out);
   }
 
   mergeRemoteState(state: Uint8Array, join: boolean, nowMs: number, out: PoolEffect[]): void {

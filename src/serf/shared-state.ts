@@ -27,9 +27,8 @@ export class SerfSharedState implements UpperState {
     this.parts = parts;
     this.#records = records;
     const { count, rows, times, leftRows } = parts;
-    let timesBytes = headLength(count);
     const { nameLengths } = records;
-    for (let i = 0; i < count; i += 1) timesBytes += (nameLengths[rows[i] as Row] as number) + intLength(times[i] as number);
+    const timesBytes = headLength(count) + lengthOfTimes(count, rows, times, nameLengths);
     let leftBytes = headLength(leftRows.length);
     for (const row of leftRows) leftBytes += nameLengths[row] as number;
     this.size = serfPushPullLength(parts, timesBytes, leftBytes);
@@ -42,4 +41,10 @@ export class SerfSharedState implements UpperState {
     for (let i = 0; i < count; i += 1) statusTimes.set(nameOf(rows[i] as Row), times[i] as number);
     return encodeSerfPushPull({ lamportTime, statusTimes, leftMembers: leftRows.map(nameOf), eventTime, events, queryTime });
   }
+}
+
+function lengthOfTimes(count: number, rows: Uint32Array, times: Float64Array, nameLengths: MemberRecords["nameLengths"]): number {
+  let bytes = 0;
+  for (let i = 0; i < count; i += 1) bytes += (nameLengths[rows[i] as Row] as number) + intLength(times[i] as number);
+  return bytes;
 }

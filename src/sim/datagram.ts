@@ -25,7 +25,7 @@ export class Datagram {
   readonly size: number;
   readonly #shared: SharedMessages | null;
   /** Number of each message among those that all nodes share when this was made, or -1; null when none is. */
-  readonly #held: readonly number[] | null;
+  readonly held: readonly number[] | null;
   /** The same, to be looked up all at once; null where that is not possible. */
   readonly settledSet: SettledSet | null;
   readonly hashA: number;
@@ -40,7 +40,7 @@ export class Datagram {
     this.#shared = shared;
     if (crossed !== null) {
       this.size = crossed.size;
-      this.#held = crossed.held;
+      this.held = crossed.held;
       this.settledSet = shared === null || crossed.held === null ? null : shared.settledSet(crossed.held);
       this.hashA = crossed.hashA;
       this.hashB = crossed.hashB;
@@ -66,22 +66,21 @@ export class Datagram {
       }
     }
     this.size = messages.length > 1 ? size + COMPOUND_HEADER_BYTES + COMPOUND_PART_BYTES * messages.length : size;
-    this.#held = held;
+    this.held = held;
     this.settledSet = shared === null || held === null ? null : shared.settledSet(held);
     this.hashA = hashA;
     this.hashB = hashB;
     this.isOfEvents = shared !== null && held !== null && shared.areEvents(held);
   }
 
-  /** Each message still has its number. */
+  /** Of a datagram of user events, each of which has a row of its own: all still have their numbers in `held`. False also when that takes a closer look. */
   get areAllHeld(): boolean {
-    for (let i = 0; i < this.messages.length; i += 1) if (this.numberAt(i) < 0) return false;
-    return true;
+    return this.#shared !== null && this.settledSet !== null && this.#shared.isCurrent(this.settledSet);
   }
 
   /** Number of the message at index `i`; -1 where nodes share nothing, and when nobody holds it any more. */
   numberAt(i: number): number {
-    const held = this.#held;
+    const { held } = this;
     if (this.#shared === null || held === null) return -1;
     const number = held[i] as number;
     return this.#shared.isHeldAs(number, this.messages[i] as Uint8Array) ? number : -1;

@@ -101,6 +101,11 @@ export class SettledBits {
     return { starts: starts.slice(), masks: masks.slice(), version: this.#version };
   }
 
+  /** No row has been given back since the set was made. */
+  isCurrent({ version }: SettledSet): boolean {
+    return version === this.#version;
+  }
+
   /** All bits of the set are set at this node; false also when a row of the set may be another message's by now. */
   hasAll({ starts, masks, version }: SettledSet, node: number): boolean {
     if (version !== this.#version) return false;

@@ -36,6 +36,7 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   readonly upper: SerfMessage | null;
   readonly upperHash: number;
   upperEffect: unknown = null;
+  upperSlot: unknown = null;
   readonly sort: KnownSort;
   readonly time: number;
   number = -1;
@@ -303,6 +304,11 @@ export class SharedMessages implements Sharing {
   /** For what `recognize` gave, to ask `areSettled` at many nodes. */
   settledSet(held: readonly number[]): SettledSet | null {
     return this.#settled.setOf(held, this.#rows);
+  }
+
+  /** No message has been given up since the set was made. */
+  isCurrent(set: SettledSet): boolean {
+    return this.#settled.isCurrent(set);
   }
 
   /** What `isSettled` says of each message of the set; false also when that takes a closer look. */

@@ -491,11 +491,12 @@ export class Simulation implements StreamWorld, CrossingWorld {
   /** Keeps what the node does not leave out of a datagram of user events for its next input; false if that is not possible. */
   #putAway(node: number, datagram: Datagram): boolean {
     const { messages } = this.options;
-    if (messages === null || !datagram.areAllHeld) return false;
+    const { held } = datagram;
+    if (messages === null || held === null || !datagram.areAllHeld) return false;
     const { nowUs } = this;
     const place = node - this.#firstHere;
-    for (let i = 0; i < datagram.messages.length; i += 1) {
-      const number = datagram.numberAt(i);
+    for (let i = 0; i < held.length; i += 1) {
+      const number = held[i] as number;
       if (messages.isSettled(number, place)) continue;
       messages.retain(number);
       this.#inboxes.put(node, nowUs, datagram.from.index, number);

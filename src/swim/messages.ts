@@ -23,6 +23,8 @@ export interface KnownMessage {
   readonly upperHash: number;
   /** The effect in which a node whom it is new to tells of it, the same for all of them; null until the first has made it. */
   upperEffect: unknown;
+  /** How nodes that hold it, and nothing beside it, tell each other so; null until the first has made that. */
+  upperSlot: unknown;
   readonly slot: number;
   readonly variant: number;
   /** What the records hold of this variant; null where `variant` is -1. */

@@ -30,15 +30,20 @@ export function sharedStateOf({ table, delegate, records }: Core, join: boolean)
   const arrays = records.stateArrays.take(table.size, records.capacity);
   const upper = delegate.sharedState(join, arrays);
   const rows = table.rows(arrays);
+  return new SharedState(records, { join, size: pushPullLength(rows.size, lengthOfRows(rows, records), upper?.size ?? 0), rows, arrays, upper });
+}
+
+/** Apart, as are other long loops over members: code that V8 compiles within a loop it keeps, also if what comes behind the loop was compiled for something else. */
+function lengthOfRows(rows: MemberRows, records: MemberRecords): number {
   const { firstStateLengths } = records;
-  let size = 0;
+  let length = 0;
   for (let i = 0; i < rows.size; i += 1) {
     const slot = rows.slots[i] as number;
     const variant = rows.variant(i);
     const first = variant === 0 ? (firstStateLengths[slot] as number) : 0;
-    size += (first === 0 ? records.stateLength(slot, variant) : first) + intLength(rows.incarnation(i));
+    length += (first === 0 ? records.stateLength(slot, variant) : first) + intLength(rows.incarnation(i));
   }
-  return new SharedState(records, { join, size: pushPullLength(rows.size, size, upper?.size ?? 0), rows, arrays, upper });
+  return length;
 }
 
 export class SharedState {
