@@ -94,7 +94,7 @@ function add(into: Map<string, Aggregate>, name: string, value: number, nowMs: n
 
 /** One value is shown by its sum alone. */
 function summary(aggregate: Aggregate): string {
-  const [count, sum, sumOfSquares, min, max, lastMs] = aggregate as unknown as [number, number, number, number, number, number];
+  const [count = 0, sum = 0, sumOfSquares = 0, min = 0, max = 0, lastMs = 0] = aggregate;
   const last = `LastUpdated: ${goTime(lastMs)}`;
   if (count === 1) return `Count: 1 Sum: ${sum.toFixed(3)} ${last}`;
   const mean = sum / count;

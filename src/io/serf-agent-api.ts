@@ -9,7 +9,6 @@ import type { LogLevel } from "../swim/types.ts";
 import type { WireCoordinate } from "../wire/serf-messages.ts";
 import type { PoolNetwork } from "./pool-network.ts";
 
-/** Everything needed to start a Serf agent; made by the agent command from flags and files, or by an embedding program. Durations in ms. */
 /** Where an agent practises. */
 export interface Stage {
   /** In ms; never goes back. */
@@ -19,6 +18,7 @@ export interface Stage {
   readonly bounds: { readonly eventBufferSize: number; readonly queueDepthMax: number };
 }
 
+/** Everything needed to start a Serf agent; made by the agent command from flags and files, or by an embedding program. Durations in ms. */
 export interface SerfAgentOptions {
   readonly name: string;
   readonly bind: Endpoint;
@@ -62,7 +62,7 @@ export interface SerfAgentOptions {
   readonly verifyOutgoing?: boolean;
   /** Addresses that may talk to us, as CIDR; absent or null: all; empty: none (S-030). */
   readonly allowedCidrs?: readonly string[] | null;
-  /** Practise in idle moments after the start what will be asked of it, so that it is quicker then: some 45 ms of processor time. Absent or false: not. */
+  /** Practise in idle moments after the start what will be asked of it, so that it is quicker then: some 65 ms of processor time. Absent or false: not. */
   readonly rehearse?: boolean;
   /** For an agent that nobody outside this process hears of; absent: the system's clock and network. */
   readonly stage?: Stage;

@@ -32,7 +32,7 @@ const ANSWER_MS = 10_000;
 /** A stream that the agent rightly waits on is given up sooner than its deadline. */
 const STREAM_MS = 50;
 const PING_RETRY_MS = 500;
-/** How long a runtime may take to give memory back: V8 makes the young generation small again once it has been idle for some 10 s. */
+/** How long a runtime may take to give memory back: V8 makes the young generation small again after most of a minute of idling. */
 const SETTLE_MS_MAX = 60_000;
 /** One input in so many belongs to the warm-up, after which memory is read once more: what grows then is not code and its profile. */
 const WARM_UP_SHARE = 10;

@@ -2,7 +2,7 @@
  * An agent that listens and has nothing to do practises what will be asked of it (`acts.ts`): code that runs for the first time is parsed, interpreted, and learns the
  * shapes of its objects, and when thirty agents join one at the same moment, that is most of what they do. Measured on two cores with a load of 8 to 20, `lan`: a join of 10 at once
  * costs each agent 13 ms of processor time instead of 16 to 21, one of 30 costs 22 to 24 instead of 27 to 34, and all know all after five sixths of the time or less; practice takes
- * some 45 ms, once. Of these the wire and eager notes on shapes (`wire-practice.ts`, `eager-feedback.ts`) are the better part: with them a joining agent of 30 needs 27 to 31 ms where it needed
+ * some 65 ms, once (20 of them for the flood at its end). Of these the wire and eager notes on shapes (`wire-practice.ts`, `eager-feedback.ts`) are the better part: with them a joining agent of 30 needs 27 to 31 ms where it needed
  * 35 to 45, on a slower day, and the one that is joined 61 to 63 instead of 82 to 98.
  *
  * It is for idle machines: nothing happens until the main thread got its processor at once for a while (who starts beside fifty others leaves it to them), the pauses between acts
