@@ -20,3 +20,35 @@ export function resized(column: Column, length: number): Column {
   copy.set(column.length <= length ? column : column.subarray(0, length));
   return copy;
 }
+
+/** A copy of the first `length` places in `memory`, which has room for them, as wide as the column. */
+export function copiedInto(memory: ArrayBuffer, column: Column, length: number): Column {
+  const copy = columnIn(memory, column.BYTES_PER_ELEMENT, length);
+  copy.set(column.length === length ? column : column.subarray(0, length));
+  return copy;
+}
+
+/** The first `length` places of `width` bytes in `memory`. */
+export function columnIn(memory: ArrayBuffer, width: number, length: number): Column {
+  return width === 1 ? new Uint8Array(memory, 0, length) : width === 2 ? new Uint16Array(memory, 0, length) : new Uint32Array(memory, 0, length);
+}
+
+/** The bytes of a column that has its memory for itself. */
+export function bytesOf({ buffer, byteLength }: Column): Uint8Array {
+  return new Uint8Array(buffer, 0, byteLength);
+}
+
+/** Both are equally long and hold the same values; of columns that have their memory for themselves. Of different widths: false, whatever they hold. */
+export function areSameColumns(left: Column, right: Column): boolean {
+  const { length, BYTES_PER_ELEMENT: width } = left;
+  if (right.length !== length || right.BYTES_PER_ELEMENT !== width) return false;
+  const words = (length * width) >> 2;
+  if (!areSameWords(new Int32Array(left.buffer, 0, words), new Int32Array(right.buffer, 0, words))) return false;
+  for (let i = (4 * words) / width; i < length; i += 1) if (left[i] !== right[i]) return false;
+  return true;
+}
+
+function areSameWords(left: Int32Array, right: Int32Array): boolean {
+  for (let i = 0; i < left.length; i += 1) if (left[i] !== right[i]) return false;
+  return true;
+}

@@ -4,12 +4,14 @@
  * records that SWIM keeps too. `Member`s are built when somebody asks, and shared by all nodes that see the same.
  */
 import { assert } from "../base/assert.ts";
-import { resized, wideEnough, type Column } from "../base/column.ts";
+import { copiedInto, resized, wideEnough, type Column } from "../base/column.ts";
 import type { AdoptedMembers } from "../swim/adopted-members.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import type { SwimMember } from "../swim/types.ts";
 import { decodeTags } from "../wire/serf-tags.ts";
 import { MemberStatusCode } from "../wire/serf-messages.ts";
+import type { StateArrays } from "../swim/state-arrays.ts";
+import { lengthOfTimes, StatusTimes, TIME_IS_LATE } from "./status-times.ts";
 import type { Member, MemberStatus } from "./types.ts";
 
 /** What Serf takes over from a SWIM member. */
@@ -18,10 +20,6 @@ export type MemberInfo = Pick<SwimMember, "name" | "addr" | "port" | "meta" | "v
 const STATUS_NAMES: readonly MemberStatus[] = ["none", "alive", "leaving", "left", "failed"];
 /** In `#statuses`: the node does not know the member. Others stand there as their status and one. */
 const UNKNOWN = 0;
-const U32_MAX = 0xffff_ffff;
-/** Room beyond the shared records' size when the arrays grow, as a divisor: an eighth. */
-const GROWTH_DIVISOR = 8;
-const GROWTH_MIN = 8;
 
 /** Slot of the shared records; ours until the member is removed. */
 export type Row = number;
@@ -31,10 +29,12 @@ export class MemberTable {
   /** Empty while all are of the first variant. */
   #variants: Column = new Uint8Array(0);
   #statuses = new Uint8Array(0);
-  /** Lamport times that fit 32 bits; `U32_MAX` says to look into `#lateTimes`. */
+  /** Lamport times that fit 32 bits; `TIME_IS_LATE` says to look into `#lateTimes`. */
   #statusTimes: Column = new Uint16Array(0);
   readonly #lateTimes = new Map<Row, number>();
   readonly #leaveTimes = new Map<Row, number>();
+  /** `timesLength`, while it holds; -1 when it has to be summed up again. */
+  #timesLength = -1;
   #size = 0;
   #changes = 0;
   readonly #counts = [0, 0, 0, 0, 0];
@@ -59,19 +59,25 @@ export class MemberTable {
     return this.#changes;
   }
 
-  /** Copies all known rows, by slot, and their status times; returns how many. */
-  copyTimes(rows: Uint32Array, times: Float64Array): number {
-    const statuses = this.#statuses;
-    const column = this.#statusTimes;
-    const isExact = this.#lateTimes.size === 0;
-    let count = 0;
-    for (let row = 0; row < statuses.length; row += 1) {
-      if (statuses[row] === UNKNOWN) continue;
-      rows[count] = row;
-      times[count] = isExact ? (column[row] as number) : this.statusTime(row);
-      count += 1;
-    }
-    return count;
+  /** All status times as they are now. */
+  get statusTimes(): StatusTimes {
+    return new StatusTimes({ count: this.#size, statuses: this.#statuses, times: this.#statusTimes, late: this.#lateTimes.size === 0 ? null : this.#lateTimes });
+  }
+
+  /** A copy of them, in memory for as many members as the records have. */
+  copyTimes({ statuses, times }: Pick<StateArrays, "statuses" | "times">): StatusTimes {
+    return new StatusTimes({
+      count: this.#size,
+      statuses: copiedInto(statuses, this.#statuses, this.#statuses.length) as Uint8Array,
+      times: copiedInto(times, this.#statusTimes, this.#statusTimes.length),
+      late: this.#lateTimes.size === 0 ? null : new Map(this.#lateTimes),
+    });
+  }
+
+  /** Bytes of all names and status times in a message. */
+  get timesLength(): number {
+    if (this.#timesLength < 0) this.#timesLength = lengthOfTimes(this.statusTimes, this.#records.nameLengths);
+    return this.#timesLength;
   }
 
   find(name: string): Row | undefined {
@@ -131,8 +137,8 @@ export class MemberTable {
     this.#size -= 1;
     this.#changes += 1;
     this.#statuses[row] = UNKNOWN;
+    this.setStatusTime(row, 0);
     this.#leaveTimes.delete(row);
-    this.#lateTimes.delete(row);
     this.#records.releaseVariant(row, this.#variant(row));
     this.#records.release(row);
     this.onRegress?.(row);
@@ -173,7 +179,7 @@ export class MemberTable {
   /** Lamport time of the newest intent about the member. */
   statusTime(row: Row): number {
     const time = this.#statusTimes[row] as number;
-    return time === U32_MAX ? (this.#lateTimes.get(row) as number) : time;
+    return time === TIME_IS_LATE ? (this.#lateTimes.get(row) as number) : time;
   }
 
   /** Takes over members as alive, that another table of these records holds; those that are known stay as they are. */
@@ -201,10 +207,11 @@ export class MemberTable {
   }
 
   setStatusTime(row: Row, lamportTime: number): void {
-    const isLate = lamportTime >= U32_MAX;
+    const isLate = lamportTime >= TIME_IS_LATE;
     if (isLate) this.#lateTimes.set(row, lamportTime);
     else if (this.#lateTimes.size > 0) this.#lateTimes.delete(row);
-    const time = isLate ? U32_MAX : lamportTime;
+    const time = isLate ? TIME_IS_LATE : lamportTime;
+    this.#timesLength = -1;
     this.#statusTimes = wideEnough(this.#statusTimes, time);
     this.#statusTimes[row] = time;
   }
@@ -245,9 +252,7 @@ export class MemberTable {
 
   #reserve(row: Row): void {
     if (row < this.#statuses.length) return;
-    const { capacity } = this.#records;
-    const wanted = Math.max(row + 1, capacity);
-    const length = row + 1 < capacity ? wanted : wanted + Math.max(GROWTH_MIN, Math.trunc(wanted / GROWTH_DIVISOR));
+    const length = this.#records.tableLength(row);
     const statuses = new Uint8Array(length);
     statuses.set(this.#statuses);
     this.#statuses = statuses;

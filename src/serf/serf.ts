@@ -7,7 +7,6 @@ import { EMPTY_BYTES } from "../base/bytes.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import { ipFromBytes, ipToBytes } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
-import { ok } from "../base/result.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
 import { CROWDED_BYTES } from "../swim/broadcast-queue.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
@@ -17,7 +16,7 @@ import { pushPullScaleNs, queryTimeoutNs } from "../swim/timing.ts";
 import type { StateArrays } from "../swim/state-arrays.ts";
 import type { SwimDelegate, SwimMember, UpperState } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
-import { copyBytes } from "../wire/msgpack.ts";
+import { copyBytes, intLength } from "../wire/msgpack.ts";
 import {
   decodeSerfMessage,
   decodeSerfPushPull,
@@ -44,7 +43,8 @@ import { QueryRing, type QueryVerdict } from "./query-ring.ts";
 import { QueryTracker, type QuerySink } from "./query-tracker.ts";
 import { Reporter } from "./reporter.ts";
 import { SerfQueues } from "./serf-queues.ts";
-import { SerfSharedState, type SerfStateParts } from "./shared-state.ts";
+import { lengthOfState, SerfSharedState } from "./shared-state.ts";
+import type { StatusTimes } from "./status-times.ts";
 import { SNAPSHOT_COMPACT_MIN_BYTES, SnapshotWriter } from "./snapshot.ts";
 import type { Member, MemberEventType, PoolConfig, PoolEffect, QueryParams, SerfEvent } from "./types.ts";
 
@@ -256,8 +256,8 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
 
   userMessage(message: Uint8Array, start: 0 | 1, _from: Endpoint | null, nowMs: number, out: PoolEffect[], known: KnownMessage | null = null): boolean {
     this.isStirred = true;
-    const decoded = known === null ? decodeSerfMessage(message, start) : ok(known.upper as SerfMessage);
-    if (!decoded.ok) {
+    const decoded = known === null ? decodeSerfMessage(message, start) : null;
+    if (decoded?.ok === false) {
       const type = message[start];
       const known = type !== undefined && type <= SerfMessageType.relay;
       this.report.log("warn", known ? `serf: Failed to decode message of type ${type}: ${decoded.error}` : `serf: Received message of unknown type: ${type}`, out);
@@ -265,7 +265,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       return false;
     }
     const { intents, queries } = this.queues;
-    const { value } = decoded;
+    const value = decoded === null ? (known?.upper as SerfMessage) : decoded.value;
     if (this.report.wants("debug")) this.#traceMessage(value, out);
     switch (value.kind) {
       case "leave":
@@ -476,12 +476,24 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     return table.status(row) === "leaving" ? Math.max(0, time - 1) : time;
   }
 
-  sharedState(_join: boolean, { rows, times }: StateArrays): SerfSharedState {
+  sharedState(_join: boolean, arrays: StateArrays): SerfSharedState {
     const { table, clock, leftRows } = this.membership;
-    const count = table.copyTimes(rows, times);
-    if (table.count("leaving") > 0) for (let i = 0; i < count; i += 1) times[i] = this.#toldTime(rows[i] as Row);
-    const parts = { lamportTime: clock.time, eventTime: this.eventClock.time, queryTime: this.queryClock.time, count, rows, times, leftRows, events: this.events.slots };
-    return new SerfSharedState(parts, this.#records);
+    const times = table.copyTimes(arrays);
+    const timesLength = table.timesLength + (table.count("leaving") > 0 ? this.#lowerTold(times) : 0);
+    const parts = { lamportTime: clock.time, eventTime: this.eventClock.time, queryTime: this.queryClock.time, times, leftRows, events: this.events.slots };
+    return new SerfSharedState(parts, lengthOfState(parts, timesLength, this.#records), this.#records);
+  }
+
+  /** Puts in what is told of members that are leaving; returns by how many bytes it is longer. */
+  #lowerTold(times: StatusTimes): number {
+    let longer = 0;
+    for (let row = 0; row < times.length; row += 1) {
+      if (!times.has(row)) continue;
+      const told = this.#toldTime(row);
+      longer += intLength(told) - intLength(times.at(row));
+      times.lower(row, told);
+    }
+    return longer;
   }
 
   mergeSharedState(state: UpperState, join: boolean, nowMs: number, out: PoolEffect[]): void {
@@ -490,18 +502,19 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     const { parts } = state;
     this.#witnessClocks(parts);
     const left = new Set(parts.leftRows);
-    for (const row of left) this.#mergeLeft(this.#records.nameAt(row), timeOf(parts, row), nowMs, out);
-    this.#mergeTimes(parts, left, nowMs, out);
+    const { times } = parts;
+    for (const row of left) this.#mergeLeft(this.#records.nameAt(row), times.has(row) ? times.at(row) : 0, nowMs, out);
+    // Our clock has seen all our times.
+    if (!times.agreesWith(this.membership.table.statusTimes.parts)) this.#mergeTimes(times, left, nowMs, out);
     this.#mergeEvents(parts, join, nowMs, out);
   }
 
-  #mergeTimes({ count, rows, times }: SerfStateParts, left: ReadonlySet<Row>, nowMs: number, out: PoolEffect[]): void {
+  #mergeTimes(times: StatusTimes, left: ReadonlySet<Row>, nowMs: number, out: PoolEffect[]): void {
     const self = this.#host.isRunning() ? this.#records.slotOf(this.#config.name) : NO_ROW;
-    for (let i = 0; i < count; i += 1) {
-      const row = rows[i] as Row;
-      if (left.size > 0 && left.has(row)) continue;
-      if (row === self) this.membership.objectTo(times[i] as number, nowMs, out);
-      else this.membership.joinIntentOf(times[i] as number, row, this.#records, nowMs);
+    for (let row = 0; row < times.length; row += 1) {
+      if (!times.has(row) || (left.size > 0 && left.has(row))) continue;
+      if (row === self) this.membership.objectTo(times.at(row), nowMs, out);
+      else this.membership.joinIntentOf(times.at(row), row, this.#records, nowMs);
     }
   }
 
@@ -575,11 +588,6 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     // What is missing now came before us: the contact has told all that it knows.
     if (join && remote.eventTime > 0) this.gaps.settle(remote.eventTime - 1);
   }
-}
-
-function timeOf({ count, rows, times }: SerfSharedState["parts"], row: Row): number {
-  const i = rows.indexOf(row);
-  return i >= 0 && i < count ? (times[i] as number) : 0;
 }
 
 function originOf({ lamportTime, id, addr, port, sourceNode, relayFactor }: QueryMessage): AnswerableQuery["query"] {

@@ -31,6 +31,10 @@ export interface MemberRecord {
 /** A variant is stored in 16 bits per view. */
 const VARIANTS_MAX = 0xffff;
 
+/** Spare room of tables: an eighth of the records, at least eight. */
+const SPARE_DIVISOR = 8;
+const SPARE_MIN = 8;
+
 interface Slot {
   readonly name: string;
   holders: number;
@@ -76,6 +80,16 @@ export class MemberRecords {
   /** More than the highest slot in use so far: how long a table indexed by slot must be. */
   get capacity(): number {
     return Math.max(this.#expected, this.#slots.length);
+  }
+
+  /** How long a table becomes that makes room for `slot`. Where nodes share the records, they soon know all there is: no spare room then. Whoever meets a name first makes some. */
+  tableLength(slot: number): number {
+    return slot + 1 < this.capacity ? this.capacity : this.tableLengthMax;
+  }
+
+  /** No table is longer now. */
+  get tableLengthMax(): number {
+    return this.capacity + Math.max(SPARE_MIN, Math.trunc(this.capacity / SPARE_DIVISOR));
   }
 
   /** So many members will be known to each node that shares these records; 0 where nobody can tell. */

@@ -3,8 +3,9 @@
  * records: one word for state, variant and incarnation, and the place in the probe order. No object per member, save for the dead and the
  * left, whose time counts, and for incarnations and variants that do not fit the word.
  */
-import { resized, wideEnough, type Column } from "../base/column.ts";
+import { areSameColumns, copiedInto, resized, wideEnough, type Column } from "../base/column.ts";
 import type { Random } from "../base/random.ts";
+import { intLength } from "../wire/msgpack.ts";
 import type { AdoptedMembers } from "./adopted-members.ts";
 import type { StateArrays } from "./state-arrays.ts";
 import type { MemberRecord, MemberRecords } from "./member-records.ts";
@@ -21,10 +22,6 @@ const VARIANT_SHIFT = 3;
 const VARIANT_LIMIT = 1 << 9;
 const INCARNATION_SHIFT = 12;
 const INCARNATION_WIDE = (1 << 20) - 1;
-
-/** Spare room when the arrays grow: an eighth of the records, at least eight. */
-const GROWTH_DIVISOR = 8;
-const GROWTH_MIN = 8;
 
 function wordOf(state: number, variant: number, incarnation: number): number {
   const fits = variant < VARIANT_LIMIT && incarnation < INCARNATION_WIDE;
@@ -43,38 +40,66 @@ export interface WideMember {
   readonly incarnation: number;
 }
 
+export type MemberRowsParts = Pick<MemberRows, "size" | "order" | "words" | "wide" | "suspects">;
+
 /** What one node knew of all members at one moment; `i` counts rows. */
 export class MemberRows {
   readonly size: number;
-  readonly slots: Uint32Array;
-  readonly words: Uint32Array;
+  /** Slots in probing order; the first `size` count. */
+  readonly order: Column;
+  /** By slot. */
+  readonly words: Column;
   /** By slot, what does not fit the word; null for nothing. */
   readonly wide: ReadonlyMap<number, WideMember> | null;
+  /** So many are suspects. */
+  readonly suspects: number;
 
-  constructor(size: number, slots: Uint32Array, words: Uint32Array, wide: ReadonlyMap<number, WideMember> | null) {
+  constructor({ size, order, words, wide, suspects }: MemberRowsParts) {
     this.size = size;
-    this.slots = slots;
+    this.order = order;
     this.words = words;
     this.wide = wide;
+    this.suspects = suspects;
+  }
+
+  slot(i: number): number {
+    return this.order[i] as number;
   }
 
   state(i: number): number {
-    return (this.words[i] as number) & STATE_MASK;
+    return this.#word(i) & STATE_MASK;
   }
 
   variant(i: number): number {
-    const word = this.words[i] as number;
+    const word = this.#word(i);
     return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? this.#wideAt(i).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
   }
 
   incarnation(i: number): number {
-    const incarnation = (this.words[i] as number) >>> INCARNATION_SHIFT;
+    const incarnation = this.#word(i) >>> INCARNATION_SHIFT;
     return incarnation === INCARNATION_WIDE ? this.#wideAt(i).incarnation : incarnation;
   }
 
-  #wideAt(i: number): WideMember {
-    return this.wide?.get(this.slots[i] as number) as WideMember;
+  #word(i: number): number {
+    return this.words[this.order[i] as number] as number;
   }
+
+  #wideAt(i: number): WideMember {
+    return this.wide?.get(this.slot(i)) as WideMember;
+  }
+}
+
+/** Apart, as are other long loops over members: code that V8 compiles within a loop it keeps, also if what comes behind the loop was compiled for something else. */
+function lengthOfStates(table: MemberTable, length: number, records: MemberRecords): number {
+  const { firstStateLengths } = records;
+  let bytes = 0;
+  for (let slot = 0; slot < length; slot += 1) {
+    if (table.state(slot) === StateCode.unknown) continue;
+    const variant = table.variant(slot);
+    const first = variant === 0 ? (firstStateLengths[slot] as number) : 0;
+    bytes += (first === 0 ? records.stateLength(slot, variant) : first) + intLength(table.incarnation(slot));
+  }
+  return bytes;
 }
 
 export class MemberTable implements MemberTableView {
@@ -86,6 +111,9 @@ export class MemberTable implements MemberTableView {
   #order: Column = new Uint16Array(0); // Slots in probing order; the first #size count.
   #size = 0;
   #revision = 0;
+  /** `statesLength` as it was at a revision. */
+  #statesLength = 0;
+  #measuredRevision = 0;
   readonly #perState = [0, 0, 0, 0, 0];
   /**
    * Told that a row has regressed: it is forgotten, or its content is another, after which its incarnation may be lower too. Every other change of a
@@ -164,14 +192,29 @@ export class MemberTable implements MemberTableView {
     return this.#records.record(slot, this.variant(slot));
   }
 
-  /** A copy of all rows, in probing order, into arrays with room for them. */
-  rows({ slots, words }: Pick<StateArrays, "slots" | "words">): MemberRows {
-    for (let i = 0; i < this.#size; i += 1) {
-      const slot = this.#order[i] as number;
-      slots[i] = slot;
-      words[i] = this.#words[slot] as number;
+  /** A copy of all rows, in memory for as many as the records have. */
+  rows({ order, words }: Pick<StateArrays, "order" | "words">): MemberRows {
+    return new MemberRows({
+      size: this.#size,
+      order: copiedInto(order, this.#order, this.#size),
+      words: copiedInto(words, this.#words, this.#words.length),
+      wide: this.#wide.size === 0 ? null : new Map(this.#wide),
+      suspects: this.countOf(StateCode.suspect),
+    });
+  }
+
+  /** Nothing in the rows is news, as between nodes that agree on everybody. False when that takes a look at each. */
+  agreesWith({ words, wide, suspects }: MemberRows): boolean {
+    return suspects === 0 && wide === null && this.#wide.size === 0 && areSameColumns(this.#words, words);
+  }
+
+  /** Bytes of all rows in a push/pull; only where nodes share records. */
+  get statesLength(): number {
+    if (this.#measuredRevision !== this.#revision) {
+      this.#statesLength = lengthOfStates(this, this.#words.length, this.#records);
+      this.#measuredRevision = this.#revision;
     }
-    return new MemberRows(this.#size, slots, words, this.#wide.size === 0 ? null : new Map(this.#wide));
+    return this.#statesLength;
   }
 
   /** Adds an unknown member, dead and of incarnation 0, at a random place of the probing order. */
@@ -345,10 +388,7 @@ export class MemberTable implements MemberTableView {
 
   #reserve(slot: number): void {
     if (slot < this.#words.length) return;
-    const { capacity } = this.#records;
-    // Where nodes share the records, they soon know all there is: no spare room then. Whoever meets a name first makes some.
-    const spare = slot + 1 < capacity ? 0 : Math.max(GROWTH_MIN, Math.trunc(capacity / GROWTH_DIVISOR));
-    const length = capacity + spare;
+    const length = this.#records.tableLength(slot);
     this.#words = resized(this.#words, length);
     this.#order = resized(wideEnough(this.#order, length), length);
   }

@@ -1,12 +1,11 @@
 /**
  * The full state of a push/pull by reference, between nodes that share records (a simulation): ten thousand nodes exchange ten thousand
- * members each, again and again, and nearly all that they tell is known. Rows are compared as numbers; what is news is merged as if it had
- * come as bytes. The size is that of the encoded message, which can be had, too.
+ * members each, again and again, and nearly all that they tell is known. So a state is a copy of the columns of its node: that they are the same as
+ * another's shows at once. What is news is merged as if it had come as bytes. The size is that of the encoded message, which can be had, too.
  */
 import { fail, ok, type Result } from "../base/result.ts";
 import { encodePushPull, pushPullLength } from "../wire/gossip-codec.ts";
 import type { Alive, PushPullNode } from "../wire/gossip-messages.ts";
-import { intLength } from "../wire/msgpack.ts";
 import type { Core } from "./core.ts";
 import type { MemberRecords } from "./member-records.ts";
 import { StateCode, type MemberRows } from "./member-table.ts";
@@ -20,30 +19,17 @@ export interface SharedStateParts {
   /** Bytes of the encoded message. */
   readonly size: number;
   readonly rows: MemberRows;
-  /** What the rows lie in. */
+  /** What they lie in. */
   readonly arrays: StateArrays;
   readonly upper: UpperState | null;
 }
 
 /** The state of a node as it is now. */
 export function sharedStateOf({ table, delegate, records }: Core, join: boolean): SharedState {
-  const arrays = records.stateArrays.take(table.size, records.capacity);
+  const arrays = records.stateArrays.take(records.tableLengthMax);
   const upper = delegate.sharedState(join, arrays);
   const rows = table.rows(arrays);
-  return new SharedState(records, { join, size: pushPullLength(rows.size, lengthOfRows(rows, records), upper?.size ?? 0), rows, arrays, upper });
-}
-
-/** Apart, as are other long loops over members: code that V8 compiles within a loop it keeps, also if what comes behind the loop was compiled for something else. */
-function lengthOfRows(rows: MemberRows, records: MemberRecords): number {
-  const { firstStateLengths } = records;
-  let length = 0;
-  for (let i = 0; i < rows.size; i += 1) {
-    const slot = rows.slots[i] as number;
-    const variant = rows.variant(i);
-    const first = variant === 0 ? (firstStateLengths[slot] as number) : 0;
-    length += (first === 0 ? records.stateLength(slot, variant) : first) + intLength(rows.incarnation(i));
-  }
-  return length;
+  return new SharedState(records, { join, size: pushPullLength(rows.size, table.statesLength, upper?.size ?? 0), rows, arrays, upper });
 }
 
 export class SharedState {
@@ -102,22 +88,25 @@ export class SharedState {
       const veto = delegate.vetoMerge(() => membersOf(this.nodes(), core));
       if (veto !== null) return fail(veto);
     }
+    if (!core.table.agreesWith(this.#rows)) this.#mergeRows(core, membership, nowMs, out);
+    if (this.upper !== null) delegate.mergeSharedState(this.upper, this.join, nowMs, out);
+    return ok(null);
+  }
+
+  #mergeRows(core: Core, membership: Membership, nowMs: number, out: SwimEffect[]): void {
     const rows = this.#rows;
-    const { slots } = rows;
     for (let i = 0; i < rows.size; i += 1) {
       const state = rows.state(i);
-      if (!membership.isNews(slots[i] as number, state, rows.variant(i), rows.incarnation(i))) continue;
+      if (!membership.isNews(rows.slot(i), state, rows.variant(i), rows.incarnation(i))) continue;
       if (state === StateCode.alive) this.#mergeAlive(i, core, membership, nowMs, out);
       else mergeNode(core, membership, this.#node(i), nowMs, out);
     }
-    if (this.upper !== null) delegate.mergeSharedState(this.upper, this.join, nowMs, out);
-    return ok(null);
   }
 
   #mergeAlive(i: number, { records }: Core, membership: Membership, nowMs: number, out: SwimEffect[]): void {
     const { sharing } = records;
     if (sharing === null) return;
-    const slot = this.#rows.slots[i] as number;
+    const slot = this.#rows.slot(i);
     const variant = this.#rows.variant(i);
     const incarnation = this.#rows.incarnation(i);
     const number = sharing.aliveNumber(slot, variant, incarnation);
@@ -129,7 +118,7 @@ export class SharedState {
 
   #node(i: number): PushPullNode {
     const rows = this.#rows;
-    const { name, addr, endpoint, meta, versions } = this.#records.record(rows.slots[i] as number, rows.variant(i));
+    const { name, addr, endpoint, meta, versions } = this.#records.record(rows.slot(i), rows.variant(i));
     return { name, addr, port: endpoint.port, meta, incarnation: rows.incarnation(i), state: rows.state(i) - WIRE_STATE_OFFSET, versions };
   }
 }

@@ -1,6 +1,7 @@
 /** What shards hand to each other: words in a ring, messages by number. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Column } from "../../src/base/column.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { SharedMessages } from "../../src/sim/shared-messages.ts";
 import { ShardClocks, clocksBytes } from "../../src/sim/shards/clocks.ts";
@@ -13,7 +14,8 @@ test("records come out of a ring as they went in, whatever their length and howe
   const ring = new WordRing(new ArrayBuffer(WORD_RING_BYTES));
   const writer = new WordWriter();
   const reader = new WordReader();
-  const expected: { readonly kind: number; readonly value: number; readonly text: string; readonly words: number[] }[] = [];
+  const expected: { readonly kind: number; readonly value: number; readonly text: string; readonly column: Column }[] = [];
+  const memory = new ArrayBuffer(4 * 12_000);
   let read = 0;
   let written = 0;
   let waited = 0;
@@ -25,20 +27,21 @@ test("records come out of a ring as they went in, whatever their length and howe
       assert.equal(kind, record.kind);
       assert.equal(reader.number(), record.value);
       assert.equal(reader.text(), record.text);
-      const words = new Uint32Array(reader.word());
-      reader.words(words);
-      assert.deepEqual([...words], record.words);
+      const column = reader.columnIn(memory);
+      assert.equal(column.BYTES_PER_ELEMENT, record.column.BYTES_PER_ELEMENT);
+      assert.deepEqual([...column], [...record.column]);
       reader.done();
     }
   };
   for (let round = 0; round < 600; round += 1) {
-    const record = { kind: random.below(8), value: random.below(2 ** 32) * 1.5, text: "é".repeat(random.below(9)), words: Array.from({ length: random.below(4_000) }, () => random.u32()) };
+    const kind = random.below(8);
+    const values = Array.from({ length: random.below(12_000) }, () => random.u32());
+    const record = { kind, value: random.below(2 ** 32) * 1.5, text: "é".repeat(random.below(9)), column: [Uint8Array, Uint16Array, Uint32Array][kind % 3]?.from(values) as Column };
     expected.push(record);
     writer.begin();
     writer.putNumber(record.value);
     writer.putText(record.text);
-    writer.put(record.words.length);
-    writer.putWords(Uint32Array.from(record.words));
+    writer.putColumn(record.column);
     writer.end(record.kind);
     written += ring.write(writer.words.subarray(written, writer.length));
     if (written === writer.length) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeededRandom } from "../../src/base/random.ts";
 import { MemberRecords } from "../../src/swim/member-records.ts";
+import { encodeNodeState } from "../../src/wire/gossip-codec.ts";
 import { MemberTable, StateCode, type MemberContent } from "../../src/swim/member-table.ts";
 
 const VERSIONS = Uint8Array.of(1, 5, 2, 2, 5, 5);
@@ -73,8 +74,8 @@ test("incarnations and variants of any size are kept, and rows tell them", () =>
   assert.deepEqual(table.record(many).meta, Uint8Array.of(1, 9));
   assert.deepEqual(slots.map((slot) => table.incarnation(slot)), wanted);
   assert.ok(slots.every((slot) => table.state(slot) === StateCode.suspect && table.variant(slot) === 0));
-  const rows = table.rows({ slots: new Uint32Array(table.size), words: new Uint32Array(table.size) });
-  const seen = new Map(Array.from({ length: rows.size }, (_, i) => [rows.slots[i] as number, rows.incarnation(i)]));
+  const rows = table.rows(records.stateArrays.take(records.tableLengthMax));
+  const seen = new Map(Array.from({ length: rows.size }, (_, i) => [rows.slot(i), rows.incarnation(i)]));
   assert.deepEqual(slots.map((slot) => seen.get(slot)), wanted);
 });
 
@@ -93,6 +94,41 @@ test("a table tells from one word whether a claim is no news", () => {
   table.startRound(() => true, random);
   assert.equal(table.holds(0, 0, 0), false, "forgotten");
   assert.equal(table.holds(100_000, 0, 0), false);
+});
+
+test("tables that agree have no news for each other; the bytes of their states follow every change", () => {
+  const records = new MemberRecords();
+  const random = new SeededRandom(6);
+  const [ours, theirs] = [new MemberTable(records), new MemberTable(records)];
+  const incarnations = [0, 1, 15, 16, 200, 70_000, 1_048_575];
+  const states = [StateCode.alive, StateCode.dead, StateCode.left];
+  let agreed = 0;
+  for (let round = 0; round < 3_000; round += 1) {
+    const i = random.below(6);
+    const changes: ((table: MemberTable, slot: number) => void)[] = [
+      (table, slot) => table.setState(slot, round % 16 === 0 ? StateCode.suspect : (states[round % 3] as number), 0),
+      (table, slot) => table.setIncarnation(slot, incarnations[round % 5] as number),
+      (table, slot) => table.setIncarnation(slot, incarnations[round % 100 === 0 ? 6 : 5] as number),
+      (table, slot) => table.setContent(slot, content(i, round % 2)),
+    ];
+    const change = changes[random.below(random.below(4) + 1)] as (typeof changes)[number];
+    // Mostly both, so that they agree now and then.
+    for (const table of random.below(40) === 0 ? [ours] : [ours, theirs]) change(table, table.slotOf(`n${i}`) < 0 ? table.add(`n${i}`, content(i), 0, random) : table.slotOf(`n${i}`));
+    if (random.below(20) === 0) for (const table of [ours, theirs]) table.startRound((slot) => slot === i, random);
+
+    const rows = theirs.rows(records.stateArrays.take(records.tableLengthMax));
+    const indexes = Array.from({ length: rows.size }, (_, row) => row);
+    const bytes = indexes.map((row) => encodeNodeState({ ...theirs.view(rows.slot(row)), incarnation: rows.incarnation(row), state: 0 }).length);
+    assert.equal(theirs.statesLength, bytes.reduce((sum, one) => sum + one, 0));
+    if (!ours.agreesWith(rows)) continue;
+    agreed += 1;
+    for (const row of indexes) {
+      const slot = rows.slot(row);
+      assert.deepEqual([ours.state(slot), ours.variant(slot), ours.incarnation(slot)], [rows.state(row), rows.variant(row), rows.incarnation(row)]);
+      assert.notEqual(rows.state(row), StateCode.suspect, "a suspicion may be confirmed");
+    }
+  }
+  assert.ok(agreed > 100 && agreed < 2_900, `${agreed}`);
 });
 
 test("a view of a member costs 4 bytes at 10,000 members", () => {

@@ -3,6 +3,7 @@ import { assert } from "../../base/assert.ts";
 import { EMPTY_BYTES } from "../../base/bytes.ts";
 import type { HeldSlot } from "../../serf/event-ring.ts";
 import { SerfSharedState } from "../../serf/shared-state.ts";
+import { StatusTimes, type StatusTimesParts } from "../../serf/status-times.ts";
 import { MemberRows, type WideMember } from "../../swim/member-table.ts";
 import type { KnownMessage } from "../../swim/messages.ts";
 import { SharedState } from "../../swim/shared-state.ts";
@@ -25,9 +26,11 @@ export function writeState(out: WordWriter, { parts }: SharedState, isKnown: (nu
   const { join, size, rows } = parts;
   out.put(join ? 1 : 0);
   out.put(size);
+  out.put(rows.words.length);
   out.put(rows.size);
-  out.putWords(rows.slots.subarray(0, rows.size));
-  out.putWords(rows.words.subarray(0, rows.size));
+  out.put(rows.suspects);
+  out.putColumn(rows.order);
+  out.putColumn(rows.words);
   const wide = [...(rows.wide ?? [])];
   out.put(wide.length);
   for (const [slot, { variant, incarnation }] of wide) {
@@ -39,14 +42,13 @@ export function writeState(out: WordWriter, { parts }: SharedState, isKnown: (nu
   if (parts.upper instanceof SerfSharedState) writeUpper(out, parts.upper, isKnown);
 }
 
-function writeUpper(out: WordWriter, { parts }: SerfSharedState, isKnown: (number: number) => boolean): void {
-  const { lamportTime, eventTime, queryTime, count, rows, times, leftRows, events } = parts;
+function writeUpper(out: WordWriter, { parts, size }: SerfSharedState, isKnown: (number: number) => boolean): void {
+  out.put(size);
+  const { lamportTime, eventTime, queryTime, times, leftRows, events } = parts;
   out.putNumber(lamportTime);
   out.putNumber(eventTime);
   out.putNumber(queryTime);
-  out.put(count);
-  out.putWords(rows.subarray(0, count));
-  out.putNumbers(times.subarray(0, count));
+  writeTimes(out, times.parts);
   out.put(leftRows.length);
   for (const row of leftRows) out.put(row);
   out.put(events.length);
@@ -56,6 +58,18 @@ function writeUpper(out: WordWriter, { parts }: SerfSharedState, isKnown: (numbe
     if (slot === null) continue;
     out.put(index);
     writeSlot(out, slot, isKnown);
+  }
+}
+
+function writeTimes(out: WordWriter, { count, statuses, times, late }: StatusTimesParts): void {
+  out.put(count);
+  out.putColumn(statuses);
+  out.putColumn(times);
+  const pairs = [...(late ?? [])];
+  out.put(pairs.length);
+  for (const [row, time] of pairs) {
+    out.put(row);
+    out.putNumber(time);
   }
 }
 
@@ -81,29 +95,34 @@ export function readState(from: WordReader, messages: SharedMessages, find: (num
   const { records } = messages;
   const join = from.word() === 1;
   const size = from.word();
-  const count = from.word();
-  const arrays = records.stateArrays.take(count, records.capacity);
-  from.words(arrays.slots.subarray(0, count));
-  from.words(arrays.words.subarray(0, count));
+  const arrays = records.stateArrays.take(Math.max(from.word(), records.tableLengthMax));
+  const parts = { size: from.word(), suspects: from.word(), order: from.columnIn(arrays.order), words: from.columnIn(arrays.words) };
   const wideCount = from.word();
   const wide = wideCount === 0 ? null : new Map<number, WideMember>();
   for (let i = 0; i < wideCount; i += 1) wide?.set(from.word(), { variant: from.word(), incarnation: from.number() });
-  const rows = new MemberRows(count, arrays.slots, arrays.words, wide);
+  const rows = new MemberRows({ ...parts, wide });
   const upper = from.word() === 0 ? null : readUpper(from, messages, arrays, find);
   return new SharedState(records, { join, size, rows, arrays, upper });
 }
 
-function readUpper(from: WordReader, { records }: SharedMessages, { rows, times }: StateArrays, find: (number: number) => SharedMessage): UpperState {
+function readUpper(from: WordReader, { records }: SharedMessages, arrays: StateArrays, find: (number: number) => SharedMessage): UpperState {
+  const size = from.word();
   const lamportTime = from.number();
   const eventTime = from.number();
   const queryTime = from.number();
-  const count = from.word();
-  from.words(rows.subarray(0, count));
-  from.numbers(times.subarray(0, count));
+  const times = readTimes(from, arrays);
   const leftRows = Array.from({ length: from.word() }, () => from.word());
   const events = new Array<HeldSlot | null>(from.word()).fill(null);
   for (let left = from.word(); left > 0; left -= 1) events[from.word()] = readSlot(from, find);
-  return new SerfSharedState({ lamportTime, eventTime, queryTime, count, rows, times, leftRows, events }, records);
+  return new SerfSharedState({ lamportTime, eventTime, queryTime, times, leftRows, events }, size, records);
+}
+
+function readTimes(from: WordReader, arrays: StateArrays): StatusTimes {
+  const parts = { count: from.word(), statuses: from.columnIn(arrays.statuses) as Uint8Array, times: from.columnIn(arrays.times) };
+  const lateCount = from.word();
+  const late = lateCount === 0 ? null : new Map<number, number>();
+  for (let i = 0; i < lateCount; i += 1) late?.set(from.word(), from.number());
+  return new StatusTimes({ ...parts, late });
 }
 
 function readSlot(from: WordReader, find: (number: number) => SharedMessage): HeldSlot {

@@ -1,13 +1,12 @@
 /** Records of 32-bit words, as shards hand them to each other: written one after the other, read in the same order. */
 import { assert } from "../../base/assert.ts";
+import { bytesOf, columnIn, type Column } from "../../base/column.ts";
 import { decodeUtf8, encodeUtf8 } from "../../base/utf8.ts";
 
 const WORDS_FIRST = 1024;
 /** A record begins with a word of its length in words, this one included, and its kind in the lowest bits. */
 const KIND_BITS = 3;
 const KIND_MASK = (1 << KIND_BITS) - 1;
-
-type Words = Int32Array | Uint32Array;
 
 /** A number of 64 bits as two words. */
 const scratch = new Float64Array(1);
@@ -50,15 +49,10 @@ export class WordWriter {
     this.length += 2;
   }
 
-  /** So many words; whoever reads them knows how many. */
-  putWords(words: Words): void {
-    this.#reserve(words.length);
-    this.#words.set(words, this.length);
-    this.length += words.length;
-  }
-
-  putNumbers(values: Float64Array): void {
-    this.putWords(new Int32Array(values.buffer, values.byteOffset, 2 * values.length));
+  /** A column that has its memory for itself: the width of its places, and the bytes. */
+  putColumn(column: Column): void {
+    this.put(column.BYTES_PER_ELEMENT);
+    this.putBytes(bytesOf(column));
   }
 
   /** Their number, and the bytes. */
@@ -137,21 +131,24 @@ export class WordReader {
     return scratch[0] as number;
   }
 
-  /** Copies as many words as `into` has. */
-  words(into: Words): void {
-    into.set(this.#words.subarray(this.#at, this.#at + into.length));
-    this.#at += into.length;
-  }
-
-  numbers(into: Float64Array): void {
-    this.words(new Int32Array(into.buffer, into.byteOffset, 2 * into.length));
+  /** A copy of a column in `memory`, which has room for it. */
+  columnIn(memory: ArrayBuffer): Column {
+    const width = this.word();
+    const bytes = this.#view();
+    new Uint8Array(memory).set(bytes);
+    return columnIn(memory, width, bytes.length / width);
   }
 
   bytes(): Uint8Array {
+    return this.#view().slice();
+  }
+
+  /** The next bytes where they lie. */
+  #view(): Uint8Array {
     const length = this.word();
     const start = 4 * this.#at;
     this.#at += (length + 3) >> 2;
-    return this.#bytes.slice(start, start + length);
+    return this.#bytes.subarray(start, start + length);
   }
 
   text(): string {
