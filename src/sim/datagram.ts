@@ -73,11 +73,6 @@ export class Datagram {
     this.isOfEvents = shared !== null && held !== null && shared.areEvents(held);
   }
 
-  /** Of a datagram of user events, each of which has a row of its own: all still have their numbers in `held`. False also when that takes a closer look. */
-  get areAllHeld(): boolean {
-    return this.#shared !== null && this.settledSet !== null && this.#shared.isCurrent(this.settledSet);
-  }
-
   /** Number of the message at index `i`; -1 where nodes share nothing, and when nobody holds it any more. */
   numberAt(i: number): number {
     const { held } = this;

@@ -2,7 +2,10 @@
  * What the script of a simulation did and what each node made of it: the truth that the checkers compare with. User events and queries
  * of a script have unique names, so that a delivery can be told from any other.
  */
+import type { SerfEvent } from "../serf/types.ts";
 import type { Host } from "./host.ts";
+
+const DELIVERED_KEPT = 1_024;
 
 export class SentEvent {
   readonly id: number;
@@ -95,6 +98,9 @@ export class Ledger {
   readonly faults: Fault[] = [];
   readonly events: SentEvent[] = [];
   readonly #byName = new Map<string, SentEvent>();
+  /** Events that were delivered lately, and what they are: nodes that share messages deliver the very same one. By Lamport time. */
+  readonly #delivered = new Array<unknown>(DELIVERED_KEPT).fill(null);
+  readonly #deliveredAs = new Array<SentEvent | undefined>(DELIVERED_KEPT).fill(undefined);
   readonly #hostCount: number;
   readonly #hostsHere: number;
   readonly #board: EventBoard | null;
@@ -130,8 +136,14 @@ export class Ledger {
     return sent;
   }
 
-  eventByName(name: string): SentEvent | undefined {
-    return this.#byName.get(name);
+  /** The sent event that a delivered one is; undefined when it is not the script's. */
+  eventOf(delivered: Extract<SerfEvent, { readonly kind: "user" }>): SentEvent | undefined {
+    const place = delivered.lamportTime % DELIVERED_KEPT;
+    if (this.#delivered[place] === delivered) return this.#deliveredAs[place];
+    const sent = this.#byName.get(delivered.name);
+    this.#delivered[place] = delivered;
+    this.#deliveredAs[place] = sent;
+    return sent;
   }
 
   noteFault(what: Fault["what"], fromUs: number, forUs = 0): void {

@@ -232,7 +232,7 @@ export class SafetyChecker implements SimObserver {
   }
 
   #checkUserEvent(host: Host, event: Extract<SerfEvent, { readonly kind: "user" }>): void {
-    const sent = this.#ledger.eventByName(event.name);
+    const sent = this.#ledger.eventOf(event);
     if (sent === undefined) return this.#deliverOnce(host, `e ${event.lamportTime} ${event.name}`);
     if (!sent.deliver(host.index, event.lamportTime, this.#sim.nowUs)) this.#sim.violate("once", `${host.name} delivered ${event.name} twice in one run`);
   }

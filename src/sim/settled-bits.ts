@@ -13,16 +13,16 @@ const WORD_MASK = 31;
 const BLOCKS_FIRST = 2;
 
 /** For one call of `setOf`: what an array has spare while it grows, the set does not keep. */
-const starts: number[] = [];
-const masks: number[] = [];
+const places: number[] = [];
 
-/** Some rows, by the words that hold them: at `starts[i]` + the number of the node, the bits `masks[i]`. */
-export interface SettledSet {
-  readonly starts: readonly number[];
-  readonly masks: readonly number[];
-  /** Of the time it was made: rows may since have been given to other messages. */
-  readonly version: number;
-}
+/**
+ * Some rows, by the words that hold them: pairs of a start and a mask, which is of the bits in the word at the start + the number of the node. Ahead of them is
+ * the version of the time it was made: rows may since have been given to other messages.
+ */
+export type SettledSet = readonly number[];
+
+/** What `missing` says of a set that is out of date. */
+export const SET_IS_OLD = -1;
 
 export class SettledBits {
   readonly #nodes: number;
@@ -83,35 +83,43 @@ export class SettledBits {
 
   /** The rows of the messages of these numbers; null when one of them has none. */
   setOf(held: readonly number[], rows: Uint32Array): SettledSet | null {
-    while (starts.length > 0) starts.pop();
-    while (masks.length > 0) masks.pop();
+    while (places.length > 0) places.pop();
+    places.push(this.#version);
     for (let i = 0; i < held.length; i += 1) {
       const number = held[i] as number;
       if (number < 0) return null;
       const row = rows[number] as number;
       const start = (row >> WORD_SHIFT) * this.#nodes;
       const bit = 1 << (row & WORD_MASK);
-      let at = 0;
-      while (at < starts.length && starts[at] !== start) at += 1;
-      if (at === starts.length) {
-        starts.push(start);
-        masks.push(bit);
-      } else masks[at] = (masks[at] as number) | bit;
+      let at = 1;
+      while (at < places.length && places[at] !== start) at += 2;
+      if (at === places.length) places.push(start, bit);
+      else places[at + 1] = (places[at + 1] as number) | bit;
     }
-    return { starts: starts.slice(), masks: masks.slice(), version: this.#version };
-  }
-
-  /** No row has been given back since the set was made. */
-  isCurrent({ version }: SettledSet): boolean {
-    return version === this.#version;
+    return places.slice();
   }
 
   /** All bits of the set are set at this node; false also when a row of the set may be another message's by now. */
-  hasAll({ starts, masks, version }: SettledSet, node: number): boolean {
-    if (version !== this.#version) return false;
-    for (let i = 0; i < starts.length; i += 1) {
-      if (((masks[i] as number) & ~(this.#words[(starts[i] as number) + node] as number)) !== 0) return false;
+  hasAll(set: SettledSet, node: number): boolean {
+    if (set[0] !== this.#version) return false;
+    for (let at = 1; at < set.length; at += 2) {
+      if (((set[at + 1] as number) & ~(this.#words[(set[at] as number) + node] as number)) !== 0) return false;
     }
     return true;
   }
+
+  /** How many rows of the set are not set at this node; `SET_IS_OLD` when a row of the set may be another message's by now. */
+  missing(set: SettledSet, node: number): number {
+    if (set[0] !== this.#version) return SET_IS_OLD;
+    let count = 0;
+    for (let at = 1; at < set.length; at += 2) count += bitCount((set[at + 1] as number) & ~(this.#words[(set[at] as number) + node] as number));
+    return count;
+  }
+}
+
+/** How many of the 32 bits are set: pairs, fours and bytes of them are added up side by side. */
+function bitCount(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

@@ -221,9 +221,15 @@ export class SharedMessages implements Sharing {
     return entry;
   }
 
-  bytesOf(number: number): Uint8Array {
+  bytesAt(number: number): Uint8Array {
     const bytes = this.#bytes[number];
     assert(bytes !== null && bytes !== undefined, "no message has this number");
+    return bytes;
+  }
+
+  /** As `bytesAt`, for a datagram that is being filled. */
+  bytesOf(number: number): Uint8Array {
+    const bytes = this.bytesAt(number);
     if (this.#asked.length < ASKED_MAX) this.#asked.push(number);
     return bytes;
   }
@@ -306,14 +312,14 @@ export class SharedMessages implements Sharing {
     return this.#settled.setOf(held, this.#rows);
   }
 
-  /** No message has been given up since the set was made. */
-  isCurrent(set: SettledSet): boolean {
-    return this.#settled.isCurrent(set);
-  }
-
   /** What `isSettled` says of each message of the set; false also when that takes a closer look. */
   areSettled(set: SettledSet, node: number): boolean {
     return this.#settled.hasAll(set, node);
+  }
+
+  /** Of how many messages of the set `isSettled` is false, if each has a row of its own; `SET_IS_OLD` when that takes a closer look. */
+  unsettled(set: SettledSet, node: number): number {
+    return this.#settled.missing(set, node);
   }
 
   /** A further copy of the message with this number changes nothing at this node, as the node has said before. */

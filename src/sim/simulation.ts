@@ -25,6 +25,7 @@ import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
 import type { MachineFactory, Toucher } from "./sim-machine.ts";
 import type { Crossing, CrossingWorld } from "./shards/crossing.ts";
 import { wholeOf, type ShardPlace } from "./shards/place.ts";
+import { SET_IS_OLD } from "./settled-bits.ts";
 import { StreamNet, type CrossingStream, type Segment, type StreamEnd, type StreamWorld } from "./streams.ts";
 import { TraceHash } from "./trace-hash.ts";
 
@@ -450,8 +451,8 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.#record(node, EventKind.datagram);
     datagram.hashInto(this.#hash);
     this.stats.messages += messages.length;
-    if (this.#isAllRepeats(node, datagram)) return; // As half of the gossip is, and its node is not even looked at.
-    if (this.#mayWait(node, datagram) && this.#putAway(node, datagram)) return;
+    // As half of the gossip is, and its node is not even looked at.
+    if (this.#mayWait(node, datagram) ? this.#putAway(node, datagram) : this.#isAllRepeats(node, datagram)) return;
     const host = this.hosts[node] as Host;
     if (host.machine === null) return;
     this.#settle(node);
@@ -491,15 +492,19 @@ export class Simulation implements StreamWorld, CrossingWorld {
   /** Keeps what the node does not leave out of a datagram of user events for its next input; false if that is not possible. */
   #putAway(node: number, datagram: Datagram): boolean {
     const { messages } = this.options;
-    const { held } = datagram;
-    if (messages === null || held === null || !datagram.areAllHeld) return false;
+    const { held, settledSet } = datagram;
+    if (messages === null || held === null || settledSet === null) return false;
     const { nowUs } = this;
     const place = node - this.#firstHere;
-    for (let i = 0; i < held.length; i += 1) {
+    // Each of these messages has a row of its own, and all still have their numbers.
+    let left = messages.unsettled(settledSet, place);
+    if (left <= 0) return left !== SET_IS_OLD;
+    for (let i = 0; left > 0; i += 1) {
       const number = held[i] as number;
       if (messages.isSettled(number, place)) continue;
       messages.retain(number);
       this.#inboxes.put(node, nowUs, datagram.from.index, number);
+      left -= 1;
     }
     if (this.#touchesNext) this.#touchUntilUs = nowUs + TOUCHED_US;
     return true;

@@ -12,16 +12,22 @@ export type PickKind = "gossip" | "alive";
 /** Draws per wanted member before one pass over all members is cheaper. */
 const DRAWS_PER_PICK = 4;
 
+/** The first draws of one choice. */
+const drawn: number[] = [];
+
 /** Fills `into` with up to `wanted` distinct slots, never our own or `except`, each eligible one equally likely. */
 export function pickMembers(core: Core, kind: PickKind, wanted: number, except: number, nowMs: number, into: number[]): void {
   const { table, random } = core;
   while (into.length > 0) into.pop(); // Setting the length leaves optimised code.
   const size = table.size;
   if (size > wanted * DRAWS_PER_PICK) {
+    // All that will be drawn in any case, before any of them is looked at: in a large cluster each is a miss of the processor's caches, which then come together.
+    while (drawn.length < wanted) drawn.push(table.slotAt(random.below(size)));
     for (let draw = 0; draw < wanted * DRAWS_PER_PICK && into.length < wanted; draw += 1) {
-      const slot = table.slotAt(random.below(size));
+      const slot = draw < wanted ? (drawn[draw] as number) : table.slotAt(random.below(size));
       if (!into.includes(slot) && isEligible(core, kind, slot, except, nowMs)) into.push(slot);
     }
+    while (drawn.length > 0) drawn.pop();
   }
   if (into.length < wanted) fillByScan(core, kind, wanted, except, nowMs, into);
 }

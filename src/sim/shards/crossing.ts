@@ -27,6 +27,12 @@ const SegmentCode = { syn: 0, synAck: 1, fin: 2, reset: 3, data: 4, state: 5 } a
 /** In place of a message's number: its bytes follow. */
 const NO_NUMBER = -1;
 
+const NUMBERS_FIRST = 1024;
+
+/** For one datagram that is written or read: what an array has spare while it grows, the datagram does not keep. */
+const numbers: number[] = [];
+const read: Uint8Array[] = [];
+
 /** The way to one other shard, and from it. */
 class Lane {
   readonly shard: number;
@@ -34,8 +40,8 @@ class Lane {
   readonly outRing: WordRing;
   readonly inRing: WordRing;
   readonly reader = new WordReader();
-  /** By number at the other shard: 1 + the number here of what it has told. */
-  readonly numbers: number[] = [];
+  /** By number at the other shard: 1 + the number here of what it has told; 0 for what it has not. */
+  #numbers = new Uint32Array(NUMBERS_FIRST);
   /** What the last `datagram` in each direction was. */
   sent: Datagram | null = null;
   received: Datagram | null = null;
@@ -45,6 +51,22 @@ class Lane {
     this.shard = shard;
     this.outRing = outRing;
     this.inRing = inRing;
+  }
+
+  /** What a number of the other shard stands for. */
+  numberOf(number: number): number {
+    const own = (this.#numbers[number] ?? 0) - 1;
+    assert(own >= 0, "the other shard has not told this message");
+    return own;
+  }
+
+  told(number: number, own: number): void {
+    this.#numbers = longEnough(this.#numbers, number);
+    this.#numbers[number] = 1 + own;
+  }
+
+  takenBack(number: number): void {
+    this.#numbers[number] = 0;
   }
 
   /** Hands over what has been written; false when some of it has to wait for the reader. */
@@ -66,7 +88,7 @@ export class Crossing {
   readonly #lanes: (Lane | null)[] = [];
   #world: CrossingWorld | null = null;
   /** By number of a message here: a bit for each shard that has been told it. */
-  #told = new Uint32Array(1024);
+  #told = new Uint32Array(NUMBERS_FIRST);
   /** `records.made` when all shards had the same slots and variants; what came later may differ. */
   #recordsMade = -1;
 
@@ -128,7 +150,11 @@ export class Crossing {
     const { out } = lane;
     const { messages, from, size, hashA, hashB } = datagram;
     lane.sent = datagram;
-    for (let i = 0; i < messages.length; i += 1) this.#tell(lane, datagram.numberAt(i));
+    for (let i = 0; i < messages.length; i += 1) {
+      const number = datagram.numberAt(i);
+      this.#tell(lane, number);
+      numbers.push(this.#isTold(lane, number) ? number : NO_NUMBER);
+    }
     out.begin();
     out.put(from.index);
     out.put(size);
@@ -136,13 +162,11 @@ export class Crossing {
     out.put(hashB);
     out.put(messages.length);
     for (let i = 0; i < messages.length; i += 1) {
-      const number = datagram.numberAt(i);
-      if (this.#isTold(lane, number)) out.put(number);
-      else {
-        out.put(NO_NUMBER);
-        out.putBytes(messages[i] as Uint8Array);
-      }
+      const number = numbers[i] as number;
+      out.put(number);
+      if (number === NO_NUMBER) out.putBytes(messages[i] as Uint8Array);
     }
+    while (numbers.length > 0) numbers.pop(); // Setting the length leaves optimised code.
     out.end(RecordKind.datagram);
   }
 
@@ -181,11 +205,7 @@ export class Crossing {
   /** Tells a message, unless that shard has been told. One that nobody here holds for itself goes as bytes: nothing would ever take it back. */
   #tell(lane: Lane, number: number): void {
     if (number < 0 || this.#isTold(lane, number) || !this.#messages.isHeldHere(number)) return;
-    if (number >= this.#told.length) {
-      const told = new Uint32Array(2 * number);
-      told.set(this.#told);
-      this.#told = told;
-    }
+    this.#told = longEnough(this.#told, number);
     this.#told[number] = (this.#told[number] as number) | (1 << lane.shard);
     const { out } = lane;
     out.begin();
@@ -214,13 +234,13 @@ export class Crossing {
     switch (kind) {
       case RecordKind.define: {
         const number = reader.word();
-        lane.numbers[number] = 1 + this.#messages.holdForShard(reader.bytes());
+        lane.told(number, this.#messages.holdForShard(reader.bytes()));
         return;
       }
       case RecordKind.release: {
         const number = reader.word();
-        this.#messages.releaseForShard(this.#numberOf(lane, number));
-        lane.numbers[number] = 0;
+        this.#messages.releaseForShard(lane.numberOf(number));
+        lane.takenBack(number);
         return;
       }
       case RecordKind.datagram:
@@ -241,13 +261,6 @@ export class Crossing {
     return this.#world;
   }
 
-  /** What a number of the other shard stands for. */
-  #numberOf(lane: Lane, number: number): number {
-    const own = (lane.numbers[number] ?? 0) - 1;
-    assert(own >= 0, "the other shard has not told this message");
-    return own;
-  }
-
   #readDatagram(lane: Lane): Datagram {
     const { reader } = lane;
     const from = this.#there.hosts[reader.word()] as Host;
@@ -255,22 +268,19 @@ export class Crossing {
     const hashA = reader.word();
     const hashB = reader.word();
     const count = reader.word();
-    const messages: Uint8Array[] = [];
-    const held: number[] = [];
     let isAnyHeld = false;
     for (let i = 0; i < count; i += 1) {
       const number = reader.word();
-      if (number === NO_NUMBER) {
-        messages.push(reader.bytes());
-        held.push(NO_NUMBER);
-        continue;
-      }
-      const own = this.#numberOf(lane, number);
-      messages.push(this.#messages.at(own).bytes);
-      held.push(own);
-      isAnyHeld = true;
+      const own = number === NO_NUMBER ? NO_NUMBER : lane.numberOf(number);
+      numbers.push(own);
+      read.push(own === NO_NUMBER ? reader.bytes() : this.#messages.bytesAt(own));
+      isAnyHeld ||= own !== NO_NUMBER;
     }
-    return new Datagram(from, messages, null, this.#messages, { size, held: isAnyHeld ? held : null, hashA, hashB });
+    const parts = { size, held: isAnyHeld ? numbers.slice() : null, hashA, hashB };
+    const messages = read.slice();
+    while (numbers.length > 0) numbers.pop();
+    while (read.length > 0) read.pop();
+    return new Datagram(from, messages, null, this.#messages, parts);
   }
 
   #takeSegment(lane: Lane): void {
@@ -297,7 +307,15 @@ export class Crossing {
         return { kind: "data", bytes: reader.bytes(), state: null };
       default:
         assert(code === SegmentCode.state, "no such segment");
-        return { kind: "data", bytes: EMPTY_BYTES, state: readState(reader, this.#messages, (number): SharedMessage => this.#messages.at(this.#numberOf(lane, number))) };
+        return { kind: "data", bytes: EMPTY_BYTES, state: readState(reader, this.#messages, (number): SharedMessage => this.#messages.at(lane.numberOf(number))) };
     }
   }
+}
+
+/** The column itself, or a longer copy of it that has a place for `number`. */
+function longEnough(column: Uint32Array<ArrayBuffer>, number: number): Uint32Array<ArrayBuffer> {
+  if (number < column.length) return column;
+  const longer = new Uint32Array(2 * number);
+  longer.set(column);
+  return longer;
 }
