@@ -5,7 +5,7 @@
  * about as quick as an empty program. What is large and started less often (simulator, Consul persona) is imported
  * when it is asked for; see `bundle-agents.ts`.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type BuildOptions, type Plugin } from "esbuild";
@@ -47,6 +47,14 @@ const ownUrls: Plugin = {
 
 const COMMON: BuildOptions = { bundle: true, platform: "node", format: "cjs", target: "node20", packages: "external", logLevel: "warning" };
 
-await build({ ...COMMON, entryPoints: [resolve(dist, "src/main.js")], outfile: resolve(dist, "muster.cjs"), plugins: [apart] });
+await join(resolve(dist, "src/main.js"), "muster.cjs", { plugins: [apart] });
 // Packages are `require`d in it: `import()` does not work in a file that is loaded with compiled code.
-await build({ ...COMMON, entryPoints: [AGENT], outfile: resolve(dist, AGENT_FILE), supported: { "dynamic-import": false }, plugins: [ownUrls] });
+await join(AGENT, AGENT_FILE, { supported: { "dynamic-import": false }, plugins: [ownUrls] });
+
+/** V8 keeps a source for as long as it runs, with two bytes a character once a single one of them, a dash in a comment, needs them. Outside comments there is ASCII only. */
+async function join(entry: string, name: string, options: BuildOptions): Promise<void> {
+  const file = resolve(dist, name);
+  await build({ ...COMMON, ...options, entryPoints: [entry], outfile: file });
+  const text = await readFile(file, "utf8");
+  await writeFile(file, text.replaceAll(/[^\0-\x7f]/gu, "?"));
+}
