@@ -26,7 +26,16 @@ await Promise.race([warmUp(), new Promise((resolve) => setTimeout(resolve, WARM_
   process.stderr.write(`the agent's code is kept without a trial run: ${String(error)}\n`);
 });
 // V8 refuses code that was made under other flags, and an agent sets some.
-for (const flag of ["--semi-space-growth-factor=2", "--heap-growing-percent=0", "--parallel-scavenge", `--interrupt-budget=${USUAL_BUDGET}`]) setFlagsFromString(flag);
+const USUAL_FLAGS = [
+  "--semi-space-growth-factor=2",
+  "--heap-growing-percent=0",
+  "--incremental-marking-soft-trigger=0",
+  "--incremental-marking-hard-trigger=0",
+  "--parallel-scavenge",
+  "--concurrent-array-buffer-sweeping",
+  `--interrupt-budget=${USUAL_BUDGET}`,
+];
+for (const flag of USUAL_FLAGS) setFlagsFromString(flag);
 writeFileSync(codeFileOf(FILE), code.encode());
 process.exit(0);
 
