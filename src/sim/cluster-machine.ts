@@ -1,4 +1,5 @@
 /** The production node with its one pool, dressed for the simulation. */
+import type { Endpoint } from "../base/endpoint.ts";
 import type { PoolConfig, PoolEffect, PoolInput } from "../serf/types.ts";
 import { Pool } from "../serf/pool.ts";
 import { MemberRecords } from "../swim/member-records.ts";
@@ -7,9 +8,9 @@ import { KnownSort, Repeat } from "../swim/messages.ts";
 import type { SwimProfile } from "../swim/types.ts";
 import type { Matcher } from "../wire/matcher.ts";
 import { SIM_PORT } from "./network.ts";
-import type { SharedMessages } from "./shared-messages.ts";
+import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
 import { isIn, type ShardPlace } from "./shards/place.ts";
-import type { EventsStep, MachineFactory, MachineSpec, PoolView, SimMachine, Toucher } from "./sim-machine.ts";
+import type { MachineFactory, MachineSpec, PoolView, SimMachine, Toucher } from "./sim-machine.ts";
 
 /** What a scenario chooses about the nodes; the rest is the agent's configuration by default. */
 export interface ClusterSettings {
@@ -77,7 +78,7 @@ class ClusterMachine implements SimMachine {
   readonly #messages: SharedMessages | null;
   /** Among the nodes that share the messages. */
   readonly #index: number;
-  readonly stepEvents: EventsStep | null;
+  readonly takesEvents: boolean;
   readonly toucher: Toucher;
 
   constructor(spec: MachineSpec, settings: ClusterSettings, records: MemberRecords, messages: SharedMessages | null, index: number, out: PoolEffect[]) {
@@ -91,7 +92,7 @@ class ClusterMachine implements SimMachine {
       pool.watchEvents((number, isHeld) => messages.setHeld(number, index, isHeld));
     }
     // Each step of a node with a snapshot file ends with lines for it.
-    this.stepEvents = pool.writesSnapshot ? null : (known, from, nowMs, to) => pool.stepEvents(known, from, nowMs, to);
+    this.takesEvents = !pool.writesSnapshot;
     this.view = { gauges: pool.gauges, members: () => pool.members() };
   }
 
@@ -107,6 +108,10 @@ class ClusterMachine implements SimMachine {
     this.#pool.step(WAKE, nowMs, out);
   }
 
+  stepEvents(messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: PoolEffect[]): void {
+    this.#pool.stepEvents(messages, from, nowMs, out);
+  }
+
   isRepeat(number: number): boolean {
     const messages = this.#messages;
     if (messages === null) return false;
@@ -120,7 +125,7 @@ class ClusterMachine implements SimMachine {
   }
 
   get letsEventsWait(): boolean {
-    return this.#messages !== null && this.stepEvents !== null && this.#pool.isGossiping;
+    return this.#messages !== null && this.takesEvents && this.#pool.isGossiping;
   }
 
   get leavesOutSettled(): boolean {

@@ -1,5 +1,4 @@
 /** One simulated datagram on its way to one or several nodes: made once, shared by all of them. */
-import type { Host } from "./host.ts";
 import { hashMessage, type SharedMessage, type SharedMessages } from "./shared-messages.ts";
 import type { SettledSet } from "./settled-bits.ts";
 import type { TraceHash } from "./trace-hash.ts";
@@ -17,7 +16,8 @@ const COMPOUND_HEADER_BYTES = 2;
 const COMPOUND_PART_BYTES = 2;
 
 export class Datagram {
-  readonly from: Host;
+  /** Its sender, by number: to look at the sender itself is to read cold memory. */
+  readonly from: number;
   readonly messages: readonly Uint8Array[];
   /** The encoded form, when this one goes through the codec. */
   readonly packets: readonly Uint8Array[] | null;
@@ -33,7 +33,7 @@ export class Datagram {
   /** Each message was a user event that all nodes share when this was made. */
   readonly isOfEvents: boolean;
 
-  constructor(from: Host, messages: readonly Uint8Array[], packets: readonly Uint8Array[] | null, shared: SharedMessages | null, crossed: CrossedParts | null = null) {
+  constructor(from: number, messages: readonly Uint8Array[], packets: readonly Uint8Array[] | null, shared: SharedMessages | null, crossed: CrossedParts | null = null) {
     this.from = from;
     this.messages = messages;
     this.packets = packets;

@@ -16,8 +16,11 @@ const STRIDE = 8;
 
 export class HostTimes {
   readonly #words: Float64Array;
+  /** 1 for a host that may be deaf: what comes to one that is not need not look at its line for that. */
+  readonly #mayBeDeaf: Uint8Array;
 
   constructor(hosts: number) {
+    this.#mayBeDeaf = new Uint8Array(hosts).fill(1);
     this.#words = new Float64Array(STRIDE * hosts);
     for (let host = 0; host < hosts; host += 1) {
       this.#put(host, WAKE, Infinity);
@@ -60,6 +63,11 @@ export class HostTimes {
 
   setDeafUntilUs(host: number, atUs: number): void {
     this.#put(host, DEAF, atUs);
+    this.#mayBeDeaf[host] = atUs > 0 ? 1 : 0;
+  }
+
+  isDeaf(host: number, nowUs: number): boolean {
+    return this.#mayBeDeaf[host] === 1 && nowUs < this.deafUntilUs(host);
   }
 
   // The host's own clock, as a `NodeClock`.

@@ -191,8 +191,6 @@ class LaneMachine implements SimMachine {
     this.#node.adopt(members);
   }
 
-  readonly stepEvents = null;
-
   // The filter of the lanes is what is looked at here.
   readonly leavesOutSettled = false;
 

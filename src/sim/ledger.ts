@@ -4,8 +4,17 @@
  */
 import type { SerfEvent } from "../serf/types.ts";
 import type { Host } from "./host.ts";
+import type { Scenario } from "./scenario.ts";
 
 const DELIVERED_KEPT = 1_024;
+
+/** The places of one event: the times of its delivery by host, `stride` apart, and its Lamport time behind those of all hosts; -1 for what is not known. */
+interface EventPlaces {
+  readonly times: Float64Array;
+  readonly first: number;
+  readonly stride: number;
+  readonly hosts: number;
+}
 
 export class SentEvent {
   readonly id: number;
@@ -14,23 +23,24 @@ export class SentEvent {
   readonly atUs: number;
   /** The sender had joined the others by then. */
   readonly byMember: boolean;
-  /** Virtual time of delivery by host, in µs; -1 where it has not arrived (yet) in the present run. */
-  readonly deliveredUs: Float64Array;
-  /** Behind the times of delivery, and -1 as long as it is not known. */
-  readonly #lamportTime: Float64Array;
+  readonly #places: EventPlaces;
   readonly #hostsHere: number;
   #deliveries = 0;
 
-  /** `times`: a place for each host and one more, all of them -1; `hostsHere`: so many hosts tell this ledger of their deliveries. */
-  constructor(id: number, origin: Host, atUs: number, times: Float64Array, hostsHere: number) {
+  /** `hostsHere`: so many hosts tell this ledger of their deliveries. */
+  constructor(id: number, origin: Host, atUs: number, places: EventPlaces, hostsHere: number) {
     this.id = id;
     this.name = `event-${id}`;
     this.origin = origin;
     this.atUs = atUs;
     this.byMember = origin.joinedAtUs >= 0;
-    this.deliveredUs = times.subarray(0, -1);
-    this.#lamportTime = times.subarray(-1);
+    this.#places = places;
     this.#hostsHere = hostsHere;
+  }
+
+  /** Virtual time of delivery at a host, in µs; -1 where it has not arrived (yet) in the present run. */
+  deliveredAtUs(host: number): number {
+    return this.#at(host);
   }
 
   /** It has arrived at every host there is (in this shard). */
@@ -40,22 +50,32 @@ export class SentEvent {
 
   /** Lamport time of the event, known once some node has delivered it; 0 before. */
   get lamportTime(): number {
-    return Math.max(0, this.#lamportTime[0] as number);
+    return Math.max(0, this.#at(this.#places.hosts));
   }
 
   /** False when this run of the host has had it before. */
   deliver(host: number, lamportTime: number, atUs: number): boolean {
-    if (this.deliveredUs[host] !== -1) return false;
-    this.#lamportTime[0] = lamportTime;
-    this.deliveredUs[host] = atUs;
+    if (this.#at(host) !== -1) return false;
+    this.#put(this.#places.hosts, lamportTime);
+    this.#put(host, atUs);
     this.#deliveries += 1;
     return true;
   }
 
   forget(host: number): void {
-    if (this.deliveredUs[host] === -1) return;
-    this.deliveredUs[host] = -1;
+    if (this.#at(host) === -1) return;
+    this.#put(host, -1);
     this.#deliveries -= 1;
+  }
+
+  #at(host: number): number {
+    const { times, first, stride } = this.#places;
+    return times[first + host * stride] as number;
+  }
+
+  #put(host: number, value: number): void {
+    const { times, first, stride } = this.#places;
+    times[first + host * stride] = value;
   }
 }
 
@@ -69,28 +89,34 @@ export interface Fault {
 /** A timeline has no room for more; later ones are not kept. */
 const FAULTS_MAX = 20_000;
 
-/** Where the ledgers of all shards write when events were delivered; a shard writes of its own hosts only. */
+/**
+ * Where the ledgers of all shards write when events were delivered; a shard writes of its own hosts only. What a host was given lies side by side: of events that
+ * are sent at about the same time it mostly gets several at once.
+ */
 export class EventBoard {
   readonly #times: Float64Array;
   readonly #hosts: number;
+  readonly #events: number;
 
-  static bytes(events: number, hosts: number): number {
-    return 8 * events * (hosts + 1);
+  static bytes({ steps, nodes }: Scenario): number {
+    return 8 * (nodes + 1) * steps.reduce((sum, { action }) => sum + (action.kind === "events" ? action.count : 0), 0);
   }
 
   /** `memory` has `bytes` bytes and is nobody else's; who makes it clears it once. */
   constructor(memory: ArrayBufferLike, hosts: number) {
     this.#times = new Float64Array(memory);
     this.#hosts = hosts;
+    this.#events = this.#times.length / (hosts + 1);
   }
 
   clear(): void {
     this.#times.fill(-1);
   }
 
-  timesOf(event: number): Float64Array {
-    const places = this.#hosts + 1;
-    return this.#times.subarray(event * places, (event + 1) * places);
+  /** Null when there is no place for one more than the script has said. */
+  placesOf(event: number): EventPlaces | null {
+    if (event >= this.#events) return null;
+    return { times: this.#times, first: event, stride: this.#events, hosts: this.#hosts };
   }
 }
 
@@ -129,8 +155,8 @@ export class Ledger {
 
   sendEvent(origin: Host, atUs: number): SentEvent {
     const id = this.events.length;
-    const times = this.#board?.timesOf(id) ?? new Float64Array(this.#hostCount + 1).fill(-1);
-    const sent = new SentEvent(id, origin, atUs, times, this.#hostsHere);
+    const places = this.#board?.placesOf(id) ?? { times: new Float64Array(this.#hostCount + 1).fill(-1), first: 0, stride: 1, hosts: this.#hostCount };
+    const sent = new SentEvent(id, origin, atUs, places, this.#hostsHere);
     this.events.push(sent);
     this.#byName.set(sent.name, sent);
     return sent;

@@ -125,7 +125,7 @@ export class LivenessChecker {
     for (const event of this.#ledger.events) {
       if (event.isEverywhere || event.lamportTime === 0 || event.lamportTime < newest - this.#rules.eventBufferSize || !this.#isHeld(event)) continue;
       for (const host of this.#sim.hosts) {
-        if (!owing.isOwed(event, host.index) || event.deliveredUs[host.index] !== -1) continue;
+        if (!owing.isOwed(event, host.index) || event.deliveredAtUs(host.index) !== -1) continue;
         problems.push(`${host.name} never got ${event.name} (Lamport time ${event.lamportTime}) of ${event.origin.name}`);
         if (problems.length >= PROBLEMS_MAX) return problems;
       }
@@ -135,7 +135,7 @@ export class LivenessChecker {
 
   /** Some running node has it, so that it can still be passed on: an event may die with the only node that ever had it. */
   #isHeld(event: SentEvent): boolean {
-    return this.#sim.hosts.some((host) => host.running && !host.leaving && event.deliveredUs[host.index] !== -1);
+    return this.#sim.hosts.some((host) => host.running && !host.leaving && event.deliveredAtUs(host.index) !== -1);
   }
 
   /** To whom events are owed, as it is now. */

@@ -85,10 +85,11 @@ export class Recorder implements SimObserver {
     const { sim, ledger } = this.#run;
     const latencies = new Float64Array(ledger.events.length * sim.hosts.length);
     let count = 0;
-    for (const { atUs, deliveredUs } of ledger.events) {
-      for (const deliveredAtUs of deliveredUs) {
+    for (let host = 0; host < sim.hosts.length; host += 1) {
+      for (const event of ledger.events) {
+        const deliveredAtUs = event.deliveredAtUs(host);
         if (deliveredAtUs < 0) continue;
-        latencies[count] = (deliveredAtUs - atUs) / 1000;
+        latencies[count] = (deliveredAtUs - event.atUs) / 1000;
         count += 1;
       }
     }

@@ -47,7 +47,7 @@ export class ScenarioRun {
     this.#shard = shard;
     this.sim = new Simulation({ ...options, nodes, network, clockDriftPpmMax, crossing: shard?.crossing ?? null });
     const { first, end } = this.sim.place;
-    this.ledger = new Ledger(nodes, end - first, shard === null ? null : new EventBoard(shard.board, nodes));
+    this.ledger = new Ledger(nodes, end - first, shard === null ? boardFor(scenario) : new EventBoard(shard.board, nodes));
     this.operator = new Operator(this.sim, this.ledger, scenario.steps.some(({ action }) => action.kind === "restart" || action.kind === "chaos"));
     this.#liveness = new LivenessChecker(this.sim, this.ledger, { eventBufferSize: options.eventBufferSize, leftIsLeft: expect.leftIsLeft });
     this.sim.observe(new SafetyChecker(this.sim, this.ledger, { serfQueueMax: options.serfQueueMax, noFalseFailures: expect.noFalseFailures }));
@@ -211,14 +211,13 @@ export class ScenarioRun {
     const owing = this.#liveness.owing();
     let owed = 0;
     let delivered = 0;
-    for (const event of events) {
-      const { deliveredUs, atUs } = event;
-      for (let host = first; host < end; host += 1) {
+    for (let host = first; host < end; host += 1) {
+      for (const event of events) {
         if (!owing.isOwed(event, host)) continue;
         owed += 1;
-        const at = deliveredUs[host] as number;
+        const at = event.deliveredAtUs(host);
         if (at < 0) continue;
-        latenciesUs[delivered] = at - atUs;
+        latenciesUs[delivered] = at - event.atUs;
         delivered += 1;
       }
     }
@@ -283,4 +282,10 @@ export class ScenarioRun {
       violations: violations.length > 0 ? violations : this.#judge(outcome),
     };
   }
+}
+
+function boardFor(scenario: Scenario): EventBoard {
+  const board = new EventBoard(new ArrayBuffer(EventBoard.bytes(scenario)), scenario.nodes);
+  board.clear();
+  return board;
 }

@@ -18,8 +18,6 @@ export interface PoolView {
 /** The readings of `PoolGauges`, as an interface: tests of the checkers bring their own. */
 export type Readings = Pick<PoolGauges, keyof PoolGauges>;
 
-export type EventsStep = (messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: PoolEffect[]) => void;
-
 /** Fetches into the processor's caches what the next input of a node will make it look at: see `serf/pool-touch.ts`. */
 export interface Toucher {
   /** Changes nothing, and the sum means nothing. */
@@ -39,8 +37,10 @@ export interface SimMachine {
   readonly leavesOutSettled: boolean;
   /** Null or absent: what it looks at is little, or nobody knows. */
   readonly toucher?: Toucher | null;
-  /** As a step for each of these messages, all of them user events; null where each wants a step of its own. */
-  readonly stepEvents: EventsStep | null;
+  /** User events of one datagram may be given together; absent: each wants a step of its own. */
+  readonly takesEvents?: boolean;
+  /** As a step for each of these messages, all of them user events. */
+  stepEvents?(messages: readonly SharedMessage[], from: Endpoint, nowMs: number, out: PoolEffect[]): void;
   /** User events that come before the next input would not make it want to be woken earlier, nor have any effect but to be delivered. */
   readonly letsEventsWait?: boolean;
   /** The node itself, as the records that all nodes share name it. */

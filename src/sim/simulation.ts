@@ -10,6 +10,7 @@
  *     input, and before anybody looks at it who has called `settle`.
  * The codec mode never changes what happens. Violations are collected, not thrown, save an exception from a node, which is one.
  */
+import type { Endpoint } from "../base/endpoint.ts";
 import { SeededRandom } from "../base/random.ts";
 import type { PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
 import { KnownSort } from "../swim/messages.ts";
@@ -127,6 +128,10 @@ export class Simulation implements StreamWorld, CrossingWorld {
   readonly #fresh: SharedMessage[] = [];
   /** The first node of this shard: among shared messages nodes are counted from it. */
   readonly #firstHere: number;
+  /** By slot of the shared records, 1 + the host of its first variant, once that was looked for: to read addresses is to read cold memory. */
+  readonly #hostsBySlot: Int32Array;
+  /** Of the hosts. */
+  readonly #endpoints: readonly Endpoint[];
   readonly #touchesNext: boolean;
   /** So long the node that is next is read ahead. */
   #touchUntilUs = -1;
@@ -159,7 +164,9 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.#letsWait = new Uint8Array(options.nodes);
     this.#inboxes = new Inboxes(options.nodes);
     this.hosts = hosts;
+    this.#endpoints = hosts.map(({ endpoint }) => endpoint);
     this.#touchers = hosts.map(() => null);
+    this.#hostsBySlot = new Int32Array(options.nodes);
     this.#touchesNext = options.nodes >= TOUCHED_NODES_MIN;
     this.#streams = new StreamNet(this, this.network, hosts, options.acceptTimeoutMs);
     crossing?.attach(this);
@@ -228,7 +235,8 @@ export class Simulation implements StreamWorld, CrossingWorld {
     if (toucher === null || toucher === undefined) return 0;
     if (kind === EventKind.datagram && this.#isLeftAlone(node, queue.nextPayload as Datagram)) return 0; // Goes no further.
     if (kind === EventKind.wake && this.#times.deadlineUs(node) > queue.nextAtUs) return 0;
-    return (this.hosts[node] as Host).run + this.#inboxes.touch(node) + toucher.read();
+    const { run, machine } = this.hosts[node] as Host;
+    return run + (machine?.takesEvents === true ? 1 : 0) + this.#inboxes.touch(node) + toucher.read();
   }
 
   /** Reads what one of the next events, most likely number `place` from 0, will make its node look at. Changes nothing. */
@@ -357,7 +365,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
 
   #dispatch(node: number, kind: number, payload: unknown): void {
     if (kind === EventKind.stallEnd) return this.#endStall(this.hosts[node] as Host, payload as number);
-    if (this.nowUs < this.#times.deafUntilUs(node)) return this.#hold(this.hosts[node] as Host, kind, payload);
+    if (this.#times.isDeaf(node, this.nowUs)) return this.#hold(this.hosts[node] as Host, kind, payload);
     switch (kind) {
       case EventKind.wake:
         return this.#wake(node);
@@ -395,7 +403,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
 
   /** A process that slept finds its timers due before it reads its sockets: that is the order of an event loop, and the harder one. */
   #endStall(host: Host, run: number): void {
-    if (host.run !== run || host.machine === null || this.nowUs < this.#times.deafUntilUs(host.index)) return;
+    if (host.run !== run || host.machine === null || this.#times.isDeaf(host.index, this.nowUs)) return;
     host.stallEndedAtUs = this.nowUs;
     this.#times.setWakeAtUs(host.index, this.nowUs);
     this.#wake(host.index);
@@ -445,7 +453,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     let { messages } = datagram;
     if (datagram.packets !== null) {
       const opened = this.codec.openPacket(datagram.packets, messages);
-      if (opened === null) return this.violate("codec", `a datagram from ${datagram.from.name} to ${this.hosts[node]?.name} did not survive the codec`);
+      if (opened === null) return this.violate("codec", `a datagram from ${this.hosts[datagram.from]?.name} to ${this.hosts[node]?.name} did not survive the codec`);
       messages = opened;
     }
     this.#record(node, EventKind.datagram);
@@ -458,7 +466,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.#settle(node);
     const { run } = host;
     const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
-    const together = isOpened || this.options.trace !== null ? null : host.machine.stepEvents;
+    const areTogether = !isOpened && this.options.trace === null && host.machine.takesEvents === true;
     const fresh = this.#fresh;
     let steps = 0;
     for (let i = 0; i < messages.length; i += 1) {
@@ -466,12 +474,12 @@ export class Simulation implements StreamWorld, CrossingWorld {
       if (number >= 0 && host.machine.isRepeat(number)) continue;
       const same = datagram.known(number);
       steps += 1;
-      if (together !== null && same !== null && same.sort === KnownSort.userEvent && same.number >= 0) {
+      if (areTogether && same !== null && same.sort === KnownSort.userEvent && same.number >= 0) {
         fresh.push(same);
         continue;
       }
       if (fresh.length > 0) this.#stepEvents(host, datagram.from);
-      this.#step(host, { kind: "message", from: datagram.from.endpoint, bytes: messages[i] as Uint8Array, known: isOpened ? null : same });
+      this.#step(host, { kind: "message", from: this.#endpoints[datagram.from] as Endpoint, bytes: messages[i] as Uint8Array, known: isOpened ? null : same });
       if (host.run !== run || host.machine === null || this.violations.length > 0) return;
       // Most likely settled now, which costs little to find out while all that this depends on is at hand: many more copies will come.
       if (same !== null && same.slot >= 0) host.machine.isRepeat(number);
@@ -503,7 +511,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
       const number = held[i] as number;
       if (messages.isSettled(number, place)) continue;
       messages.retain(number);
-      this.#inboxes.put(node, nowUs, datagram.from.index, number);
+      this.#inboxes.put(node, nowUs, datagram.from, number);
       left -= 1;
     }
     if (this.#touchesNext) this.#touchUntilUs = nowUs + TOUCHED_US;
@@ -523,14 +531,14 @@ export class Simulation implements StreamWorld, CrossingWorld {
         const number = inboxes.numberAt(i);
         if (host.machine?.isRepeat(number) === false) fresh.push(messages.at(number));
       }
-      if (fresh.length > 0) this.#stepEvents(host, this.hosts[inboxes.from] as Host);
+      if (fresh.length > 0) this.#stepEvents(host, inboxes.from);
       for (let i = 0; i < inboxes.count; i += 1) messages.release(inboxes.numberAt(i));
     }
     this.#cameAtUs = -1;
   }
 
   /** Gives the user events in `#fresh` to a node, as so many steps. */
-  #stepEvents(host: Host, from: Host): void {
+  #stepEvents(host: Host, from: number): void {
     const { machine } = host;
     if (machine === null) return;
     const fresh = this.#fresh;
@@ -538,7 +546,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.stats.steps += fresh.length;
     if (this.#touchesNext) this.#touchUntilUs = this.nowUs + TOUCHED_US;
     try {
-      machine.stepEvents?.(fresh, from.endpoint, this.#times.localMs(host.index, this.nowUs), this.#effects);
+      machine.stepEvents?.(fresh, this.#endpoints[from] as Endpoint, this.#times.localMs(host.index, this.nowUs), this.#effects);
     } catch (error) {
       this.#violateByThrow(host, error);
     }
@@ -648,12 +656,13 @@ export class Simulation implements StreamWorld, CrossingWorld {
   }
 
   #sendDatagram(host: Host, effect: Extract<PoolEffect, { readonly kind: "packet" }>): void {
-    const datagram = new Datagram(host, effect.messages, this.codec.encodePacket(effect.messages, effect.crc), this.options.messages);
+    const datagram = new Datagram(host.index, effect.messages, this.codec.encodePacket(effect.messages, effect.crc), this.options.messages);
     const { stats, network } = this;
-    for (const to of effect.to) {
+    const { to, slots } = effect;
+    for (let i = 0; i < to.length; i += 1) {
       stats.datagrams += 1;
       stats.bytes += datagram.size;
-      const target = indexOfEndpoint(to, this.hosts.length);
+      const target = this.#targetOf(to[i] as Endpoint, slots === undefined ? -1 : (slots[i] as number));
       const delayUs = target < 0 ? -1 : network.transit(host.index, target, datagram.size, this.nowUs, false);
       if (delayUs < 0) {
         stats.datagramsLost += 1;
@@ -666,6 +675,15 @@ export class Simulation implements StreamWorld, CrossingWorld {
     }
   }
 
+  /** The host at an endpoint, which is that of the first variant in `slot` unless that is -1; -1 where none is. */
+  #targetOf(to: Endpoint, slot: number): number {
+    const known = slot < 0 ? 0 : (this.#hostsBySlot[slot] ?? 0);
+    if (known > 0) return known - 1;
+    const host = indexOfEndpoint(to, this.hosts.length);
+    if (slot >= 0 && slot < this.#hostsBySlot.length) this.#hostsBySlot[slot] = host + 1;
+    return host;
+  }
+
   #post(datagram: Datagram, target: number, atUs: number): void {
     const crossing = this.#crossing;
     if (crossing === null || !crossing.isElsewhere(target)) {
@@ -676,7 +694,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     if (packets === null) return crossing.sendDatagram(datagram, target, atUs);
     // What the codec made of it crosses as bytes.
     const opened = this.codec.openPacket(packets, messages);
-    if (opened === null) return this.violate("codec", `a datagram from ${from.name} did not survive the codec`);
+    if (opened === null) return this.violate("codec", `a datagram from ${this.hosts[from]?.name} did not survive the codec`);
     crossing.sendDatagram(new Datagram(from, opened, null, null), target, atUs);
   }
 

@@ -1,6 +1,6 @@
 /** What the parts of the SWIM machine share. Inside this folder effects are plain `SwimEffect`s; `swim.ts` widens them to the caller's. */
 import type { Random } from "../base/random.ts";
-import { ipToBytes } from "../base/endpoint.ts";
+import { ipToBytes, type Endpoint } from "../base/endpoint.ts";
 import type { Awareness } from "./awareness.ts";
 import type { BroadcastQueue } from "./broadcast-queue.ts";
 import { isInside } from "./cidr.ts";
@@ -72,9 +72,9 @@ export function isAllowedAddr({ config }: Core, addr: Uint8Array): boolean {
   return config.allowedNetworks === undefined || isInside(addr, config.allowedNetworks);
 }
 
-/** Whether packets and streams from `ip` are heard. */
-export function isAllowedIp({ config }: Core, ip: string): boolean {
+/** Whether packets and streams from there are heard. */
+export function isAllowedFrom({ config }: Core, from: Endpoint): boolean {
   if (config.allowedNetworks === undefined) return true;
-  const addr = ipToBytes(ip);
+  const addr = ipToBytes(from.ip);
   return addr !== null && isInside(addr, config.allowedNetworks);
 }

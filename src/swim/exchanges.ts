@@ -5,7 +5,7 @@ import { ok } from "../base/result.ts";
 import { decodeStreamMessage, encodeAck, encodePing, encodePushPull, peekType } from "../wire/gossip-codec.ts";
 import { MessageType, type Ping, type PushPull, type StreamMessage } from "../wire/gossip-messages.ts";
 import { PushPullEncoder } from "../wire/push-pull.ts";
-import { count, isAllowedIp, log, type Core } from "./core.ts";
+import { count, isAllowedFrom, log, type Core } from "./core.ts";
 import type { Contact } from "./joiner.ts";
 import type { MemberRecord } from "./member-records.ts";
 import type { Membership } from "./membership.ts";
@@ -123,7 +123,7 @@ export class Exchanges {
   message(stream: StreamId, bytes: Uint8Array, state: SharedState | null, from: Endpoint, nowMs: number, out: SwimEffect[]): void {
     const purpose = this.#streams.end(stream);
     if (purpose === undefined && stream > 0) return; // An answer to what we have given up.
-    if (purpose === undefined && !isAllowedIp(this.#core, from.ip)) {
+    if (purpose === undefined && !isAllowedFrom(this.#core, from)) {
       count("memberlist.drop.address", out);
       out.push({ kind: "streamClose", stream });
       return;

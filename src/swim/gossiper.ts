@@ -34,17 +34,19 @@ export class Gossiper {
     pickMembers(this.#core, "gossip", gossipNodes, NOBODY, nowMs, this.#picked);
     const picked = this.#picked;
     const to = new Array<Endpoint>(picked.length); // One that grows has room for sixteen.
-    const { commonVersions } = records;
+    const { commonVersions, sharing } = records;
     let crc = true;
     for (let i = 0; i < picked.length; i += 1) {
-      const { endpoint, versions } = table.record(picked[i] as number);
-      to[i] = endpoint;
-      crc &&= ((commonVersions ?? versions)[1] ?? 0) >= CRC_PROTOCOL_MIN;
+      const slot = picked[i] as number;
+      to[i] = table.endpoint(slot);
+      crc &&= ((commonVersions ?? table.record(slot).versions)[1] ?? 0) >= CRC_PROTOCOL_MIN;
     }
     if (to.length === 0) return;
     // One plaintext for the whole round: it is compressed once.
     const messages = this.#outbox.takeRound(to.length);
-    if (messages.length > 0) out.push({ kind: "packet", to, messages, crc });
+    if (messages.length === 0) return;
+    if (sharing === null) out.push({ kind: "packet", to, messages, crc });
+    else out.push({ kind: "packet", to, messages, crc, slots: picked.map((slot) => (table.variant(slot) === 0 ? slot : NOBODY)) });
   }
 }
 

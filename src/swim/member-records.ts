@@ -62,6 +62,8 @@ export class MemberRecords {
   readonly #slots: (Slot | null)[] = [];
   /** The first variant of each slot again: nearly all that is asked for, and found without a look at the slot. */
   readonly #firsts: (MemberRecord | null)[] = [];
+  /** Of the first variants. */
+  readonly #firstEndpoints: (Endpoint | null)[] = [];
   /** What the layer above shows of the first variant of each slot while it is alive; its own business, and only where nodes share records. */
   readonly firstUppers: unknown[] = [];
   readonly #free: number[] = [];
@@ -121,6 +123,12 @@ export class MemberRecords {
     return record;
   }
 
+  /** Where packets to this variant go. */
+  endpoint(slot: number, variant: number): Endpoint {
+    const first = variant === 0 ? this.#firstEndpoints[slot] : null;
+    return first ?? this.record(slot, variant).endpoint;
+  }
+
   /** The slot of `name`, held once more by the caller. */
   hold(name: string): number {
     const known = this.#slotOf.get(name);
@@ -131,6 +139,7 @@ export class MemberRecords {
     const slot = this.#free.pop() ?? this.#slots.length;
     this.#noteName(slot, name);
     this.#firsts[slot] = null;
+    this.#firstEndpoints[slot] = null;
     this.#slots[slot] = { name, holders: 1, variants: [], variantHolders: [], stateLengths: [] };
     this.#slotOf.set(name, slot);
     this.#made += 1;
@@ -149,6 +158,7 @@ export class MemberRecords {
     if (entry.holders > 0) return;
     this.#slots[slot] = null;
     this.#firsts[slot] = null;
+    this.#firstEndpoints[slot] = null;
     this.#slotOf.delete(entry.name);
     this.#free.push(slot);
   }
@@ -178,7 +188,10 @@ export class MemberRecords {
       upper: [],
     };
     variants[variant] = record;
-    if (variant === 0) this.#firsts[slot] = record;
+    if (variant === 0) {
+      this.#firsts[slot] = record;
+      this.#firstEndpoints[slot] = record.endpoint;
+    }
     variantHolders[variant] = 1;
     this.#made += 1;
     this.#noteVersions(versions);
@@ -200,7 +213,9 @@ export class MemberRecords {
     variantHolders[variant] = left;
     if (left > 0) return;
     variants[variant] = null;
-    if (variant === 0) this.#firsts[slot] = null;
+    if (variant !== 0) return;
+    this.#firsts[slot] = null;
+    this.#firstEndpoints[slot] = null;
   }
 
   /** All that was ever announced had a usable address. */

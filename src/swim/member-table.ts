@@ -4,6 +4,7 @@
  * left, whose time counts, and for incarnations and variants that do not fit the word.
  */
 import { areSameColumns, copiedInto, resized, wideEnough, type Column } from "../base/column.ts";
+import type { Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/random.ts";
 import { intLength } from "../wire/msgpack.ts";
 import type { AdoptedMembers } from "./adopted-members.ts";
@@ -26,6 +27,10 @@ const INCARNATION_WIDE = (1 << 20) - 1;
 function wordOf(state: number, variant: number, incarnation: number): number {
   const fits = variant < VARIANT_LIMIT && incarnation < INCARNATION_WIDE;
   return fits ? ((incarnation << INCARNATION_SHIFT) | (variant << VARIANT_SHIFT) | state) >>> 0 : ((INCARNATION_WIDE << INCARNATION_SHIFT) | state) >>> 0;
+}
+
+function isOther(word: number): boolean {
+  return (word >>> VARIANT_SHIFT) % VARIANT_LIMIT !== 0 || word >>> INCARNATION_SHIFT === INCARNATION_WIDE;
 }
 
 export interface MemberContent {
@@ -115,6 +120,8 @@ export class MemberTable implements MemberTableView {
   #statesLength = 0;
   #measuredRevision = 0;
   readonly #perState = [0, 0, 0, 0, 0];
+  /** Members of which a word alone does not say that they are of the first variant. */
+  #others = 0;
   /**
    * Told that a row has regressed: it is forgotten, or its content is another, after which its incarnation may be lower too. Every other change of a
    * row moves it forward, so that claims and accusations that were out of date stay so.
@@ -136,6 +143,10 @@ export class MemberTable implements MemberTableView {
 
   get aliveCount(): number {
     return this.#perState[StateCode.alive] as number;
+  }
+
+  get areAllAlive(): boolean {
+    return this.aliveCount === this.#size;
   }
 
   /** Alive or suspect. */
@@ -169,6 +180,7 @@ export class MemberTable implements MemberTableView {
 
   /** Which of the contents announced under this name we hold. */
   variant(slot: number): number {
+    if (this.#others === 0) return 0;
     const word = this.#words[slot] as number;
     return word >>> INCARNATION_SHIFT === INCARNATION_WIDE ? (this.#wide.get(slot) as WideMember).variant : (word >>> VARIANT_SHIFT) % VARIANT_LIMIT;
   }
@@ -186,6 +198,10 @@ export class MemberTable implements MemberTableView {
   /** When the member died or left, in ms of the clock given to `setState`; of use for such a member only. */
   goneAtMs(slot: number): number {
     return this.#goneAtMs.get(slot) ?? 0;
+  }
+
+  endpoint(slot: number): Endpoint {
+    return this.#records.endpoint(slot, this.variant(slot));
   }
 
   record(slot: number): MemberRecord {
@@ -266,6 +282,7 @@ export class MemberTable implements MemberTableView {
       }
       const word = wordOf(StateCode.alive, variant, incarnation);
       words[slot] = word;
+      if (isOther(word)) this.#others += 1;
       if (word >>> INCARNATION_SHIFT === INCARNATION_WIDE) this.#wide.set(slot, { variant, incarnation });
       const place = random.below(size + 1);
       order[size] = order[place] as number;
@@ -310,6 +327,7 @@ export class MemberTable implements MemberTableView {
 
   #write(slot: number, word: number): void {
     this.#words = wideEnough(this.#words, word);
+    this.#others += (isOther(word) ? 1 : 0) - (isOther(this.#words[slot] as number) ? 1 : 0);
     this.#words[slot] = word;
   }
 
@@ -379,7 +397,7 @@ export class MemberTable implements MemberTableView {
     this.#perState[state] = this.countOf(state) - 1;
     this.#wide.delete(slot);
     this.#goneAtMs.delete(slot);
-    this.#words[slot] = StateCode.unknown;
+    this.#write(slot, StateCode.unknown);
     this.#records.releaseVariant(slot, variant);
     this.#records.release(slot);
     this.#revision += 1;

@@ -57,7 +57,7 @@ function isChosen(slots: readonly number[], count: number, slot: number): boolea
 
 function isEligible({ table, config, records, selfSlot }: Core, kind: PickKind, slot: number, except: number, nowMs: number): boolean {
   if (slot === selfSlot || slot === except) return false;
-  const state = table.state(slot);
+  const state = table.areAllAlive ? StateCode.alive : table.state(slot);
   const isGossipee = state === StateCode.suspect || (state === StateCode.dead && nowMs - table.goneAtMs(slot) <= config.profile.gossipToTheDeadMs);
   if (state !== StateCode.alive && !(kind === "gossip" && isGossipee)) return false;
   // A peer may announce a member without a usable address: known, but nothing can be sent there.

@@ -20,7 +20,7 @@ import { MessageType, type PacketMessage, type Ping } from "../wire/gossip-messa
 import type { AdoptedMember, AdoptedMembers } from "./adopted-members.ts";
 import { Awareness } from "./awareness.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
-import { count, isAllowedIp, log, type Core } from "./core.ts";
+import { count, isAllowedFrom, log, type Core } from "./core.ts";
 import { Exchanges, type SyncPurpose } from "./exchanges.ts";
 import { Gossiper } from "./gossiper.ts";
 import { Joiner } from "./joiner.ts";
@@ -362,7 +362,7 @@ export class Swim<Out> {
   }
 
   #receive(bytes: Uint8Array, from: Endpoint, given: KnownMessage | null, nowMs: number, out: SwimEffect[]): boolean {
-    if (!isAllowedIp(this.#core, from.ip)) {
+    if (!isAllowedFrom(this.#core, from)) {
       count("memberlist.drop.address", out);
       return false;
     }

@@ -104,9 +104,10 @@ export type SwimInput =
 export type SwimEffect =
   /**
    * Send these plain messages as one datagram to each target (compound when more than one). Encoded and sealed by the driver:
-   * compressed once, sealed once per target. `crc`: the targets understand the CRC header.
+   * compressed once, sealed once per target. `crc`: the targets understand the CRC header. `slots`: where nodes share records, the slot of each target
+   * that is the first variant of it, else -1.
    */
-  | { readonly kind: "packet"; readonly to: readonly Endpoint[]; readonly messages: readonly Uint8Array[]; readonly crc: boolean }
+  | { readonly kind: "packet"; readonly to: readonly Endpoint[]; readonly messages: readonly Uint8Array[]; readonly crc: boolean; readonly slots?: readonly number[] }
   | { readonly kind: "dial"; readonly stream: StreamId; readonly to: Endpoint; readonly timeoutMs: number }
   | {
       readonly kind: "streamSend";

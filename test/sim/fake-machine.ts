@@ -90,8 +90,6 @@ export class FakeMachine implements SimMachine {
 
   adopt(): void {}
 
-  readonly stepEvents = null;
-
   isRepeat(): boolean {
     return false;
   }

@@ -93,7 +93,7 @@ function describe({ sim, ledger }: ScenarioRun): string[] {
     for (let row = 0; row < gauges.table.size; row += 1) {
       lines.push(`${name} swim ${gauges.table.nameAt(row)} ${gauges.table.stateAt(row)} ${gauges.table.incarnationAt(row)}`);
     }
-    for (const event of ledger.events) if ((event.deliveredUs[host.index] as number) >= 0) lines.push(`${name} event ${event.name}`);
+    for (const event of ledger.events) if (event.deliveredAtUs(host.index) >= 0) lines.push(`${name} event ${event.name}`);
   }
   lines.push(`queries ${ledger.queriesSent} acks ${ledger.queryAcks} responses ${ledger.queryResponses}`);
   return lines.sort();

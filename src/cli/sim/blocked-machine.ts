@@ -76,8 +76,6 @@ export class BlockedMachine implements SimMachine {
     }
   }
 
-  readonly stepEvents = null;
-
   // What is held back is judged when it is let in.
   readonly leavesOutSettled = false;
 

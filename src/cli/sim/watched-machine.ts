@@ -36,8 +36,6 @@ class WatchedMachine implements SimMachine {
     this.#onWake(out);
   }
 
-  readonly stepEvents = null;
-
   isRepeat(number: number): boolean {
     return this.#inner.isRepeat(number);
   }

@@ -156,7 +156,7 @@ export class Crossing {
       numbers.push(this.#isTold(lane, number) ? number : NO_NUMBER);
     }
     out.begin();
-    out.put(from.index);
+    out.put(from);
     out.put(size);
     out.put(hashA);
     out.put(hashB);
@@ -263,7 +263,7 @@ export class Crossing {
 
   #readDatagram(lane: Lane): Datagram {
     const { reader } = lane;
-    const from = this.#there.hosts[reader.word()] as Host;
+    const from = reader.word();
     const size = reader.word();
     const hashA = reader.word();
     const hashB = reader.word();

@@ -28,8 +28,7 @@ export interface ShardMemory {
 
 export function shardMemory(scenario: Scenario, count: number): ShardMemory {
   const rings = Array.from({ length: count * count }, (_, i) => new SharedArrayBuffer(i % (count + 1) === 0 ? 0 : WORD_RING_BYTES));
-  const events = scenario.steps.reduce((sum, { action }) => sum + (action.kind === "events" ? action.count : 0), 0);
-  const board = new SharedArrayBuffer(EventBoard.bytes(events, scenario.nodes));
+  const board = new SharedArrayBuffer(EventBoard.bytes(scenario));
   new EventBoard(board, scenario.nodes).clear();
   return { count, clocks: new SharedArrayBuffer(clocksBytes(count)), rings, board };
 }
