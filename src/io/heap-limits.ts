@@ -24,12 +24,6 @@ export const YOUNG_BYTES_BUSY = 2 * 8 * MIB;
 /** So much filled within a second makes an agent a busy one. */
 const BUSY_BYTES = 16 * MIB;
 const BUSY_WINDOW_MS = 1000;
-/**
- * V8 begins to collect the old generation, in a task and at once, when so many percent of what may be added to it until then are there. By itself it begins as soon as less is left than the young generation
- * has room for, which in a heap of some 10 MB and with 8 MiB a half is half of the way: twice as many collections of 15 ms each.
- */
-const MARK_SOON_PERCENT = 85;
-const MARK_NOW_PERCENT = 95;
 /** What a packet lane begins with. */
 const LANE_HALF_MIB = 2;
 
@@ -45,8 +39,6 @@ export function limitHeapGrowth(): void {
   new PerformanceObserver(collected).observe({ entryTypes: ["gc"] });
   // Collected when it has doubled since the last time.
   setFlagsFromString("--heap-growing-percent=100");
-  setFlagsFromString(`--incremental-marking-soft-trigger=${MARK_SOON_PERCENT}`);
-  setFlagsFromString(`--incremental-marking-hard-trigger=${MARK_NOW_PERCENT}`);
   // On a single core helpers only take turns with us: a new event costs 5 % less without them. With more cores they shorten our pauses.
   if (availableParallelism() !== 1) return;
   collectYoungAlone();
