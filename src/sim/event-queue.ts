@@ -1,86 +1,53 @@
 /**
- * The agenda of a simulation: what happens next, in virtual time. A binary heap in typed arrays, so that a pending event costs no
+ * The agenda of a simulation: what happens next, in virtual time. Binary heaps in typed arrays, so that a pending event costs no
  * object of its own; equal times are taken in the order of insertion (or as whoever pushes says), which makes runs reproducible.
  */
 import { assert } from "../base/assert.ts";
 
 const CAPACITY_FIRST = 1024;
+/**
+ * What is as near goes to a heap of its own, in µs: the datagrams under way are many, but not at one time, while each node of thousands waits for its next
+ * wake-up. So most events pass through a heap of some hundred.
+ */
+const NEAR_US = 2_000;
 
-export class EventQueue {
-  // The heap: time and order lie beside each other in heap position, the rest is found through the slot number.
+/** Numbers of events by their time, and by an order among equal times. */
+class Heap {
   #timeUs = new Float64Array(CAPACITY_FIRST);
   #order = new Float64Array(CAPACITY_FIRST);
   #slot = new Int32Array(CAPACITY_FIRST);
-  #kind = new Uint8Array(CAPACITY_FIRST);
-  #node = new Int32Array(CAPACITY_FIRST);
-  #payload: unknown[] = new Array<unknown>(CAPACITY_FIRST).fill(null);
-  #free = new Int32Array(CAPACITY_FIRST);
-  #freeCount = 0;
-  #slotCount = 0;
-  #size = 0;
-  #nextOrder = 0;
+  size = 0;
 
-  /** The event taken by the last `pop`. */
-  atUs = 0;
-  kind = 0;
-  node = 0;
-  payload: unknown = null;
+  // The first one, if there is one.
 
-  get size(): number {
-    return this.#size;
+  get timeUs(): number {
+    return this.#timeUs[0] as number;
   }
 
-  /** Time of the earliest event, in µs; Infinity when there is none. */
-  get nextAtUs(): number {
-    return this.#size === 0 ? Infinity : (this.#timeUs[0] as number);
+  get order(): number {
+    return this.#order[0] as number;
   }
 
-  /** `order`: in place of its number, which is not negative; smaller ones are taken first at equal times. */
-  push(atUs: number, kind: number, node: number, payload: unknown, order = this.#nextOrder++): void {
-    assert(atUs >= this.atUs, "an event in the past");
-    if (this.#size === this.#timeUs.length) this.#grow();
-    const slot = this.#freeCount > 0 ? (this.#free[(this.#freeCount -= 1)] as number) : this.#slotCount++;
-    this.#kind[slot] = kind;
-    this.#node[slot] = node;
-    this.#payload[slot] = payload;
-    this.#siftUp(this.#size, atUs, order, slot);
-    this.#size += 1;
+  get slot(): number {
+    return this.#slot[0] as number;
   }
 
-  /** The node of one of the next events, most likely number `place` from 0; -1 when there are not so many. */
-  nodeSoon(place: number): number {
-    return place < this.#size ? (this.#node[this.#slot[place] as number] as number) : -1;
+  /** One of the next, most likely number `place` from 0, of those there are. */
+  slotSoon(place: number): number {
+    return this.#slot[place] as number;
   }
 
-  // The event that `pop` would take now, if there is one.
-
-  get nextKind(): number {
-    return this.#kind[this.#slot[0] as number] as number;
+  push(timeUs: number, order: number, slot: number): void {
+    if (this.size === this.#timeUs.length) this.#grow();
+    this.#siftUp(this.size, timeUs, order, slot);
+    this.size += 1;
   }
 
-  get nextNode(): number {
-    return this.#node[this.#slot[0] as number] as number;
-  }
-
-  get nextPayload(): unknown {
-    return this.#payload[this.#slot[0] as number];
-  }
-
-  /** Takes the earliest event into the fields of this object; false when there is none. */
-  pop(): boolean {
-    if (this.#size === 0) return false;
-    const slot = this.#slot[0] as number;
-    this.atUs = this.#timeUs[0] as number;
-    this.kind = this.#kind[slot] as number;
-    this.node = this.#node[slot] as number;
-    this.payload = this.#payload[slot];
-    this.#payload[slot] = null; // The slot waits for reuse and must not keep the payload alive.
-    this.#free[this.#freeCount] = slot;
-    this.#freeCount += 1;
-    this.#size -= 1;
-    const last = this.#size;
+  /** Takes the first one away. */
+  pop(): void {
+    this.size -= 1;
+    const last = this.size;
     if (last > 0) this.#siftDown(this.#timeUs[last] as number, this.#order[last] as number, this.#slot[last] as number);
-    return true;
   }
 
   #siftUp(from: number, timeUs: number, order: number, slot: number): void {
@@ -99,7 +66,7 @@ export class EventQueue {
   }
 
   #siftDown(timeUs: number, order: number, slot: number): void {
-    const size = this.#size;
+    const size = this.size;
     let at = 0;
     for (;;) {
       let child = 2 * at + 1;
@@ -130,6 +97,102 @@ export class EventQueue {
     this.#timeUs = copyInto(new Float64Array(capacity), this.#timeUs);
     this.#order = copyInto(new Float64Array(capacity), this.#order);
     this.#slot = copyInto(new Int32Array(capacity), this.#slot);
+  }
+}
+
+export class EventQueue {
+  readonly #near = new Heap();
+  readonly #far = new Heap();
+  // By number.
+  #kind = new Uint8Array(CAPACITY_FIRST);
+  #node = new Int32Array(CAPACITY_FIRST);
+  #payload: unknown[] = new Array<unknown>(CAPACITY_FIRST).fill(null);
+  #free = new Int32Array(CAPACITY_FIRST);
+  #freeCount = 0;
+  #slotCount = 0;
+  #nextOrder = 0;
+
+  /** The event taken by the last `pop`. */
+  atUs = 0;
+  kind = 0;
+  node = 0;
+  payload: unknown = null;
+
+  get size(): number {
+    return this.#near.size + this.#far.size;
+  }
+
+  /** Time of the earliest event, in µs; Infinity when there is none. */
+  get nextAtUs(): number {
+    const first = this.#first;
+    return first.size === 0 ? Infinity : first.timeUs;
+  }
+
+  /** Where the earliest event is, if there is one. */
+  get #first(): Heap {
+    const near = this.#near;
+    const far = this.#far;
+    if (near.size === 0) return far;
+    if (far.size === 0 || near.timeUs < far.timeUs) return near;
+    return near.timeUs === far.timeUs && near.order < far.order ? near : far;
+  }
+
+  /** `order`: in place of its number, which is not negative; smaller ones are taken first at equal times. */
+  push(atUs: number, kind: number, node: number, payload: unknown, order = this.#nextOrder++): void {
+    assert(atUs >= this.atUs, "an event in the past");
+    const slot = this.#freeCount > 0 ? (this.#free[(this.#freeCount -= 1)] as number) : this.#newSlot();
+    this.#kind[slot] = kind;
+    this.#node[slot] = node;
+    this.#payload[slot] = payload;
+    (atUs - this.atUs < NEAR_US ? this.#near : this.#far).push(atUs, order, slot);
+  }
+
+  #newSlot(): number {
+    if (this.#slotCount === this.#kind.length) this.#grow();
+    this.#slotCount += 1;
+    return this.#slotCount - 1;
+  }
+
+  /** The node of one of the next events, most likely number `place` from 0; -1 when there are not so many. */
+  nodeSoon(place: number): number {
+    const near = this.#near;
+    const far = this.#far;
+    if (place < near.size) return this.#node[near.slotSoon(place)] as number;
+    return place - near.size < far.size ? (this.#node[far.slotSoon(place - near.size)] as number) : -1;
+  }
+
+  // The event that `pop` would take now, if there is one.
+
+  get nextKind(): number {
+    return this.#kind[this.#first.slot] as number;
+  }
+
+  get nextNode(): number {
+    return this.#node[this.#first.slot] as number;
+  }
+
+  get nextPayload(): unknown {
+    return this.#payload[this.#first.slot];
+  }
+
+  /** Takes the earliest event into the fields of this object; false when there is none. */
+  pop(): boolean {
+    const first = this.#first;
+    if (first.size === 0) return false;
+    const { slot } = first;
+    this.atUs = first.timeUs;
+    this.kind = this.#kind[slot] as number;
+    this.node = this.#node[slot] as number;
+    this.payload = this.#payload[slot];
+    this.#payload[slot] = null; // The slot waits for reuse and must not keep the payload alive.
+    this.#free[this.#freeCount] = slot;
+    this.#freeCount += 1;
+    first.pop();
+    return true;
+  }
+
+  #grow(): void {
+    const capacity = 2 * this.#kind.length;
     this.#kind = copyInto(new Uint8Array(capacity), this.#kind);
     this.#node = copyInto(new Int32Array(capacity), this.#node);
     this.#free = copyInto(new Int32Array(capacity), this.#free);

@@ -1,6 +1,7 @@
 /** Gossip rounds (SWIM paper, section 4.1; serf-protocol §4.10): each interval one packet of waiting broadcasts goes to a few random members. */
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Core } from "./core.ts";
+import type { MemberTable } from "./member-table.ts";
 import type { Outbox } from "./outbox.ts";
 import { pickMembers } from "./pick.ts";
 import type { SwimEffect } from "./types.ts";
@@ -46,8 +47,13 @@ export class Gossiper {
     const messages = this.#outbox.takeRound(to.length);
     if (messages.length === 0) return;
     if (sharing === null) out.push({ kind: "packet", to, messages, crc });
-    else out.push({ kind: "packet", to, messages, crc, slots: picked.map((slot) => (table.variant(slot) === 0 ? slot : NOBODY)) });
+    else out.push({ kind: "packet", to, messages, crc, slots: table.areAllFirst ? picked.slice() : firstsOf(table, picked) });
   }
+}
+
+/** Apart from who calls it: a function that makes another one which knows its parameters puts these into an object in each of its calls. */
+function firstsOf(table: MemberTable, slots: readonly number[]): number[] {
+  return slots.map((slot) => (table.variant(slot) === 0 ? slot : NOBODY));
 }
 
 /** The first time after `nowMs` on the grid of `tickMs`. A round at once after silence is one more: it does not put off the next, so that the rounds of many nodes that hear something at the same moment stay spread. */

@@ -200,6 +200,11 @@ export class MemberTable implements MemberTableView {
     return this.#goneAtMs.get(slot) ?? 0;
   }
 
+  /** All members are of the first variant of their slot. */
+  get areAllFirst(): boolean {
+    return this.#others === 0;
+  }
+
   endpoint(slot: number): Endpoint {
     return this.#records.endpoint(slot, this.variant(slot));
   }
