@@ -29,8 +29,6 @@ await Promise.race([warmUp(), new Promise((resolve) => setTimeout(resolve, WARM_
 const USUAL_FLAGS = [
   "--semi-space-growth-factor=2",
   "--heap-growing-percent=0",
-  "--incremental-marking-soft-trigger=0",
-  "--incremental-marking-hard-trigger=0",
   "--parallel-scavenge",
   "--concurrent-array-buffer-sweeping",
   `--interrupt-budget=${USUAL_BUDGET}`,
