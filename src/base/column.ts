@@ -16,7 +16,7 @@ export function wideEnough(column: Column, value: number): Column {
 /** A copy of another length, as wide as the old column; new places are 0. */
 export function resized(column: Column, length: number): Column {
   const { BYTES_PER_ELEMENT: width } = column;
-  const copy = width === 1 ? new Uint8Array(length) : width === 2 ? new Uint16Array(length) : new Uint32Array(length);
+  const copy = columnIn(new ArrayBuffer(width * length), width, length);
   copy.set(column.length <= length ? column : column.subarray(0, length));
   return copy;
 }

@@ -1,9 +1,7 @@
 /** Who is known to one node, and the status time that it tells of each, by slot of the records that it shares with others: a copy of its columns. */
 import { areSameColumns, type Column } from "../base/column.ts";
 import { intLength } from "../wire/msgpack.ts";
-
-/** Slot of the shared records. */
-type Row = number;
+import type { Row } from "./member-table.ts";
 
 /** In the column of times: look into those that do not fit it. */
 export const TIME_IS_LATE = 0xffff_ffff;

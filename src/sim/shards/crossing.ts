@@ -4,6 +4,7 @@
  * is written in the order in which it happened, so that runs do not depend on which shard is faster.
  */
 import { assert } from "../../base/assert.ts";
+import { resized } from "../../base/column.ts";
 import { EMPTY_BYTES } from "../../base/bytes.ts";
 import { Datagram } from "../datagram.ts";
 import type { Host } from "../host.ts";
@@ -314,8 +315,5 @@ export class Crossing {
 
 /** The column itself, or a longer copy of it that has a place for `number`. */
 function longEnough(column: Uint32Array<ArrayBuffer>, number: number): Uint32Array<ArrayBuffer> {
-  if (number < column.length) return column;
-  const longer = new Uint32Array(2 * number);
-  longer.set(column);
-  return longer;
+  return number < column.length ? column : (resized(column, 2 * number) as Uint32Array<ArrayBuffer>);
 }
