@@ -13,6 +13,15 @@ export function wideEnough(column: Column, value: number): Column {
   return value <= U16_MAX ? Uint16Array.from(column) : Uint32Array.from(column);
 }
 
+/** Writes a value: the column itself, or a wider copy if the value did not fit. Does not ask how wide the column is, which in code that sees several widths costs a look-up. */
+export function written(column: Column, index: number, value: number): Column {
+  column[index] = value;
+  if (column[index] === value) return column;
+  const wide = wideEnough(column, value);
+  wide[index] = value;
+  return wide;
+}
+
 /** A copy of another length, as wide as the old column; new places are 0. */
 export function resized(column: Column, length: number): Column {
   const { BYTES_PER_ELEMENT: width } = column;

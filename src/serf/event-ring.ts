@@ -8,7 +8,6 @@
 import { BytePages } from "../base/byte-pages.ts";
 import { EMPTY_BYTES, equalBytes } from "../base/bytes.ts";
 import { decodeUtf8, utf8Length, writeUtf8 } from "../base/utf8.ts";
-import { resized, wideEnough, type Column } from "../base/column.ts";
 import type { KnownMessage, Sharing } from "../swim/messages.ts";
 import { encodeEventSlot } from "../wire/serf-codec.ts";
 import type { EventSlot, UserEventMessage } from "../wire/serf-messages.ts";
@@ -36,22 +35,54 @@ export interface HeldSlot extends EventSlot {
   readonly known?: readonly (KnownMessage | null)[];
 }
 
-/** What the ring knows of each slot. */
+/** How many events a slot holds stands below the number of its first one. */
+const COUNT_BITS = 13;
+const COUNT_MASK = (1 << COUNT_BITS) - 1;
+
+/**
+ * What the ring knows of each slot, side by side: a simulation finds the ring of a node outside the processor's caches, whichever part of it it looks at.
+ * By index, twice: the time, and the chain of its events.
+ */
 class Slots {
-  readonly times: Float64Array;
-  /** First item of each; the others follow by `#next`, in the order of their hashes. */
-  readonly first: Uint16Array;
-  readonly counts: Uint16Array;
+  readonly #parts: Float64Array;
 
   constructor(size: number) {
-    this.times = new Float64Array(size).fill(NEVER);
-    this.first = new Uint16Array(size);
-    this.counts = new Uint16Array(size);
+    this.#parts = new Float64Array(2 * size);
+    for (let index = 0; index < size; index += 1) this.#parts[2 * index] = NEVER;
+  }
+
+  time(index: number): number {
+    return this.#parts[2 * index] as number;
+  }
+
+  /** Its first item; the others follow by their links, in the order of their hashes. */
+  first(index: number): number {
+    return ((this.#parts[2 * index + 1] as number) | 0) >>> COUNT_BITS;
+  }
+
+  count(index: number): number {
+    return ((this.#parts[2 * index + 1] as number) | 0) & COUNT_MASK;
+  }
+
+  setTime(index: number, lamportTime: number): void {
+    this.#parts[2 * index] = lamportTime;
+  }
+
+  setChain(index: number, first: number, count: number): void {
+    this.#parts[2 * index + 1] = (first << COUNT_BITS) | count;
   }
 }
 
+// Words of an item, side by side for the same reason.
+const ITEM = 4;
+/** Compared before the bytes. */
+const HASH = 0;
+/** Free items are chained by it too. */
+const NEXT = 1;
+/** 1 + the number of the shared message; 0 for events kept as bytes. */
+const NUMBER = 2;
+
 const EMPTY_I32 = new Int32Array(0);
-const EMPTY_U16 = new Uint16Array(0);
 
 /**
  * Events are columns and pages, without an object for any of them: a busy node takes in a hundred thousand a second. Where nodes of one process share
@@ -68,11 +99,9 @@ export class EventRing {
   /** Slots that `encodedSlot` was asked for, until they change. Of a node of a simulation nobody asks. */
   readonly #encoded = new Map<number, Uint8Array>();
 
-  // Items, from 1. Free ones are chained by `#next`.
-  #hashes = new Int32Array(ITEMS_FIRST); // Compared before the bytes.
-  #next = new Uint16Array(ITEMS_FIRST);
-  /** 1 + the number of the shared message; 0 for events kept as bytes, in the columns below. */
-  #numbers: Column;
+  // Items, from 1.
+  #items = new Int32Array(ITEM * ITEMS_FIRST);
+  // Of those that are kept as bytes.
   #starts = EMPTY_I32;
   #nameBytes = EMPTY_I32;
   #payloadBytes = EMPTY_I32; // Behind the name; `ABSENT` for none.
@@ -87,7 +116,6 @@ export class EventRing {
   constructor(size: number, sharing: Sharing | null = null) {
     this.#size = size;
     this.#sharing = sharing;
-    this.#numbers = sharing === null ? EMPTY_U16 : new Uint16Array(ITEMS_FIRST);
   }
 
   /** Lets go of what is shared. The ring must not be used afterwards. */
@@ -102,9 +130,7 @@ export class EventRing {
     const slots = this.#slots;
     if (slots === null) return 0;
     const index = Math.max(0, time - 1) % this.#size;
-    const last = this.#used - 1;
-    const read = (slots.times[index] as number) + (slots.first[index] as number) + (slots.counts[index] as number);
-    return read + (this.#hashes[last] as number) + (this.#next[last] as number) + (this.#numbers[last] ?? 0) + this.#bytes + this.#minTime + this.#encoded.size;
+    return slots.time(index) + (this.#items[ITEM * (this.#used - 1)] as number) + this.#bytes + this.#minTime + this.#encoded.size;
   }
 
   get size(): number {
@@ -134,15 +160,15 @@ export class EventRing {
     // As empty ones are made: what goes through them is compiled for arrays of one kind.
     const held = new Array<HeldSlot | null>(this.#size).fill(null);
     for (let index = 0; index < this.#size; index += 1) {
-      const lamportTime = slots.times[index] as number;
-      if (lamportTime !== NEVER) held[index] = this.#sharedSlot(lamportTime, slots.first[index] as number);
+      const lamportTime = slots.time(index);
+      if (lamportTime !== NEVER) held[index] = this.#sharedSlot(lamportTime, slots.first(index));
     }
     return held;
   }
 
   /** Nodes which share messages also share the slots that have one event, as nearly all do. */
   #sharedSlot(lamportTime: number, first: number): HeldSlot {
-    const known = first !== NIL && this.#next[first] === NIL ? this.#known(first) : null;
+    const known = first !== NIL && this.#nextOf(first) === NIL ? this.#known(first) : null;
     if (known === null) return this.#slot(lamportTime, first);
     const slot = (known.upperSlot ?? this.#slot(lamportTime, first)) as HeldSlot;
     known.upperSlot = slot;
@@ -153,7 +179,7 @@ export class EventRing {
     const events = this.#eventsOf(first);
     if (this.#sharing === null) return { lamportTime, events };
     const known: (KnownMessage | null)[] = [];
-    for (let item = first; item !== NIL; item = this.#next[item] as number) known.push(this.#known(item));
+    for (let item = first; item !== NIL; item = this.#nextOf(item)) known.push(this.#known(item));
     return { lamportTime, events, known };
   }
 
@@ -165,25 +191,29 @@ export class EventRing {
   /** One of `encodedSlots`; null also for an index that there is not. */
   encodedSlot(index: number): Uint8Array | null {
     const slots = this.#slots;
-    if (slots === null || (slots.counts[index] ?? 0) === 0) return null;
+    if (slots === null || !(index >= 0 && index < this.#size) || slots.count(index) === 0) return null;
     const kept = this.#encoded.get(index);
     if (kept !== undefined) return kept;
     // Copied: the encoder's memory is shared with messages that are soon over.
-    const bytes = encodeEventSlot({ lamportTime: slots.times[index] as number, events: this.#eventsOf(slots.first[index] as number) }).slice();
+    const bytes = encodeEventSlot({ lamportTime: slots.time(index), events: this.#eventsOf(slots.first(index)) }).slice();
     this.#encoded.set(index, bytes);
     return bytes;
   }
 
   #eventsOf(first: number): EventSlot["events"] {
     const events: { readonly name: string; readonly payload: Uint8Array | null }[] = [];
-    for (let item = first; item !== NIL; item = this.#next[item] as number) events.push(this.#sharedEvent(item) ?? this.#ownEvent(item));
+    for (let item = first; item !== NIL; item = this.#nextOf(item)) events.push(this.#sharedEvent(item) ?? this.#ownEvent(item));
     return events;
+  }
+
+  #nextOf(item: number): number {
+    return this.#items[ITEM * item + NEXT] as number;
   }
 
   /** The shared message of an item, or null. */
   #known(item: number): KnownMessage | null {
     if (this.#sharing === null) return null;
-    const number = this.#numbers[item] as number;
+    const number = this.#items[ITEM * item + NUMBER] as number;
     return number === 0 ? null : this.#sharing.at(number - 1);
   }
 
@@ -201,20 +231,20 @@ export class EventRing {
 
   /** Whether an event of that time is held. */
   holds(lamportTime: number): boolean {
-    return this.#slots !== null && this.#slots.times[lamportTime % this.#size] === lamportTime;
+    return this.#slots !== null && this.#slots.time(lamportTime % this.#size) === lamportTime;
   }
 
   /** We hold the very events of another's slot: `witness` would call each of them known. As of nearly all slots of a push/pull. */
   holdsSame({ time }: LamportClock, { lamportTime, known }: HeldSlot): boolean {
     if (this.#slots === null || known === undefined || isOlderThanRing(time, lamportTime, this.#size)) return false;
-    const { times, first, counts } = this.#slots;
+    const slots = this.#slots;
     const index = lamportTime % this.#size;
-    if (times[index] !== lamportTime || counts[index] !== known.length) return false;
-    let item = first[index] as number;
+    if (slots.time(index) !== lamportTime || slots.count(index) !== known.length) return false;
+    let item = slots.first(index);
     for (let i = 0; i < known.length; i += 1) {
       const number = known[i]?.number ?? -1;
-      if (number < 0 || this.#numbers[item] !== number + 1) return false;
-      item = this.#next[item] as number;
+      if (number < 0 || this.#items[ITEM * item + NUMBER] !== number + 1) return false;
+      item = this.#nextOf(item);
     }
     return true;
   }
@@ -226,58 +256,58 @@ export class EventRing {
     if (isOlderThanRing(clock.time, lamportTime, this.#size)) return "old";
 
     this.#slots ??= new Slots(this.#size);
-    const { times, first, counts } = this.#slots;
+    const slots = this.#slots;
     const index = lamportTime % this.#size;
     const hash = known === null ? hashEvent(name, payload) : known.upperHash;
-    if (times[index] !== lamportTime) {
-      this.#clear(this.#slots, index);
-      times[index] = lamportTime;
+    if (slots.time(index) !== lamportTime) {
+      this.#clear(slots, index);
+      slots.setTime(index, lamportTime);
     }
+    const first = slots.first(index);
+    const items = this.#items;
     let before = NIL; // The last item of a hash that is not greater: the new one comes behind it.
-    for (let item = first[index] as number; item !== NIL && (this.#hashes[item] as number) <= hash; item = this.#next[item] as number) {
-      if (this.#hashes[item] === hash && this.#isSame(item, name, payload)) {
+    for (let item = first; item !== NIL && (items[ITEM * item + HASH] as number) <= hash; item = items[ITEM * item + NEXT] as number) {
+      if (items[ITEM * item + HASH] === hash && this.#isSame(item, name, payload)) {
         if (known !== null) this.#shareKept(item, known);
         return "known";
       }
       before = item;
     }
 
-    const nameBytes = utf8Length(name);
-    const bytes = nameBytes + (payload?.length ?? 0);
-    const held = counts[index] as number;
+    const bytes = known === null ? bytesOfEvent(name, payload) : known.upperBytes;
+    const held = slots.count(index);
     if (held >= EVENTS_PER_SLOT_MAX || this.#count >= EVENT_RING_COUNT_MAX || this.#bytes + bytes > EVENT_RING_BYTES_MAX) return "full";
     if (this.#encoded.size > 0) this.#encoded.delete(index);
     const item = this.#newItem();
-    this.#hashes[item] = hash;
-    if (known === null || this.#sharing === null) this.#keep(item, name, nameBytes, payload);
+    this.#items[ITEM * item + HASH] = hash;
+    if (known === null || this.#sharing === null) this.#keep(item, name, payload);
     else this.#share(item, known.number, this.#sharing);
-    this.#next[item] = before === NIL ? (first[index] as number) : (this.#next[before] as number);
-    if (before === NIL) first[index] = item;
-    else this.#next[before] = item;
-    counts[index] = held + 1;
+    this.#items[ITEM * item + NEXT] = before === NIL ? first : this.#nextOf(before);
+    if (before !== NIL) this.#items[ITEM * before + NEXT] = item;
+    slots.setChain(index, before === NIL ? item : first, held + 1);
     this.#bytes += bytes;
     this.#count += 1;
     return "new";
   }
 
   #share(item: number, number: number, sharing: Sharing): void {
-    this.#numbers = wideEnough(this.#numbers, number + 1);
-    this.#numbers[item] = number + 1;
+    this.#items[ITEM * item + NUMBER] = number + 1;
     sharing.retain(number);
     this.onHeld?.(number, true);
   }
 
   /** An event that first came in another way, as part of a push/pull, is kept as its message from now on. */
   #shareKept(item: number, { number }: KnownMessage): void {
-    if (this.#sharing === null || this.#numbers[item] !== 0) return;
+    if (this.#sharing === null || this.#items[ITEM * item + NUMBER] !== 0) return;
     this.#release(item);
     this.#share(item, number, this.#sharing);
   }
 
-  #keep(item: number, name: string, nameBytes: number, payload: Uint8Array | null): void {
+  #keep(item: number, name: string, payload: Uint8Array | null): void {
+    const nameBytes = utf8Length(name);
     const start = this.#memory.reserve(nameBytes + (payload?.length ?? 0));
     const { page } = this.#memory;
-    if (this.#starts.length < this.#hashes.length) this.#growOwn(this.#hashes.length);
+    if (this.#starts.length < this.#capacity) this.#growOwn(this.#capacity);
     const middle = writeUtf8(name, page, start);
     if (payload !== null) page.set(payload, middle);
     this.#pages[item] = page;
@@ -289,18 +319,16 @@ export class EventRing {
   #newItem(): number {
     const free = this.#free;
     if (free !== NIL) {
-      this.#free = this.#next[free] as number;
+      this.#free = this.#nextOf(free);
       return free;
     }
-    if (this.#used === this.#hashes.length) this.#grow(2 * this.#used);
+    if (this.#used === this.#capacity) this.#items = copied(this.#items, new Int32Array(2 * this.#items.length));
     this.#used += 1;
     return this.#used - 1;
   }
 
-  #grow(capacity: number): void {
-    this.#hashes = copied(this.#hashes, new Int32Array(capacity));
-    this.#next = copied(this.#next, new Uint16Array(capacity));
-    if (this.#sharing !== null) this.#numbers = resized(this.#numbers, capacity);
+  get #capacity(): number {
+    return this.#items.length / ITEM;
   }
 
   #growOwn(capacity: number): void {
@@ -310,32 +338,31 @@ export class EventRing {
   }
 
   /** Forgets the events of a slot. */
-  #clear({ first, counts }: Slots, index: number): void {
-    this.#encoded.delete(index);
-    for (let item = first[index] as number; item !== NIL; ) {
-      const next = this.#next[item] as number;
+  #clear(slots: Slots, index: number): void {
+    if (this.#encoded.size > 0) this.#encoded.delete(index);
+    for (let item = slots.first(index); item !== NIL; ) {
+      const next = this.#nextOf(item);
       this.#bytes -= this.#release(item);
-      this.#next[item] = this.#free;
+      this.#items[ITEM * item + NEXT] = this.#free;
       this.#free = item;
       item = next;
     }
-    this.#count -= counts[index] as number;
-    first[index] = NIL;
-    counts[index] = 0;
+    this.#count -= slots.count(index);
+    slots.setChain(index, NIL, 0);
   }
 
   /** Forgets what an item is; bytes of its name and payload. */
   #release(item: number): number {
-    const shared = this.#sharedEvent(item);
-    if (shared === null) {
+    const known = this.#known(item);
+    if (known === null) {
       this.#pages[item] = EMPTY_BYTES;
       return (this.#nameBytes[item] as number) + Math.max(0, this.#payloadBytes[item] as number);
     }
-    const number = (this.#numbers[item] as number) - 1;
-    this.#numbers[item] = 0;
+    const { number, upperBytes } = known;
+    this.#items[ITEM * item + NUMBER] = 0;
     this.onHeld?.(number, false);
     this.#sharing?.release(number);
-    return utf8Length(shared.name) + (shared.payload?.length ?? 0);
+    return upperBytes;
   }
 
   /** An absent and an empty payload are the same to the original. */
@@ -364,7 +391,7 @@ function isText(page: Uint8Array, start: number, end: number, text: string): boo
   return all < 0x80 || decodeUtf8(page, start, end) === text;
 }
 
-function copied<T extends Int32Array | Uint16Array>(from: T, to: T): T {
+function copied(from: Int32Array, to: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   to.set(from);
   return to;
 }
@@ -394,4 +421,9 @@ export function hashEvent(name: string, payload: Uint8Array | null): number {
   for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
   if (payload !== null) for (let i = 0; i < payload.length; i += 1) hash = Math.imul(hash ^ (payload[i] as number), 0x01000193);
   return hash;
+}
+
+/** Bytes of an event's name and payload, which bounds of a ring count. */
+export function bytesOfEvent(name: string, payload: Uint8Array | null): number {
+  return utf8Length(name) + (payload?.length ?? 0);
 }

@@ -68,7 +68,7 @@ export class InternalQueries {
   /** Says what we know about the bearer of a name. The bearers themselves have no vote. */
   #conflict(node: string, answerable: AnswerableQuery, nowMs: number, out: PoolEffect[]): void {
     if (node === this.#config.name) return;
-    if (this.#report.wants("debug")) this.#report.log("debug", `serf: Got conflict resolution query for '${node}'`, out);
+    if (this.#report.wantsDebug) this.#report.log("debug", `serf: Got conflict resolution query for '${node}'`, out);
     const { table } = this.#membership;
     const row = table.find(node);
     const member = row === undefined ? null : table.member(row);

@@ -9,6 +9,7 @@ import type { AdoptedMembers } from "../swim/adopted-members.ts";
 import type { MemberRecord, MemberRecords } from "../swim/member-records.ts";
 import type { SwimMember } from "../swim/types.ts";
 import { decodeTags } from "../wire/serf-tags.ts";
+import { intLength } from "../wire/msgpack.ts";
 import { MemberStatusCode } from "../wire/serf-messages.ts";
 import type { StateArrays } from "../swim/state-arrays.ts";
 import { lengthOfTimes, StatusTimes, TIME_IS_LATE } from "./status-times.ts";
@@ -183,14 +184,19 @@ export class MemberTable {
   }
 
   /** Takes over members as alive, that another table of these records holds; those that are known stay as they are. */
-  adopt({ length, slots, variants, lastSlot }: AdoptedMembers): void {
+  adopt(members: AdoptedMembers): void {
+    const { length, slots, variants, lastSlot } = members;
     const isShared = this.#records.sharing !== null; // Then nobody counts who holds them.
     let adopted = 0;
+    let areShort = true;
     this.#reserve(lastSlot);
     const statuses = this.#statuses;
     for (let i = 0; i < length; i += 1) {
       const slot = slots[i] as number;
-      if (statuses[slot] !== UNKNOWN) continue;
+      if (statuses[slot] !== UNKNOWN) {
+        areShort &&= intLength(this.statusTime(slot)) === 1;
+        continue;
+      }
       const variant = variants[i] as number;
       if (!isShared) {
         this.#records.holdSlot(slot);
@@ -204,6 +210,13 @@ export class MemberTable {
     this.#size += adopted;
     this.#counts[MemberStatusCode.alive] = this.count("alive") + adopted;
     this.#changes += 1;
+    if (isShared && areShort && this.#size === length) this.#takeLength(members);
+  }
+
+  /** Nodes that know just these, with times of one byte, say as much of them. */
+  #takeLength(members: AdoptedMembers): void {
+    if (members.timesLength < 0) members.timesLength = this.timesLength;
+    this.#timesLength = members.timesLength;
   }
 
   setStatusTime(row: Row, lamportTime: number): void {

@@ -147,7 +147,7 @@ export class Pool {
     const start = out.length;
     this.#isWakeRead = false;
     if (this.#serf.isStirred) this.#areTimersRead = false;
-    this.#swim.stepUserMessages(messages, from, nowMs, out);
+    this.#swim.stepKnownEvents(messages, from, nowMs, out);
     this.#serf.isStirred = false;
     this.#settle(start, nowMs, out);
     // Of the timers, events start these two at most.

@@ -7,9 +7,12 @@ const SEVERITY: Readonly<Record<LogLevel, number>> = { trace: 0, debug: 1, info:
 
 export class Reporter {
   readonly #severity: number;
+  /** As `wants("debug")`, which each message asks. */
+  readonly wantsDebug: boolean;
 
   constructor(level: LogLevel) {
     this.#severity = SEVERITY[level];
+    this.wantsDebug = this.wants("debug");
   }
 
   wants(level: LogLevel): boolean {

@@ -149,7 +149,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   /** Reads what each message looks at in here: see `pool-touch.ts`. */
   touch(): number {
     const { finished } = this.queues.intents;
-    return this.queryClock.time + finished.length + (this.snapshot === null ? 0 : 1) + (this.#voting ? 1 : 0) + (this.report.wants("debug") ? 1 : 0);
+    return this.queryClock.time + finished.length + (this.snapshot === null ? 0 : 1) + (this.#voting ? 1 : 0) + (this.report.wantsDebug ? 1 : 0);
   }
 
   // Membership, as SWIM sees it.
@@ -266,7 +266,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     }
     const { intents, queries } = this.queues;
     const value = decoded === null ? (known?.upper as SerfMessage) : decoded.value;
-    if (this.report.wants("debug")) this.#traceMessage(value, out);
+    if (this.report.wantsDebug) this.#traceMessage(value, out);
     switch (value.kind) {
       case "leave":
         if (this.membership.leaveIntent(value.lamportTime, value.node, value.prune, nowMs, out)) this.#passOn(intents, message, start, known, out);
@@ -294,6 +294,16 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
         this.#relay(value, out);
         return false;
     }
+  }
+
+  /** Apart from `userMessage`, as nearly all that thousands of simulated nodes are given. */
+  knownEvent(known: KnownMessage, nowMs: number, out: PoolEffect[]): void {
+    this.isStirred = true;
+    const event = known.upper as UserEventMessage;
+    if (this.report.wantsDebug) this.#traceMessage(event, out);
+    if (this.#userEvent(event, nowMs, out, known) !== "new") return;
+    this.queues.addKnown(this.queues.events, known, out);
+    this.#noticeCrowd(nowMs);
   }
 
   #traceMessage(message: SerfMessage, out: PoolEffect[]): void {
@@ -330,7 +340,7 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
       this.report.count("serf.relay.bad_destination", out);
       return;
     }
-    if (this.report.wants("debug")) this.report.log("debug", `serf: Relaying response to addr: ${ip}:${destPort}`, out);
+    if (this.report.wantsDebug) this.report.log("debug", `serf: Relaying response to addr: ${ip}:${destPort}`, out);
     sendUser({ ip, port: destPort }, copyBytes(message, 0, message.length), out);
   }
 

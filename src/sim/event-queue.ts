@@ -111,6 +111,9 @@ export class EventQueue {
   #freeCount = 0;
   #slotCount = 0;
   #nextOrder = 0;
+  /** Where the earliest event is, if there is one, and its time; Infinity when there is none. */
+  #first = this.#near;
+  #nextAtUs = Infinity;
 
   /** The event taken by the last `pop`. */
   atUs = 0;
@@ -124,17 +127,17 @@ export class EventQueue {
 
   /** Time of the earliest event, in µs; Infinity when there is none. */
   get nextAtUs(): number {
-    const first = this.#first;
-    return first.size === 0 ? Infinity : first.timeUs;
+    return this.#nextAtUs;
   }
 
-  /** Where the earliest event is, if there is one. */
-  get #first(): Heap {
+  /** Finds where the earliest event is: asked for more often than it changes. */
+  #findFirst(): void {
     const near = this.#near;
     const far = this.#far;
-    if (near.size === 0) return far;
-    if (far.size === 0 || near.timeUs < far.timeUs) return near;
-    return near.timeUs === far.timeUs && near.order < far.order ? near : far;
+    const isNear = near.size > 0 && (far.size === 0 || near.timeUs < far.timeUs || (near.timeUs === far.timeUs && near.order < far.order));
+    const first = isNear ? near : far;
+    this.#first = first;
+    this.#nextAtUs = first.size === 0 ? Infinity : first.timeUs;
   }
 
   /** `order`: in place of its number, which is not negative; smaller ones are taken first at equal times. */
@@ -145,6 +148,7 @@ export class EventQueue {
     this.#node[slot] = node;
     this.#payload[slot] = payload;
     (atUs - this.atUs < NEAR_US ? this.#near : this.#far).push(atUs, order, slot);
+    if (atUs <= this.#nextAtUs) this.#findFirst();
   }
 
   #newSlot(): number {
@@ -188,6 +192,7 @@ export class EventQueue {
     this.#free[this.#freeCount] = slot;
     this.#freeCount += 1;
     first.pop();
+    this.#findFirst();
     return true;
   }
 

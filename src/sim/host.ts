@@ -46,8 +46,6 @@ export class Host {
   readonly backlog: { readonly kind: number; readonly payload: unknown }[] = [];
   backlogBytes = 0;
 
-  /** Wakes in a row after which the process wanted to be woken at the same moment. */
-  wakesAtOnce = 0;
   readonly streams = new Map<number, StreamEnd>();
   nextAcceptedStream = -1;
   acceptedCount = 0;

@@ -4,7 +4,7 @@
  */
 import { shuffle, type SeededRandom } from "../base/random.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
-import type { PoolEffect } from "../serf/types.ts";
+import type { SerfEvent } from "../serf/types.ts";
 import { AdoptedMembers, type AdoptedMember } from "../swim/adopted-members.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
@@ -259,16 +259,10 @@ export class Operator implements SimObserver {
     return mask;
   }
 
-  stepped(host: Host, effects: readonly PoolEffect[]): void {
-    for (let i = 0; i < effects.length; i += 1) {
-      const effect = effects[i] as PoolEffect;
-      if (effect.kind !== "event" || effect.event.kind !== "query") continue;
-      const { token } = effect.event;
-      if (this.#random.below(2) !== 0) this.#respondSoon(host, token);
-    }
+  delivered(node: number, event: SerfEvent): void {
+    if (event.kind === "query" && this.#random.below(2) !== 0) this.#respondSoon(this.#sim.hosts[node] as Host, event.token);
   }
 
-  /** Apart from `stepped`, which would make an object for what this knows in each of its calls. */
   #respondSoon(host: Host, token: number): void {
     const { run } = host;
     this.#sim.after(RESPOND_AFTER_US, () => {

@@ -2,8 +2,7 @@
  * Readings of a run over its virtual time, for reports: how complete the views are, what the network carries, how much waits in queues.
  * The number of samples is bounded: when there are too many, each second one goes and the distance doubles.
  */
-import type { PoolEffect } from "../serf/types.ts";
-import type { Host } from "./host.ts";
+import type { SerfEvent } from "../serf/types.ts";
 import type { Fault } from "./ledger.ts";
 import type { ScenarioRun } from "./scenario-run.ts";
 import type { SimObserver } from "./simulation.ts";
@@ -107,11 +106,8 @@ export class Recorder implements SimObserver {
     return sum;
   }
 
-  stepped(_host: Host, effects: readonly PoolEffect[]): void {
-    for (let i = 0; i < effects.length; i += 1) {
-      const effect = effects[i] as PoolEffect;
-      if (effect.kind === "event" && effect.event.kind === "members" && effect.event.type === "member-failed") this.#failedReports += effect.event.members.length;
-    }
+  delivered(_node: number, event: SerfEvent): void {
+    if (event.kind === "members" && event.type === "member-failed") this.#failedReports += event.members.length;
   }
 
   /** Takes a sample, if it is time for one. */

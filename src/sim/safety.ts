@@ -14,7 +14,7 @@
  *  internal      Queries named `_serf_…` are never delivered.
  *  bounded       Broadcast queues stay within their bounds.
  */
-import type { PoolEffect, SerfEvent } from "../serf/types.ts";
+import type { SerfEvent } from "../serf/types.ts";
 import type { SwimState } from "../swim/types.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
@@ -66,6 +66,8 @@ export class SafetyChecker implements SimObserver {
   // By node, of its present run. Looked at after each of hundreds of millions of steps: columns, since an object for each node would lie cold.
   /** The clocks as they were last seen: member, event, query. */
   readonly #clocks: Float64Array;
+  /** Null when no process runs. */
+  readonly #gauges: (Readings | null)[];
   /** Null: the tables of this node are not looked at. */
   readonly #tables: (TableMemory | null)[];
   /** Queries, and events that are not the script's. */
@@ -80,6 +82,7 @@ export class SafetyChecker implements SimObserver {
     this.#ledger = ledger;
     this.#limits = limits;
     this.#clocks = new Float64Array(CLOCKS * sim.hosts.length);
+    this.#gauges = sim.hosts.map(() => null);
     this.#tables = sim.hosts.map(() => null);
     this.#delivered = sim.hosts.map(() => null);
     this.#revisionStep = sim.hosts.length <= EVERY_CHANGE_NODES_MAX ? 1 : Math.ceil(sim.hosts.length / CHANGES_SKIPPED_DIVISOR);
@@ -98,6 +101,7 @@ export class SafetyChecker implements SimObserver {
       leftIncarnation: new Float64Array(count).fill(-1),
     });
     this.#forget(host);
+    this.#gauges[host.index] = host.machine?.view.gauges ?? null;
     if (host.index % tableStride(count) === 0) this.#tables[host.index] = makeTable();
     this.#ledger.forgetDeliveries(host);
   }
@@ -109,22 +113,22 @@ export class SafetyChecker implements SimObserver {
 
   #forget({ index }: Host): void {
     this.#clocks.fill(0, CLOCKS * index, CLOCKS * (index + 1));
+    this.#gauges[index] = null;
     this.#tables[index] = null;
     this.#delivered[index] = null;
   }
 
-  stepped(host: Host, effects: readonly PoolEffect[]): void {
-    const gauges = host.machine?.view.gauges;
-    if (gauges === undefined) return;
-    this.#checkClocks(host, gauges);
-    this.#checkQueues(host, gauges);
-    const table = this.#tables[host.index] ?? null;
-    if (table !== null) this.#lookAtTable(host, table, gauges);
-    // By index, here and in other observers: an iterator makes an object for each of a hundred million effects.
-    for (let i = 0; i < effects.length; i += 1) {
-      const effect = effects[i] as PoolEffect;
-      if (effect.kind === "event") this.#checkEvent(host, table, effect.event);
-    }
+  stepped(node: number): void {
+    const gauges = this.#gauges[node] ?? null;
+    if (gauges === null) return;
+    this.#checkClocks(node, gauges);
+    this.#checkQueues(node, gauges);
+    const table = this.#tables[node] ?? null;
+    if (table !== null) this.#lookAtTable(this.#hostOf(node), table, gauges);
+  }
+
+  #hostOf(node: number): Host {
+    return this.#sim.hosts[node] as Host;
   }
 
   #lookAtTable(host: Host, memory: TableMemory, gauges: Readings): void {
@@ -135,25 +139,25 @@ export class SafetyChecker implements SimObserver {
     this.#checkTable(host, memory, gauges);
   }
 
-  #checkClocks(host: Host, { memberClock, eventClock, queryClock }: Readings): void {
-    const first = CLOCKS * host.index;
-    this.#checkClock(host, first, "member", memberClock);
-    this.#checkClock(host, first + 1, "event", eventClock);
-    this.#checkClock(host, first + 2, "query", queryClock);
+  #checkClocks(node: number, { memberClock, eventClock, queryClock }: Readings): void {
+    const first = CLOCKS * node;
+    this.#checkClock(node, first, "member", memberClock);
+    this.#checkClock(node, first + 1, "event", eventClock);
+    this.#checkClock(node, first + 2, "query", queryClock);
   }
 
-  #checkClock(host: Host, place: number, which: string, time: number): void {
+  #checkClock(node: number, place: number, which: string, time: number): void {
     const before = this.#clocks[place] as number;
-    if (time < before) this.#sim.violate("lamport", `${host.name}: ${which} clock ${before} → ${time}`);
+    if (time < before) this.#sim.violate("lamport", `${this.#hostOf(node).name}: ${which} clock ${before} → ${time}`);
     this.#clocks[place] = time;
   }
 
-  #checkQueues(host: Host, gauges: Readings): void {
+  #checkQueues(node: number, gauges: Readings): void {
     const { serfQueueMax } = this.#limits;
     const swimMax = this.#sim.hosts.length + SWIM_QUEUE_SPARE;
-    if (gauges.swimQueued > swimMax) this.#sim.violate("bounded", `${host.name}: ${gauges.swimQueued} SWIM broadcasts queued`);
+    if (gauges.swimQueued > swimMax) this.#sim.violate("bounded", `${this.#hostOf(node).name}: ${gauges.swimQueued} SWIM broadcasts queued`);
     const serfQueued = Math.max(gauges.intentsQueued, gauges.eventsQueued, gauges.queriesQueued);
-    if (serfQueued > serfQueueMax) this.#sim.violate("bounded", `${host.name}: ${serfQueued} Serf broadcasts in one queue`);
+    if (serfQueued > serfQueueMax) this.#sim.violate("bounded", `${this.#hostOf(node).name}: ${serfQueued} Serf broadcasts in one queue`);
   }
 
   #checkTable(host: Host, memory: TableMemory, gauges: Readings): void {
@@ -192,17 +196,20 @@ export class SafetyChecker implements SimObserver {
     }
   }
 
-  #checkEvent(host: Host, table: TableMemory | null, event: SerfEvent): void {
+  delivered(node: number, event: SerfEvent): void {
     switch (event.kind) {
-      case "members":
-        if (table === null && event.type !== "member-failed") return;
-        for (const { name } of event.members) this.#checkMemberEvent(host, table !== null, event.type, name);
+      case "members": {
+        const isLookedAt = this.#tables[node] !== null;
+        if (!isLookedAt && event.type !== "member-failed") return;
+        for (const { name } of event.members) this.#checkMemberEvent(this.#hostOf(node), isLookedAt, event.type, name);
         return;
+      }
       case "user":
-        return this.#checkUserEvent(host, event);
+        return this.#checkUserEvent(node, event);
       case "query": {
-        if (event.name.startsWith("_serf_")) this.#sim.violate("internal", `${host.name} delivered the internal query ${event.name}`);
-        this.#deliverOnce(host, `q ${event.lamportTime} ${event.name} ${event.sourceNode}`);
+        const { name } = this.#hostOf(node);
+        if (event.name.startsWith("_serf_")) this.#sim.violate("internal", `${name} delivered the internal query ${event.name}`);
+        this.#deliverOnce(node, `q ${event.lamportTime} ${event.name} ${event.sourceNode}`);
       }
     }
   }
@@ -231,15 +238,15 @@ export class SafetyChecker implements SimObserver {
     if (this.#limits.noFalseFailures) this.#sim.violate("false-failure", `${host.name} declares ${accused.name} failed, which runs undisturbed`);
   }
 
-  #checkUserEvent(host: Host, event: Extract<SerfEvent, { readonly kind: "user" }>): void {
+  #checkUserEvent(node: number, event: Extract<SerfEvent, { readonly kind: "user" }>): void {
     const sent = this.#ledger.eventOf(event);
-    if (sent === undefined) return this.#deliverOnce(host, `e ${event.lamportTime} ${event.name}`);
-    if (!sent.deliver(host.index, event.lamportTime, this.#sim.nowUs)) this.#sim.violate("once", `${host.name} delivered ${event.name} twice in one run`);
+    if (sent === undefined) return this.#deliverOnce(node, `e ${event.lamportTime} ${event.name}`);
+    if (!sent.deliver(node, event.lamportTime, this.#sim.nowUs)) this.#sim.violate("once", `${this.#hostOf(node).name} delivered ${event.name} twice in one run`);
   }
 
-  #deliverOnce(host: Host, key: string): void {
-    const delivered = (this.#delivered[host.index] ??= new Set());
-    if (delivered.has(key)) this.#sim.violate("once", `${host.name} delivered ${key} twice in one run`);
+  #deliverOnce(node: number, key: string): void {
+    const delivered = (this.#delivered[node] ??= new Set());
+    if (delivered.has(key)) this.#sim.violate("once", `${this.#hostOf(node).name} delivered ${key} twice in one run`);
     delivered.add(key);
   }
 }

@@ -11,9 +11,12 @@ export const NO_ROW = 0;
 const WORD_SHIFT = 5;
 const WORD_MASK = 31;
 const BLOCKS_FIRST = 2;
+const NO_START = -1;
 
-/** For one call of `setOf`: what an array has spare while it grows, the set does not keep. */
-const places: number[] = [];
+/** A datagram does not have messages of more words. */
+const PLACES_MAX = 8192;
+/** Of the set that is being made: starts and masks in turn. */
+const places = new Int32Array(PLACES_MAX);
 
 /**
  * Some rows, by the words that hold them: pairs of a start and a mask, which is of the bits in the word at the start + the number of the node. Ahead of them is
@@ -31,6 +34,10 @@ export class SettledBits {
   readonly #free: number[] = [];
   /** Counts the rows given back. */
   #version = 0;
+  // Of the set that is being made: how much of `places` is used, and where the last row was.
+  #placesUsed = 0;
+  #place = 0;
+  #start = NO_START;
 
   constructor(nodes: number) {
     this.#nodes = nodes;
@@ -81,22 +88,47 @@ export class SettledBits {
     for (let at = node; at < this.#words.length; at += this.#nodes) this.#words[at] = 0;
   }
 
-  /** The rows of the messages of these numbers; null when one of them has none. */
-  setOf(held: readonly number[], rows: Uint32Array): SettledSet | null {
-    while (places.length > 0) places.pop();
-    places.push(this.#version);
-    for (let i = 0; i < held.length; i += 1) {
-      const number = held[i] as number;
-      if (number < 0) return null;
-      const row = rows[number] as number;
-      const start = (row >> WORD_SHIFT) * this.#nodes;
-      const bit = 1 << (row & WORD_MASK);
-      let at = 1;
-      while (at < places.length && places[at] !== start) at += 2;
-      if (at === places.length) places.push(start, bit);
-      else places[at + 1] = (places[at + 1] as number) | bit;
+  // One set is made at a time: `beginSet`, its rows, `endSet`.
+
+  beginSet(): void {
+    this.#placesUsed = 0;
+    this.#place = 0;
+    this.#start = NO_START;
+  }
+
+  include(row: number): void {
+    const start = (row >> WORD_SHIFT) * this.#nodes;
+    if (start !== this.#start) this.#findPlace(start);
+    const at = this.#place + 1;
+    places[at] = (places[at] as number) | (1 << (row & WORD_MASK));
+  }
+
+  /** Most rows are in the word of the row before. */
+  #findPlace(start: number): void {
+    const end = this.#placesUsed;
+    let at = 0;
+    while (at < end && places[at] !== start) at += 2;
+    if (at === end) {
+      assert(at + 2 <= PLACES_MAX, "too many rows for one set");
+      places[at] = start;
+      places[at + 1] = 0;
+      this.#placesUsed = at + 2;
     }
-    return places.slice();
+    this.#place = at;
+    this.#start = start;
+  }
+
+  endSet(): SettledSet {
+    const end = this.#placesUsed;
+    const set = new Array<number>(1 + end); // One that grows has room to spare.
+    set[0] = this.#version;
+    for (let at = 0; at < end; at += 1) set[at + 1] = places[at] as number;
+    return set;
+  }
+
+  /** No row has been given to another message since the set was made. */
+  isCurrent(set: SettledSet): boolean {
+    return set[0] === this.#version;
   }
 
   /** All bits of the set are set at this node; false also when a row of the set may be another message's by now. */

@@ -5,7 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
-import { hashEvent } from "../serf/event-ring.ts";
+import { bytesOfEvent, hashEvent } from "../serf/event-ring.ts";
 import { MemberRecords, type MemberRecord } from "../swim/member-records.ts";
 import { KnownSort, type KnownMessage, type Sharing } from "../swim/messages.ts";
 import { decodePacketMessage, encodeAlive } from "../wire/gossip-codec.ts";
@@ -14,10 +14,9 @@ import { mayRepeat } from "../wire/repeat-filter.ts";
 import { decodeSerfMessage } from "../wire/serf-codec.ts";
 import type { SerfMessage } from "../wire/serf-messages.ts";
 import { NO_ROW, SettledBits, type SettledSet } from "./settled-bits.ts";
+import { LANE_A, LANE_B, Survey, surveyBytes } from "./survey.ts";
 import { hashBytes } from "./trace-hash.ts";
 
-const LANE_A = 0x7feb352d;
-const LANE_B = 0x846ca68b;
 /** Bits of the second lane that fit a number beside the 32 of the first. */
 const HIGH_BITS = 21;
 
@@ -35,6 +34,7 @@ export class SharedMessage implements KnownMessage, HashedMessage {
   readonly message: PacketMessage | null;
   readonly upper: SerfMessage | null;
   readonly upperHash: number;
+  readonly upperBytes: number;
   upperEffect: unknown = null;
   upperSlot: unknown = null;
   readonly sort: KnownSort;
@@ -54,7 +54,9 @@ export class SharedMessage implements KnownMessage, HashedMessage {
     const message = decoded?.ok === true ? decoded.value : null;
     const serf = message?.kind === "user" ? decodeSerfMessage(message.payload) : null;
     this.upper = serf?.ok === true ? serf.value : null;
-    this.upperHash = this.upper?.kind === "userEvent" ? hashEvent(this.upper.name, this.upper.payload) : 0;
+    const event = this.upper?.kind === "userEvent" ? this.upper : null;
+    this.upperHash = event === null ? 0 : hashEvent(event.name, event.payload);
+    this.upperBytes = event === null ? 0 : bytesOfEvent(event.name, event.payload);
     this.message = serf?.ok === false ? null : message;
     const join = this.upper?.kind === "join" ? this.upper : null;
     this.sort = this.upper?.kind === "userEvent" ? KnownSort.userEvent : join !== null ? KnownSort.join : this.message?.kind === "alive" ? KnownSort.alive : KnownSort.other;
@@ -73,25 +75,26 @@ const NO_DEATH = -1;
 /** Holders count in the lowest bits those of this shard, and each other shard in which the message is held as so many. */
 const SHARD_HOLDS = 1 << 24;
 const HERE_MASK = SHARD_HOLDS - 1;
-/** For one call of `recognize`: what an array has spare while it grows, a datagram does not keep. */
-const recognized: number[] = [];
 /** More than fit a datagram. */
 const ASKED_MAX = 4096;
+const NUMBERS_FIRST = 1024;
+/** Words that making a datagram needs of each message, side by side: twice its length, and one more for a user event; the lanes of its hash; its row. */
+const FACTS = 4;
+const FACTS_SHIFT = 2;
+const HASH_A = 1;
+const HASH_B = 2;
+const ROW = 3;
 
 export class SharedMessages implements Sharing {
   readonly #records: MemberRecords;
   readonly #entries: (SharedMessage | null)[] = [];
   // By number, what making a datagram needs: the entries of a large cluster's gossip are spread over a hundred megabytes.
   readonly #bytes: (Uint8Array | null)[] = [];
-  #holders = new Uint32Array(1024);
-  #lengths = new Uint32Array(1024);
-  #hashesA = new Uint32Array(1024);
-  #hashesB = new Uint32Array(1024);
-  #rows = new Uint32Array(1024);
-  /** 1 for user events. */
-  #events = new Uint8Array(1024);
-  /** Numbers whose bytes were asked for since the last datagram, which most likely carries them in this order. */
-  readonly #asked: number[] = [];
+  #holders = new Uint32Array(NUMBERS_FIRST);
+  #facts = new Int32Array(FACTS * NUMBERS_FIRST);
+  /** Numbers whose bytes were asked for since the last `survey`. */
+  readonly #asked = new Int32Array(ASKED_MAX);
+  #askedCount = 0;
   readonly #free: number[] = [];
   /**
    * The alive message last asked for, by slot: 1 + its number, its variant and its incarnation. A merge of ten thousand members that are all
@@ -142,18 +145,11 @@ export class SharedMessages implements Sharing {
     entry.number = this.#free.pop() ?? this.#entries.length;
     if (entry.number >= this.#holders.length) {
       this.#holders = longer(this.#holders, 2 * this.#holders.length);
-      this.#lengths = longer(this.#lengths, this.#holders.length);
-      this.#hashesA = longer(this.#hashesA, this.#holders.length);
-      this.#hashesB = longer(this.#hashesB, this.#holders.length);
-      this.#rows = longer(this.#rows, this.#holders.length);
-      const events = new Uint8Array(this.#holders.length);
-      events.set(this.#events);
-      this.#events = events;
+      const facts = new Int32Array(FACTS * this.#holders.length);
+      facts.set(this.#facts);
+      this.#facts = facts;
     }
     this.#holders[entry.number] = 1;
-    this.#lengths[entry.number] = own.length;
-    this.#hashesA[entry.number] = entry.hashA;
-    this.#hashesB[entry.number] = entry.hashB;
     this.#entries[entry.number] = entry;
     this.#bytes[entry.number] = own;
     this.#byBytes.set(own, entry);
@@ -161,9 +157,17 @@ export class SharedMessages implements Sharing {
     if (!this.#byHash.has(key)) this.#byHash.set(key, entry);
     this.#holdMember(entry);
     this.#takeRow(entry);
-    this.#rows[entry.number] = entry.settledRow;
-    this.#events[entry.number] = entry.sort === KnownSort.userEvent ? 1 : 0;
+    this.#setFacts(entry);
     return entry.number;
+  }
+
+  #setFacts({ number, bytes, sort, hashA, hashB, settledRow }: SharedMessage): void {
+    const facts = this.#facts;
+    const at = number << FACTS_SHIFT;
+    facts[at] = 2 * bytes.length + (sort === KnownSort.userEvent ? 1 : 0);
+    facts[at + HASH_A] = hashA;
+    facts[at + HASH_B] = hashB;
+    facts[at + ROW] = settledRow;
   }
 
   retain(number: number): void {
@@ -227,52 +231,91 @@ export class SharedMessages implements Sharing {
     return bytes;
   }
 
-  /** As `bytesAt`, for a datagram that is being filled. */
+  /** As `bytesAt`, for a packet that is being filled. */
   bytesOf(number: number): Uint8Array {
     const bytes = this.bytesAt(number);
-    if (this.#asked.length < ASKED_MAX) this.#asked.push(number);
+    assert(this.#askedCount < ASKED_MAX, "a packet of too many messages");
+    this.#asked[this.#askedCount] = number;
+    this.#askedCount += 1;
     return bytes;
   }
 
-  /** The number of each message of a datagram, -1 for one that nobody holds; null when nobody holds any. */
-  recognize(messages: readonly Uint8Array[]): readonly number[] | null {
+  /** Numbers are what is looked at, not the messages: to compare objects is to read them, and they lie cold. */
+  survey(messages: readonly Uint8Array[]): Survey {
     const asked = this.#asked;
-    if (messages.length === 1 && asked.length === 0 && !this.#byBytes.has(messages[0] as Uint8Array)) return null; // As nearly all pings and acks.
-    let next = 0;
+    const first = messages.length - this.#askedCount;
+    this.#askedCount = 0;
+    assert(first >= 0, "messages were asked for and not packed");
+    if (first === messages.length && !this.#isAnyHeld(messages)) return surveyBytes(messages); // As nearly all pings and acks.
+    const survey = new Survey();
+    const facts = this.#facts;
+    const settled = this.#settled;
+    const held = new Array<number>(messages.length);
+    settled.beginSet();
+    let are = 1;
+    let isAll = true;
     for (let i = 0; i < messages.length; i += 1) {
-      const message = messages[i] as Uint8Array;
-      while (next < asked.length && this.#bytes[asked[next] as number] === null) next += 1; // Sent for the last time, and over.
-      let number = next < asked.length ? (asked[next] as number) : -1;
-      if (number >= 0 && this.#bytes[number] === message) next += 1;
-      else number = this.#byBytes.get(message)?.number ?? -1;
-      recognized.push(number);
+      const number = i < first ? this.#numberOf(messages[i] as Uint8Array) : this.#stillHeld(asked[i - first] as number);
+      held[i] = number;
+      if (number < 0) {
+        isAll = false;
+        survey.addBytes(messages[i] as Uint8Array);
+        continue;
+      }
+      const at = number << FACTS_SHIFT;
+      const size = facts[at] as number;
+      are &= size;
+      survey.add(size >> 1, facts[at + HASH_A] as number, facts[at + HASH_B] as number);
+      settled.include(facts[at + ROW] as number);
     }
-    while (asked.length > 0) asked.pop();
-    const held = recognized.slice();
-    while (recognized.length > 0) recognized.pop();
-    return held;
+    survey.close(messages.length);
+    survey.held = held;
+    survey.settledSet = isAll ? settled.endSet() : null;
+    survey.isOfEvents = isAll && are === 1;
+    return survey;
   }
 
-  /** All messages of which `recognize` gave a number are user events, and no other is there. */
-  areEvents(held: readonly number[]): boolean {
+  #isAnyHeld(messages: readonly Uint8Array[]): boolean {
+    for (let i = 0; i < messages.length; i += 1) if (this.#numberOf(messages[i] as Uint8Array) >= 0) return true;
+    return false;
+  }
+
+  /** The number of a message that did not come from a queue; -1 when nobody holds it, as none of a kind that is not passed on. */
+  #numberOf(message: Uint8Array): number {
+    return mayRepeat(message) ? (this.#byBytes.get(message)?.number ?? -1) : -1;
+  }
+
+  /** -1 for what has just been sent for the last time, and is over. */
+  #stillHeld(number: number): number {
+    return this.#holders[number] === 0 ? -1 : number;
+  }
+
+  /** Of a datagram from another shard, of which size and hashes are known there, and whose messages have these numbers here. */
+  surveyHeld(held: readonly number[], survey: Survey): void {
+    const facts = this.#facts;
+    const settled = this.#settled;
+    survey.held = held;
+    settled.beginSet();
+    let are = 1;
     for (let i = 0; i < held.length; i += 1) {
       const number = held[i] as number;
-      if (number < 0 || this.#events[number] !== 1) return false;
+      if (number < 0) return;
+      const at = number << FACTS_SHIFT;
+      are &= facts[at] as number;
+      settled.include(facts[at + ROW] as number);
     }
-    return true;
+    survey.settledSet = settled.endSet();
+    survey.isOfEvents = are === 1;
+  }
+
+  /** The rows of the set are still those of its messages; and so are the numbers that were found with it, of messages that do not share rows. */
+  isCurrent(set: SettledSet): boolean {
+    return this.#settled.isCurrent(set);
   }
 
   /** This number is still, or again, that of these very bytes. */
   isHeldAs(number: number, bytes: Uint8Array): boolean {
     return number >= 0 && this.#bytes[number] === bytes;
-  }
-
-  hashAOf(number: number): number {
-    return this.#hashesA[number] as number;
-  }
-
-  hashBOf(number: number): number {
-    return this.#hashesB[number] as number;
   }
 
   holdAlive(slot: number, variant: number, incarnation: number): SharedMessage {
@@ -304,12 +347,7 @@ export class SharedMessages implements Sharing {
   }
 
   lengthOf(number: number): number {
-    return this.#lengths[number] as number;
-  }
-
-  /** For what `recognize` gave, to ask `areSettled` at many nodes. */
-  settledSet(held: readonly number[]): SettledSet | null {
-    return this.#settled.setOf(held, this.#rows);
+    return (this.#facts[number << FACTS_SHIFT] as number) >> 1;
   }
 
   /** What `isSettled` says of each message of the set; false also when that takes a closer look. */
@@ -324,7 +362,7 @@ export class SharedMessages implements Sharing {
 
   /** A further copy of the message with this number changes nothing at this node, as the node has said before. */
   isSettled(number: number, node: number): boolean {
-    return this.#settled.has(this.#rows[number] as number, node);
+    return this.#settled.has(this.#facts[(number << FACTS_SHIFT) + ROW] as number, node);
   }
 
   /** The node says that further copies change nothing, until it says `regress` of the member that the message is about, or `forgetNode`. */
@@ -412,9 +450,4 @@ function longer(column: Uint32Array, length: number): Uint32Array<ArrayBuffer> {
 
 function keyOf(hashA: number, hashB: number): number {
   return (hashA >>> 0) + (hashB >>> (32 - HIGH_BITS)) * 0x1_0000_0000;
-}
-
-/** The hash of bytes that nobody holds. */
-export function hashMessage(bytes: Uint8Array): HashedMessage {
-  return { hashA: hashBytes(bytes, LANE_A), hashB: hashBytes(bytes, LANE_B) };
 }

@@ -12,7 +12,7 @@
  */
 import type { Endpoint } from "../base/endpoint.ts";
 import { SeededRandom } from "../base/random.ts";
-import type { PoolEffect, PoolInput, RestoredSnapshot } from "../serf/types.ts";
+import type { PoolEffect, PoolInput, RestoredSnapshot, SerfEvent } from "../serf/types.ts";
 import { KnownSort } from "../swim/messages.ts";
 import type { SwimInput } from "../swim/types.ts";
 import { Datagram } from "./datagram.ts";
@@ -23,11 +23,12 @@ import { Host, RECEIVE_BUFFER_BYTES, type CommandListener } from "./host.ts";
 import { indexOfEndpoint, Network, type NetworkConfig } from "./network.ts";
 import { CodecCheck, type CodecMode, type SimCodec } from "./sim-codec.ts";
 import type { SharedMessage, SharedMessages } from "./shared-messages.ts";
-import type { MachineFactory, Toucher } from "./sim-machine.ts";
+import type { MachineFactory, SimMachine, Toucher } from "./sim-machine.ts";
 import type { Crossing, CrossingWorld } from "./shards/crossing.ts";
 import { wholeOf, type ShardPlace } from "./shards/place.ts";
 import { SET_IS_OLD } from "./settled-bits.ts";
 import { StreamNet, type CrossingStream, type Segment, type StreamEnd, type StreamWorld } from "./streams.ts";
+import { surveyBytes, type Survey } from "./survey.ts";
 import { TraceHash } from "./trace-hash.ts";
 
 export interface SimulationOptions {
@@ -58,13 +59,15 @@ export interface Violation {
   readonly text: string;
 }
 
-/** Looks on while a simulation runs; must not change it from within `stepped`. */
+/** Looks on while a simulation runs; must not change it from within `stepped` and `delivered`. Nodes have numbers there: to look at a host is to read cold memory. */
 export interface SimObserver {
   started?(host: Host): void;
   /** The process ended: killed, left, or by its own wish. */
   stopped?(host: Host): void;
-  /** After each step of a node, with the effects of that step (the array is reused: copy what is kept). */
-  stepped?(host: Host, effects: readonly PoolEffect[]): void;
+  /** After each step of a node. */
+  stepped?(node: number): void;
+  /** What the step delivered to the application, after that. */
+  delivered?(node: number, event: SerfEvent): void;
 }
 
 export interface SimStats {
@@ -135,7 +138,11 @@ export class Simulation implements StreamWorld, CrossingWorld {
   readonly #touchesNext: boolean;
   /** So long the node that is next is read ahead. */
   #touchUntilUs = -1;
-  /** By node; densely, so that they are found at once. */
+  // By node; densely, so that they are found at once.
+  /** `machine` of each host. */
+  readonly #machines: (SimMachine | null)[];
+  /** Wakes in a row after which the process wanted to be woken at the same moment. */
+  readonly #wakesAtOnce: Uint16Array;
   readonly #touchers: (Toucher | null)[];
   /** Keeps what `#touchNext` reads from being left out as useless. */
   touched = 0;
@@ -166,6 +173,8 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.hosts = hosts;
     this.#endpoints = hosts.map(({ endpoint }) => endpoint);
     this.#touchers = hosts.map(() => null);
+    this.#machines = hosts.map(() => null);
+    this.#wakesAtOnce = new Uint16Array(options.nodes);
     this.#hostsBySlot = new Int32Array(options.nodes);
     this.#touchesNext = options.nodes >= TOUCHED_NODES_MIN;
     this.#streams = new StreamNet(this, this.network, hosts, options.acceptTimeoutMs);
@@ -235,8 +244,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     if (toucher === null || toucher === undefined) return 0;
     if (kind === EventKind.datagram && this.#isLeftAlone(node, queue.nextPayload as Datagram)) return 0; // Goes no further.
     if (kind === EventKind.wake && this.#times.deadlineUs(node) > queue.nextAtUs) return 0;
-    const { run, machine } = this.hosts[node] as Host;
-    return run + (machine?.takesEvents === true ? 1 : 0) + this.#inboxes.touch(node) + toucher.read();
+    return (this.#machines[node]?.takesEvents === true ? 1 : 0) + this.#inboxes.touch(node) + toucher.read();
   }
 
   /** Reads what one of the next events, most likely number `place` from 0, will make its node look at. Changes nothing. */
@@ -297,7 +305,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     const { index, name, endpoint, tags } = host;
     const random = host.random.fork();
     if (!this.isElsewhere(host)) this.#record(host.index, HASHED_START);
-    if (this.#effects.length > 0) this.#effects.length = 0;
+    empty(this.#effects);
     const machine = this.options.factory({ index, name, advertise: endpoint, tags, restored, snapshot, random, nowMs }, this.#effects);
     if (this.isElsewhere(host)) {
       // Made here too, to give the node its place in the records, which must be the same in all shards.
@@ -306,12 +314,14 @@ export class Simulation implements StreamWorld, CrossingWorld {
       return;
     }
     host.machine = machine;
+    this.#machines[index] = machine;
+    this.#wakesAtOnce[index] = 0;
     this.#times.setDeafUntilUs(index, 0);
     this.#leavesOut[index] = machine.leavesOutSettled ? 1 : 0;
     this.#touchers[index] = machine.toucher ?? null;
     for (const observer of this.#observers) observer.started?.(host);
-    this.#afterStep(host);
-    this.#scheduleWake(host);
+    this.#afterStep(index);
+    this.#scheduleWake(index);
   }
 
   /** Ends the process. `power`: the whole machine goes down, connections break silently and the disk may lose what was not flushed. */
@@ -320,6 +330,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.#settle(host.index);
     host.machine?.close();
     host.machine = null;
+    this.#machines[host.index] = null;
     host.elsewhere = null;
     this.#touchers[host.index] = null;
     this.#letsWait[host.index] = 0;
@@ -347,7 +358,7 @@ export class Simulation implements StreamWorld, CrossingWorld {
   jumpClock(host: Host, ms: number): void {
     this.#settle(host.index); // By the clock of before.
     this.#times.jumpAhead(host.index, ms);
-    this.#scheduleWake(host);
+    this.#scheduleWake(host.index);
   }
 
   /** Gives a command to a running node; the listener hears its reply and what follows. */
@@ -378,8 +389,8 @@ export class Simulation implements StreamWorld, CrossingWorld {
         const host = this.hosts[node] as Host;
         const { run, input } = payload as { readonly run: number; readonly input: PoolInput };
         this.#settle(node);
-        if (run === host.run) this.#step(host, input);
-        return this.#scheduleWake(host);
+        if (run === host.run) this.#step(node, input);
+        return this.#scheduleWake(node);
       }
     }
   }
@@ -418,29 +429,30 @@ export class Simulation implements StreamWorld, CrossingWorld {
     times.setWakeAtUs(node, Infinity);
     const deadlineUs = times.deadlineUs(node);
     if (deadlineUs > this.nowUs + ROUNDING_US) return this.#enterWake(node, deadlineUs); // It has moved since, as after each answered ping.
-    const host = this.hosts[node] as Host;
-    const { machine } = host;
+    const machine = this.#machines[node] ?? null;
     if (machine === null) return;
     this.#settle(node);
     const nowMs = times.localMs(node, this.nowUs);
-    if (machine.wakeAtMs <= nowMs) {
-      this.#record(node, EventKind.wake);
-      if (this.#effects.length > 0) this.#effects.length = 0;
-      this.stats.steps += 1;
-      try {
-        machine.wake(nowMs, this.#effects);
-      } catch (error) {
-        this.#violateByThrow(host, error);
-      }
-      this.#afterStep(host);
-      // Asking again for the present moment is fine as long as it ends: one deadline may make another one due.
-      const againMs = machine.wakeAtMs;
-      host.wakesAtOnce = againMs <= nowMs ? host.wakesAtOnce + 1 : 0;
-      if (host.wakesAtOnce > WAKES_AT_ONCE_MAX) this.violate("wake", `${host.name} asks to be woken at ${nowMs} again and again`);
-      if (host.machine !== null) this.#scheduleWakeAt(host, againMs);
-      return;
+    if (machine.wakeAtMs > nowMs) return this.#scheduleWake(node);
+    this.#record(node, EventKind.wake);
+    empty(this.#effects);
+    this.stats.steps += 1;
+    try {
+      machine.wake(nowMs, this.#effects);
+    } catch (error) {
+      this.#violateByThrow(node, error);
     }
-    this.#scheduleWake(host);
+    this.#afterStep(node);
+    // Asking again for the present moment is fine as long as it ends: one deadline may make another one due.
+    const againMs = machine.wakeAtMs;
+    const wakes = againMs <= nowMs ? (this.#wakesAtOnce[node] as number) + 1 : 0;
+    this.#wakesAtOnce[node] = wakes;
+    if (wakes > WAKES_AT_ONCE_MAX) this.violate("wake", `${this.#nameOf(node)} asks to be woken at ${nowMs} again and again`);
+    if (this.#machines[node] !== null) this.#scheduleWakeAt(node, againMs);
+  }
+
+  #nameOf(node: number): string {
+    return (this.hosts[node] as Host).name;
   }
 
   /** The node leaves out each message of the datagram. False also when that takes a closer look. */
@@ -461,31 +473,30 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.stats.messages += messages.length;
     // As half of the gossip is, and its node is not even looked at.
     if (this.#mayWait(node, datagram) ? this.#putAway(node, datagram) : this.#isAllRepeats(node, datagram)) return;
-    const host = this.hosts[node] as Host;
-    if (host.machine === null) return;
+    const machine = this.#machines[node] ?? null;
+    if (machine === null) return;
     this.#settle(node);
-    const { run } = host;
     const isOpened = datagram.packets !== null; // Then what the codec made of it is to be decoded.
-    const areTogether = !isOpened && this.options.trace === null && host.machine.takesEvents === true;
+    const areTogether = !isOpened && this.options.trace === null && machine.takesEvents === true;
     const fresh = this.#fresh;
     let steps = 0;
     for (let i = 0; i < messages.length; i += 1) {
       const number = datagram.numberAt(i);
-      if (number >= 0 && host.machine.isRepeat(number)) continue;
+      if (number >= 0 && machine.isRepeat(number)) continue;
       const same = datagram.known(number);
       steps += 1;
       if (areTogether && same !== null && same.sort === KnownSort.userEvent && same.number >= 0) {
         fresh.push(same);
         continue;
       }
-      if (fresh.length > 0) this.#stepEvents(host, datagram.from);
-      this.#step(host, { kind: "message", from: this.#endpoints[datagram.from] as Endpoint, bytes: messages[i] as Uint8Array, known: isOpened ? null : same });
-      if (host.run !== run || host.machine === null || this.violations.length > 0) return;
+      if (fresh.length > 0) this.#stepEvents(node, datagram.from);
+      this.#step(node, { kind: "message", from: this.#endpoints[datagram.from] as Endpoint, bytes: messages[i] as Uint8Array, known: isOpened ? null : same });
+      if (this.#machines[node] !== machine || this.violations.length > 0) return;
       // Most likely settled now, which costs little to find out while all that this depends on is at hand: many more copies will come.
-      if (same !== null && same.slot >= 0) host.machine.isRepeat(number);
+      if (same !== null && same.slot >= 0) machine.isRepeat(number);
     }
-    if (fresh.length > 0) this.#stepEvents(host, datagram.from);
-    if (steps > 0) this.#scheduleWake(host); // What only repeats brought moves no deadline.
+    if (fresh.length > 0) this.#stepEvents(node, datagram.from);
+    if (steps > 0) this.#scheduleWake(node); // What only repeats brought moves no deadline.
   }
 
   /** The node need not be looked at because of this datagram. */
@@ -523,35 +534,35 @@ export class Simulation implements StreamWorld, CrossingWorld {
     const inboxes = this.#inboxes;
     const { messages } = this.options;
     if (messages === null || inboxes.isEmpty(node)) return;
-    const host = this.hosts[node] as Host;
+    const machine = this.#machines[node] ?? null;
     const fresh = this.#fresh;
     while (inboxes.take(node)) {
       this.#cameAtUs = inboxes.atUs;
       for (let i = 0; i < inboxes.count; i += 1) {
         const number = inboxes.numberAt(i);
-        if (host.machine?.isRepeat(number) === false) fresh.push(messages.at(number));
+        if (machine?.isRepeat(number) === false) fresh.push(messages.at(number));
       }
-      if (fresh.length > 0) this.#stepEvents(host, inboxes.from);
+      if (fresh.length > 0) this.#stepEvents(node, inboxes.from);
       for (let i = 0; i < inboxes.count; i += 1) messages.release(inboxes.numberAt(i));
     }
     this.#cameAtUs = -1;
   }
 
   /** Gives the user events in `#fresh` to a node, as so many steps. */
-  #stepEvents(host: Host, from: number): void {
-    const { machine } = host;
+  #stepEvents(node: number, from: number): void {
+    const machine = this.#machines[node] ?? null;
     if (machine === null) return;
     const fresh = this.#fresh;
-    if (this.#effects.length > 0) this.#effects.length = 0;
+    empty(this.#effects);
     this.stats.steps += fresh.length;
     if (this.#touchesNext) this.#touchUntilUs = this.nowUs + TOUCHED_US;
     try {
-      machine.stepEvents?.(fresh, this.#endpoints[from] as Endpoint, this.#times.localMs(host.index, this.nowUs), this.#effects);
+      machine.stepEvents?.(fresh, this.#endpoints[from] as Endpoint, this.#times.localMs(node, this.nowUs), this.#effects);
     } catch (error) {
-      this.#violateByThrow(host, error);
+      this.#violateByThrow(node, error);
     }
-    while (fresh.length > 0) fresh.pop(); // Setting the length leaves optimised code.
-    this.#afterStep(host);
+    empty(fresh);
+    this.#afterStep(node);
   }
 
   #receiveStream(host: Host, { end, input }: StreamDelivery): void {
@@ -568,46 +579,62 @@ export class Simulation implements StreamWorld, CrossingWorld {
       if (bytes === null) return this.violate("codec", `a stream message to ${host.name} did not survive the codec`);
       if (bytes instanceof Uint8Array) passed = { ...input, bytes, state: null };
     }
-    this.#step(host, passed as PoolInput);
-    this.#scheduleWake(host);
+    this.#step(host.index, passed as PoolInput);
+    this.#scheduleWake(host.index);
   }
 
-  #step(host: Host, input: PoolInput): void {
-    const { machine } = host;
+  #step(node: number, input: PoolInput): void {
+    const machine = this.#machines[node] ?? null;
     if (machine === null) return;
-    const nowMs = this.#times.localMs(host.index, this.nowUs);
+    const nowMs = this.#times.localMs(node, this.nowUs);
     const { trace } = this.options;
-    if (trace !== null) trace(`${(this.nowUs / 1000).toFixed(3)} ${host.name} ${describeInput(input)}`);
-    if (this.#effects.length > 0) this.#effects.length = 0;
+    if (trace !== null) trace(`${(this.nowUs / 1000).toFixed(3)} ${this.#nameOf(node)} ${describeInput(input)}`);
+    empty(this.#effects);
     this.stats.steps += 1;
     try {
       machine.step(input, nowMs, this.#effects);
     } catch (error) {
-      this.#violateByThrow(host, error);
+      this.#violateByThrow(node, error);
     }
-    this.#afterStep(host);
+    this.#afterStep(node);
   }
 
-  #violateByThrow(host: Host, error: unknown): void {
-    this.violate("no-throw", `${host.name} threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  #violateByThrow(node: number, error: unknown): void {
+    this.violate("no-throw", `${this.#nameOf(node)} threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
 
-  #afterStep(host: Host): void {
+  #afterStep(node: number): void {
     const effects = this.#effects;
     const observers = this.#observers;
-    for (let i = 0; i < observers.length; i += 1) observers[i]?.stepped?.(host, effects);
+    for (let i = 0; i < observers.length; i += 1) observers[i]?.stepped?.(node);
+    // Before anything is sent.
+    let others = 0;
+    for (let i = 0; i < effects.length; i += 1) {
+      const effect = effects[i] as PoolEffect;
+      const { kind } = effect;
+      if (kind === "event") this.#deliver(node, effect.event);
+      else if (kind !== "count" && kind !== "log") others += 1;
+    }
     // Nothing in here steps a node at once: replies and events schedule what they cause.
-    for (let i = 0; i < effects.length; i += 1) this.#apply(host, effects[i] as PoolEffect);
+    for (let i = 0; others > 0; i += 1) if (this.#isApplied(node, effects[i] as PoolEffect)) others -= 1;
   }
 
-  #apply(host: Host, effect: PoolEffect): void {
+  #deliver(node: number, event: SerfEvent): void {
+    const observers = this.#observers;
+    for (let i = 0; i < observers.length; i += 1) observers[i]?.delivered?.(node, event);
+  }
+
+  /** False for what tells something only. */
+  #isApplied(node: number, effect: PoolEffect): boolean {
+    const { kind } = effect;
+    if (kind === "event" || kind === "count" || kind === "log") return false;
+    if (kind === "packet") this.#sendDatagram(node, effect);
+    else this.#applyAtHost(this.hosts[node] as Host, effect);
+    return true;
+  }
+
+  #applyAtHost(host: Host, effect: Exclude<PoolEffect, { readonly kind: "event" | "count" | "log" | "packet" }>): void {
     switch (effect.kind) {
-      case "event":
-      case "count":
-      case "log":
-        return;
-      case "packet":
-        return this.#sendDatagram(host, effect);
       case "dial":
         this.stats.streams += 1;
         return this.#streams.dial(host, effect.stream, effect.to, effect.timeoutMs);
@@ -655,22 +682,25 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.#queue.push(this.nowUs, EventKind.command, host.index, { run: host.run, input });
   }
 
-  #sendDatagram(host: Host, effect: Extract<PoolEffect, { readonly kind: "packet" }>): void {
-    const datagram = new Datagram(host.index, effect.messages, this.codec.encodePacket(effect.messages, effect.crc), this.options.messages);
+  #sendDatagram(from: number, effect: Extract<PoolEffect, { readonly kind: "packet" }>): void {
+    const { messages: shared } = this.options;
+    // Made when the packet was filled, or for what is sent by itself, now.
+    const survey = (effect.survey ?? shared?.survey(effect.messages) ?? surveyBytes(effect.messages)) as Survey;
+    const datagram = new Datagram(from, effect.messages, this.codec.encodePacket(effect.messages, effect.crc), shared, survey);
     const { stats, network } = this;
     const { to, slots } = effect;
     for (let i = 0; i < to.length; i += 1) {
       stats.datagrams += 1;
       stats.bytes += datagram.size;
       const target = this.#targetOf(to[i] as Endpoint, slots === undefined ? -1 : (slots[i] as number));
-      const delayUs = target < 0 ? -1 : network.transit(host.index, target, datagram.size, this.nowUs, false);
+      const delayUs = target < 0 ? -1 : network.transit(from, target, datagram.size, this.nowUs, false);
       if (delayUs < 0) {
         stats.datagramsLost += 1;
         continue;
       }
       this.#post(datagram, target, this.nowUs + delayUs);
       if (!network.isDuplicated()) continue;
-      const againUs = network.transit(host.index, target, datagram.size, this.nowUs, false);
+      const againUs = network.transit(from, target, datagram.size, this.nowUs, false);
       if (againUs >= 0) this.#post(datagram, target, this.nowUs + againUs);
     }
   }
@@ -695,23 +725,21 @@ export class Simulation implements StreamWorld, CrossingWorld {
     // What the codec made of it crosses as bytes.
     const opened = this.codec.openPacket(packets, messages);
     if (opened === null) return this.violate("codec", `a datagram from ${this.hosts[from]?.name} did not survive the codec`);
-    crossing.sendDatagram(new Datagram(from, opened, null, null), target, atUs);
+    crossing.sendDatagram(new Datagram(from, opened, null, null, surveyBytes(opened)), target, atUs);
   }
 
-  #scheduleWake(host: Host): void {
-    const { machine } = host;
-    if (machine === null) return;
-    this.#scheduleWakeAt(host, machine.wakeAtMs);
+  #scheduleWake(node: number): void {
+    const machine = this.#machines[node] ?? null;
+    if (machine !== null) this.#scheduleWakeAt(node, machine.wakeAtMs);
   }
 
-  #scheduleWakeAt(host: Host, wakeAtMs: number): void {
+  #scheduleWakeAt(node: number, wakeAtMs: number): void {
     const times = this.#times;
-    const { index } = host;
-    const atUs = wakeAtMs === Infinity ? Infinity : Math.max(this.nowUs, times.virtualUs(index, wakeAtMs));
-    this.#letsWait[index] = host.machine?.letsEventsWait === true ? 1 : 0;
-    times.setDeadlineUs(index, atUs);
+    const atUs = wakeAtMs === Infinity ? Infinity : Math.max(this.nowUs, times.virtualUs(node, wakeAtMs));
+    this.#letsWait[node] = this.#machines[node]?.letsEventsWait === true ? 1 : 0;
+    times.setDeadlineUs(node, atUs);
     // An entry that is too early only looks and goes back to sleep: cheaper than one more entry for each moved deadline.
-    if (atUs < times.wakeAtUs(index)) this.#enterWake(index, atUs);
+    if (atUs < times.wakeAtUs(node)) this.#enterWake(node, atUs);
   }
 
   #enterWake(node: number, atUs: number): void {
@@ -724,6 +752,11 @@ export class Simulation implements StreamWorld, CrossingWorld {
     this.#hash.number(this.nowUs);
     this.#hash.word((kind << 24) ^ node);
   }
+}
+
+/** Setting the length leaves optimised code. */
+function empty(array: unknown[]): void {
+  while (array.length > 0) array.pop();
 }
 
 /** A source of its own for each shard; the first one has `random` itself. */

@@ -11,6 +11,9 @@ export class AdoptedMembers {
   readonly variants: Uint32Array;
   readonly incarnations: Uint32Array;
   readonly lastSlot: number;
+  /** Bytes of them all in a push/pull, in each of the two layers, once a node that knows just these has summed them up; -1 before. */
+  statesLength = -1;
+  timesLength = -1;
 
   constructor(members: readonly AdoptedMember[]) {
     this.slots = Uint32Array.from(members, ({ slot }) => slot);

@@ -8,7 +8,7 @@
  * and taking cost O(log n) on average. The number of an item that is over is not used again before the living ones are numbered anew, when
  * the columns are full; replaced items stay in their heap as corpses until then, or until they surface. A bucket's top is always alive.
  */
-import { resized, wideEnough, type Column } from "../base/column.ts";
+import { resized, wideEnough, written, type Column } from "../base/column.ts";
 import { countUpTo } from "../base/sorted.ts";
 import { OwnMessages, type Messages } from "./messages.ts";
 import { retransmitLimit } from "./timing.ts";
@@ -121,8 +121,7 @@ export class BroadcastQueue {
   queueHeld(key: number, number: number, length: number, token = 0): void {
     if (key !== NO_KEY) this.#replace(key);
     const item = this.#newItem();
-    this.#message = wideEnough(this.#message, number);
-    this.#message[item] = number;
+    this.#message = written(this.#message, item, number);
     this.#transmits[item] = 0;
     if (token !== 0) this.#tokens.set(item, token);
     if (key !== NO_KEY) this.#setKey(item, key);

@@ -47,7 +47,7 @@ export class Gossiper {
     const messages = this.#outbox.takeRound(to.length);
     if (messages.length === 0) return;
     if (sharing === null) out.push({ kind: "packet", to, messages, crc });
-    else out.push({ kind: "packet", to, messages, crc, slots: table.areAllFirst ? picked.slice() : firstsOf(table, picked) });
+    else out.push({ kind: "packet", to, messages, crc, slots: table.areAllFirst ? picked.slice() : firstsOf(table, picked), survey: sharing.survey(messages) });
   }
 }
 

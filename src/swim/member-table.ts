@@ -265,11 +265,13 @@ export class MemberTable implements MemberTableView {
   }
 
   /** Takes over members of the shared records as alive, in a random probing order; those that are known stay as they are. */
-  adopt({ length, slots, variants, incarnations, lastSlot }: AdoptedMembers, random: Random): void {
+  adopt(members: AdoptedMembers, random: Random): void {
+    const { length, slots, variants, incarnations, lastSlot } = members;
     const records = this.#records;
     const isShared = records.sharing !== null; // Then nobody counts who holds them.
     const before = this.#size;
     let size = before;
+    let areAdopted = true;
     let widest = 0;
     for (let i = 0; i < length; i += 1) widest = Math.max(widest, wordOf(StateCode.alive, variants[i] as number, incarnations[i] as number));
     this.#reserve(lastSlot);
@@ -278,14 +280,17 @@ export class MemberTable implements MemberTableView {
     const order = this.#order;
     for (let i = 0; i < length; i += 1) {
       const slot = slots[i] as number;
-      if (words[slot] !== StateCode.unknown) continue;
       const variant = variants[i] as number;
       const incarnation = incarnations[i] as number;
+      const word = wordOf(StateCode.alive, variant, incarnation);
+      if (words[slot] !== StateCode.unknown) {
+        areAdopted &&= words[slot] === word;
+        continue;
+      }
       if (!isShared) {
         records.holdSlot(slot);
         records.holdKnownVariant(slot, variant);
       }
-      const word = wordOf(StateCode.alive, variant, incarnation);
       words[slot] = word;
       if (isOther(word)) this.#others += 1;
       if (word >>> INCARNATION_SHIFT === INCARNATION_WIDE) this.#wide.set(slot, { variant, incarnation });
@@ -297,6 +302,14 @@ export class MemberTable implements MemberTableView {
     this.#size = size;
     this.#perState[StateCode.alive] = this.countOf(StateCode.alive) + size - before;
     this.#revision += 1;
+    if (isShared && areAdopted && size === length) this.#takeLength(members);
+  }
+
+  /** Nodes that know just these say the same of them. */
+  #takeLength(members: AdoptedMembers): void {
+    if (members.statesLength < 0) members.statesLength = this.statesLength;
+    this.#statesLength = members.statesLength;
+    this.#measuredRevision = this.#revision;
   }
 
   setState(slot: number, state: number, nowMs: number): void {

@@ -21,6 +21,8 @@ export interface KnownMessage {
   /** What the layer above reads in the payload of a `user` message, and a number that it keeps beside it. */
   readonly upper: unknown;
   readonly upperHash: number;
+  /** Bytes of name and payload of a user event. */
+  readonly upperBytes: number;
   /** The effect in which a node whom it is new to tells of it, the same for all of them; null until the first has made it. */
   upperEffect: unknown;
   /** How nodes that hold it, and nothing beside it, tell each other so; null until the first has made that. */
@@ -56,6 +58,11 @@ export interface Messages {
 export interface Sharing extends Messages {
   /** The message that has this number. */
   at(number: number): KnownMessage;
+  /**
+   * Told the messages of each packet, which have just been taken by `bytesOf`, all and in this order, save those in front that came from elsewhere.
+   * What it finds out goes with the packet, for whoever carries it.
+   */
+  survey(messages: readonly Uint8Array[]): unknown;
   /** The alive message of a member in the shared records, held once by the caller. */
   holdAlive(slot: number, variant: number, incarnation: number): KnownMessage;
   /** The number of that message when it is the last one `holdAlive` was asked for and somebody holds it, else -1. Looks into dense arrays only. */

@@ -52,7 +52,10 @@ export class Outbox {
     if (!this.isWaiting) return this.sendBare(to, [message], false, out);
     filled.push(message);
     this.#fill(this.#budget - message.length, 1, filled);
-    out.push({ kind: "packet", to: [to], messages: takeFilled(), crc: false });
+    const messages = takeFilled();
+    const { sharing } = this.#core.records;
+    if (sharing === null) out.push({ kind: "packet", to: [to], messages, crc: false });
+    else out.push({ kind: "packet", to: [to], messages, crc: false, survey: sharing.survey(messages) });
   }
 
   /** Sends messages as they are. */

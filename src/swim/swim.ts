@@ -191,13 +191,17 @@ export class Swim<Out> {
   }
 
   /**
-   * As `step`, for user messages of one datagram that nodes of this process share, one after the other. The delegate's part is as in `step`; what a
+   * As `step`, for user events of one datagram that nodes of this process share, one after the other. The delegate's part is as in `step`; what a
    * step looks at besides is looked at once.
    */
-  stepUserMessages(messages: readonly KnownMessage[], from: Endpoint, nowMs: number, out: (Out | SwimEffect)[]): void {
+  stepKnownEvents(messages: readonly KnownMessage[], from: Endpoint, nowMs: number, out: (Out | SwimEffect)[]): void {
     const effects = out as SwimEffect[];
     this.#noticePause(nowMs);
-    for (const known of messages) this.#receive(known.bytes, from, known, nowMs, effects);
+    const isAllowed = isAllowedFrom(this.#core, from);
+    for (let i = 0; i < messages.length; i += 1) {
+      if (isAllowed) this.#core.delegate.knownEvent(messages[i] as KnownMessage, nowMs, effects);
+      else count("memberlist.drop.address", effects);
+    }
     this.#settle(effects);
     this.#expectedAtMs = Math.max(nowMs, this.wakeAtMs);
   }

@@ -105,9 +105,16 @@ export type SwimEffect =
   /**
    * Send these plain messages as one datagram to each target (compound when more than one). Encoded and sealed by the driver:
    * compressed once, sealed once per target. `crc`: the targets understand the CRC header. `slots`: where nodes share records, the slot of each target
-   * that is the first variant of it, else -1.
+   * that is the first variant of it, else -1. `survey`: what `Sharing.survey` has said of the messages.
    */
-  | { readonly kind: "packet"; readonly to: readonly Endpoint[]; readonly messages: readonly Uint8Array[]; readonly crc: boolean; readonly slots?: readonly number[] }
+  | {
+      readonly kind: "packet";
+      readonly to: readonly Endpoint[];
+      readonly messages: readonly Uint8Array[];
+      readonly crc: boolean;
+      readonly slots?: readonly number[];
+      readonly survey?: unknown;
+    }
   | { readonly kind: "dial"; readonly stream: StreamId; readonly to: Endpoint; readonly timeoutMs: number }
   | {
       readonly kind: "streamSend";
@@ -166,6 +173,8 @@ export interface SwimDelegate<Out> {
    * settled: whatever comes, a further copy of the very same bytes would change nothing.
    */
   userMessage(message: Uint8Array, start: 0 | 1, from: Endpoint | null, nowMs: number, out: Out[], known?: KnownMessage | null): boolean;
+  /** As `userMessage`, of a user event that nodes of this process share. */
+  knownEvent(known: KnownMessage, nowMs: number, out: Out[]): void;
   /** Whether `userMessage` of this would change anything. */
   judgeRepeat(known: KnownMessage): Repeat;
   /** Appends to `into` queued messages (of type `user`) for a packet: each costs `overhead + length`, together at most `limit` bytes; returns the bytes used. `targets`: how many nodes will receive them. */

@@ -86,6 +86,10 @@ class SharedByOne extends OwnMessages implements Sharing {
   aliveNumber(): number {
     return -1;
   }
+
+  survey(): null {
+    return null;
+  }
 }
 
 test("members are bounded; who comes beyond is dropped and counted and leaves nothing behind, those who are known are heard", () => {

@@ -31,6 +31,9 @@ export class RecordingDelegate implements SwimDelegate<SwimEffect> {
     this.seen.push(`user ${toHex(message.subarray(start))}`);
     return false;
   }
+  knownEvent(): void {
+    throw new Error("nothing is shared here");
+  }
   judgeRepeat(): Repeat {
     return Repeat.no;
   }

@@ -9,10 +9,9 @@
  *  Lifeguard  the paper's α = 5, β = 6, K = 3, S = 8.
  *  lan        what `-profile=lan` runs: α = 4, K = 2, with our longer gossip, and pauses of one's own forgiven. The other two have none of that.
  */
-import type { PoolEffect } from "../../serf/types.ts";
-import type { Host } from "../../sim/host.ts";
 import { QUIET_NETWORK } from "../../sim/network.ts";
 import type { Scenario } from "../../sim/scenario.ts";
+import type { SerfEvent } from "../../serf/types.ts";
 import type { SwimProfile } from "../../swim/types.ts";
 import { StudyError } from "./study-detection.ts";
 import { blockable, type BlockedMachine } from "./blocked-machine.ts";
@@ -120,13 +119,11 @@ function tallyOf({ name, original, tuning }: Variant, nodes: number, cell: Omit<
   let all = 0;
   let atHealthy = 0;
   sim.observe({
-    stepped(host: Host, effects: readonly PoolEffect[]) {
-      for (const effect of effects) {
-        if (effect.kind !== "event" || effect.event.kind !== "members" || effect.event.type !== "member-failed") continue;
-        const wrong = effect.event.members.filter((member) => names.has(member.name)).length;
-        all += wrong;
-        if (host.index < healthy) atHealthy += wrong;
-      }
+    delivered(node: number, event: SerfEvent) {
+      if (event.kind !== "members" || event.type !== "member-failed") return;
+      const wrong = event.members.filter((member) => names.has(member.name)).length;
+      all += wrong;
+      if (node < healthy) atHealthy += wrong;
     },
   });
   const lastMs = scenario.durationMs - AFTER_MS - durationMs - intervalMs;

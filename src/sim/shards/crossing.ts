@@ -9,6 +9,7 @@ import { EMPTY_BYTES } from "../../base/bytes.ts";
 import { Datagram } from "../datagram.ts";
 import type { Host } from "../host.ts";
 import type { SharedMessage, SharedMessages } from "../shared-messages.ts";
+import { Survey } from "../survey.ts";
 import type { CrossingStream, Segment } from "../streams.ts";
 import { shardsByNode, type ShardPlace } from "./place.ts";
 import { messagesOf, readState, writeState } from "./state-words.ts";
@@ -29,10 +30,6 @@ const SegmentCode = { syn: 0, synAck: 1, fin: 2, reset: 3, data: 4, state: 5 } a
 const NO_NUMBER = -1;
 
 const NUMBERS_FIRST = 1024;
-
-/** For one datagram that is written or read: what an array has spare while it grows, the datagram does not keep. */
-const numbers: number[] = [];
-const read: Uint8Array[] = [];
 
 /** The way to one other shard, and from it. */
 class Lane {
@@ -151,11 +148,7 @@ export class Crossing {
     const { out } = lane;
     const { messages, from, size, hashA, hashB } = datagram;
     lane.sent = datagram;
-    for (let i = 0; i < messages.length; i += 1) {
-      const number = datagram.numberAt(i);
-      this.#tell(lane, number);
-      numbers.push(this.#isTold(lane, number) ? number : NO_NUMBER);
-    }
+    for (let i = 0; i < messages.length; i += 1) this.#tell(lane, datagram.numberAt(i));
     out.begin();
     out.put(from);
     out.put(size);
@@ -163,11 +156,13 @@ export class Crossing {
     out.put(hashB);
     out.put(messages.length);
     for (let i = 0; i < messages.length; i += 1) {
-      const number = numbers[i] as number;
-      out.put(number);
-      if (number === NO_NUMBER) out.putBytes(messages[i] as Uint8Array);
+      const number = datagram.numberAt(i);
+      if (this.#isTold(lane, number)) out.put(number);
+      else {
+        out.put(NO_NUMBER);
+        out.putBytes(messages[i] as Uint8Array);
+      }
     }
-    while (numbers.length > 0) numbers.pop(); // Setting the length leaves optimised code.
     out.end(RecordKind.datagram);
   }
 
@@ -269,19 +264,22 @@ export class Crossing {
     const hashA = reader.word();
     const hashB = reader.word();
     const count = reader.word();
+    const held = new Array<number>(count);
+    const messages = new Array<Uint8Array>(count);
     let isAnyHeld = false;
     for (let i = 0; i < count; i += 1) {
       const number = reader.word();
       const own = number === NO_NUMBER ? NO_NUMBER : lane.numberOf(number);
-      numbers.push(own);
-      read.push(own === NO_NUMBER ? reader.bytes() : this.#messages.bytesAt(own));
+      held[i] = own;
+      messages[i] = own === NO_NUMBER ? reader.bytes() : this.#messages.bytesAt(own);
       isAnyHeld ||= own !== NO_NUMBER;
     }
-    const parts = { size, held: isAnyHeld ? numbers.slice() : null, hashA, hashB };
-    const messages = read.slice();
-    while (numbers.length > 0) numbers.pop();
-    while (read.length > 0) read.pop();
-    return new Datagram(from, messages, null, this.#messages, parts);
+    const survey = new Survey();
+    survey.size = size;
+    survey.hashA = hashA;
+    survey.hashB = hashB;
+    if (isAnyHeld) this.#messages.surveyHeld(held, survey);
+    return new Datagram(from, messages, null, this.#messages, survey);
   }
 
   #takeSegment(lane: Lane): void {
