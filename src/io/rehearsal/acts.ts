@@ -13,7 +13,8 @@ export async function* rehearsalActs(options: SerfAgentOptions, start: (options:
   try {
     yield* practiseOnWire(streamCodec(format, new NodeSealer(keys), null));
   } catch {
-    // Sockets that the system does not give are none of this agent's troubles: its own ones are open.
+    // Sockets that the system does not give are none of this agent's troubles: its own ones are open. The play needs them, too.
+    return;
   }
   yield* play(options, start);
 }

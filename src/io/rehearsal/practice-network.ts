@@ -47,6 +47,11 @@ export class PracticeNetwork {
     return this.#streams.get(formatEndpoint(to)) ?? null;
   }
 
+  /** Something waits. */
+  get isBusy(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** Hands over what was sent first; false when nothing waits. */
   deliver(): boolean {
     const delivery = this.#waiting.shift();
