@@ -12,7 +12,7 @@ import { IpcOutput } from "./ipc-output.ts";
 import { IpcStreams, QUERIES_MAX, STREAMS_MAX } from "./ipc-streams.ts";
 import type { IpcAnswer, IpcCall, IpcConfig, IpcInput, IpcRecordInput, IpcView } from "./ipc-types.ts";
 import { IPC_VERSION, IpcError, type IpcSeq, type QueryRequest, type RequestHeader, type TagsRequest } from "../wire/ipc-messages.ts";
-import { decodeRequestBody, decodeRequestHeader, hasBody, isCommand, type CommandWithBody, type IpcRequest } from "../wire/ipc-requests.ts";
+import { decodeEvent, decodeRequestBody, decodeRequestHeader, hasBody, isCommand, type CommandWithBody, type IpcRequest } from "../wire/ipc-requests.ts";
 import { encodeCoordinate, encodeJoin, encodeKeys, encodeStats } from "../wire/ipc-responses.ts";
 import type { Reader } from "../wire/msgpack.ts";
 import { ObjectBuffer } from "../wire/object-buffer.ts";
@@ -34,12 +34,6 @@ const INTERNAL_PREFIX = "_serf_";
 /** Of the step that is running, in whatever session. */
 let output = new IpcOutput();
 
-/** A call under way, and how its answer is encoded. */
-interface Pending {
-  readonly seq: IpcSeq;
-  readonly call: IpcCall;
-}
-
 export class IpcSession {
   readonly #config: IpcConfig;
   readonly #view: IpcView;
@@ -52,7 +46,9 @@ export class IpcSession {
   #awaited: CommandWithBody | null = null;
   #shookHands = false;
   #authenticated: boolean;
-  #pending: Pending | null = null;
+  /** The call under way, and the number of its request. */
+  #pending: IpcCall | null = null;
+  #pendingSeq: IpcSeq = 0;
   #queryCount = 0;
   #blocked = false;
   #closed = false;
@@ -100,18 +96,31 @@ export class IpcSession {
     return this.#streams.crowded && !this.#blocked;
   }
 
+  /** As the input `answer` to a call of kind `event`, within the step that made the call. */
+  eventFired(error: string, nowMs: number, out: IpcOutput): void {
+    if (this.#closed || this.#pending === null) return;
+    output = out;
+    output.begin();
+    this.#pending = null;
+    this.#send(this.#pendingSeq, error, null);
+    // Nearly always there is nothing more: most clients wait for an answer before they ask again, and have no streams.
+    if (!this.#blocked && (this.#buffer.size > 0 || this.#streams.waiting)) this.#goOn(nowMs);
+  }
+
   /** Applies one input; what it sends and its effects are appended to `out`. `nowMs` is the clock of query deadlines. */
   step(input: IpcInput, nowMs: number, out: IpcOutput): void {
     if (this.#closed) return;
     output = out;
     output.begin();
     this.#take(input);
-    if (!this.#blocked) {
-      this.#streams.flush(STEP_BYTES_MAX, output);
-      this.#serve(nowMs);
-      this.#more = !this.#closed && (this.#more || this.#streams.waiting);
-    }
+    if (!this.#blocked) this.#goOn(nowMs);
     if (input.kind === "data") this.#buffer.keep();
+  }
+
+  #goOn(nowMs: number): void {
+    this.#streams.flush(STEP_BYTES_MAX, output);
+    this.#serve(nowMs);
+    this.#more = !this.#closed && (this.#more || this.#streams.waiting);
   }
 
   #take(input: IpcInput): void {
@@ -146,7 +155,9 @@ export class IpcSession {
         this.#more = this.#buffer.size > 0;
         return;
       }
-      const reader = this.#buffer.next(this.trusted ? REQUEST_BYTES_MAX : UNTRUSTED_REQUEST_BYTES_MAX);
+      const limit = this.trusted ? REQUEST_BYTES_MAX : UNTRUSTED_REQUEST_BYTES_MAX;
+      if (this.#takeAhead(limit, nowMs)) continue;
+      const reader = this.#buffer.next(limit);
       if (reader === "short") return;
       if (typeof reader === "string") return this.#close(this.#awaited !== null ? `decode failed: ${reader} request` : "", reader);
       if (this.#awaited !== null) this.#takeBody(this.#awaited, reader, nowMs);
@@ -154,9 +165,39 @@ export class IpcSession {
     }
   }
 
+  /** Takes a header, or the body of an event, that is there as a whole. False, and nothing has changed, when it is not, or is not right: `next` tells which. */
+  #takeAhead(limit: number, nowMs: number): boolean {
+    if (this.#awaited !== null && this.#awaited !== "event") return false;
+    const reader = this.#buffer.ahead(limit);
+    if (reader === null) return false;
+    if (this.#awaited === null) {
+      const { command, seq } = this.#header;
+      decodeRequestHeader(reader, this.#header);
+      if (reader.failed) {
+        this.#header.command = command;
+        this.#header.seq = seq;
+        return false;
+      }
+      this.#buffer.took();
+      this.#begin(nowMs);
+      return true;
+    }
+    const request = decodeEvent(reader);
+    if (reader.failed) return false;
+    this.#buffer.took();
+    this.#awaited = null;
+    this.#run(request, nowMs);
+    return true;
+  }
+
   #takeHeader(reader: Reader, nowMs: number): void {
     decodeRequestHeader(reader, this.#header);
     if (reader.failed) return this.#close("", "malformed");
+    this.#begin(nowMs);
+  }
+
+  /** Begins with the request of the header that was read. */
+  #begin(nowMs: number): void {
     const { command } = this.#header;
     if (command !== "handshake" && !this.#shookHands) return this.#refuse(IpcError.handshakeRequired, IpcError.handshakeRequired);
     if (command !== "handshake" && command !== "auth" && !this.#authenticated) {
@@ -272,15 +313,16 @@ export class IpcSession {
   }
 
   #call(call: IpcCall): void {
-    this.#pending = { seq: this.#header.seq, call };
+    this.#pending = call;
+    this.#pendingSeq = this.#header.seq;
     output.effect({ kind: "call", call });
   }
 
   #answer({ error, nodes, result }: IpcAnswer): void {
-    const pending = this.#pending;
-    if (pending === null) return;
+    const call = this.#pending;
+    if (call === null) return;
+    const seq = this.#pendingSeq;
     this.#pending = null;
-    const { call, seq } = pending;
     switch (call.kind) {
       case "join":
         return this.#send(seq, error, encodeJoin(nodes ?? 0));

@@ -52,8 +52,8 @@ export interface Reply {
 /** A command without a reply. */
 export interface Pending {
   readonly request: RequestId;
-  readonly done: (reply: Reply) => void;
-  readonly failed: (error: Error) => void;
+  done(reply: Reply): void;
+  failed(error: Error): void;
 }
 
 /** A received message: an input of the machine as it is, so that nothing more is made of it on its way. */
@@ -79,6 +79,8 @@ export class NodeRuntime {
   readonly #machine: NodeMachine;
   readonly #hooks: RuntimeHooks;
   readonly #ports = new Map<PoolName, PoolPort>();
+  /** The only one of them, as nearly all nodes have it: a loop over a map takes longer than what an idle port does. */
+  #onlyPort: PoolPort | null = null;
   readonly #requests = new Map<RequestId, Pending>();
   /** The request being submitted: most are answered at once, and a map that is filled and emptied by the thousand keeps its old tables alive. */
   #asking: Pending | null = null;
@@ -102,6 +104,7 @@ export class NodeRuntime {
 
   attach(pool: PoolName, port: PoolPort): void {
     this.#ports.set(pool, port);
+    this.#onlyPort = this.#ports.size === 1 ? port : null;
   }
 
   /** Whether the last turn found more packets in the socket than it could take. */
@@ -120,6 +123,8 @@ export class NodeRuntime {
   /** Applies one input now, or right after the one being applied. */
   submit(pool: PoolName, input: OtherInput): void {
     if (this.#stopped) return;
+    // Nearly always nothing waits in front of it.
+    if (!this.#running && this.#urgent.size === 0) return this.#turn(null, pool, input);
     this.#urgent.push(pool, input);
     this.#turn(null);
   }
@@ -176,30 +181,37 @@ export class NodeRuntime {
     this.#timer = null;
     this.#urgent.clear();
     this.#gossip.clear();
-    for (const { failed } of this.#requests.values()) failed(error);
+    for (const pending of this.#requests.values()) pending.failed(error);
     this.#requests.clear();
   }
 
-  #turn(first: (() => void) | null): void {
+  /** `first`, or `input` for `pool`, come before what is queued. */
+  #turn(first: (() => void) | null, pool: PoolName = "", input: OtherInput | null = null): void {
     if (this.#running) return; // The running turn takes what has been queued.
     this.#running = true;
     const holds = holdWall();
     try {
       first?.();
-      this.#slice();
+      this.#slice(pool, input);
     } finally {
       this.#running = false;
       if (holds) releaseWall();
     }
-    for (const port of this.#ports.values()) port.flush();
+    if (this.#onlyPort !== null) this.#onlyPort.flush();
+    else for (const port of this.#ports.values()) port.flush();
     if (this.#stopped) return;
     if (this.#urgent.size + this.#gossip.size > 0) this.#continueLater();
     this.#arm();
   }
 
-  #slice(): void {
+  #slice(pool: PoolName, input: OtherInput | null): void {
     let nowMs = this.#hooks.now();
     const untilMs = nowMs + this.#sliceMs;
+    if (input !== null) {
+      if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
+      if (!this.#stopped) this.#apply(pool, input, nowMs);
+      if (this.#urgent.size + this.#gossip.size === 0) return;
+    }
     for (let count = 0; !this.#stopped; count += 1) {
       if (count % MESSAGES_PER_CLOCK_READ === 0) {
         if (count > 0) nowMs = this.#hooks.now();
@@ -207,19 +219,19 @@ export class NodeRuntime {
         if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
       }
       const queue = this.#urgent.size > 0 ? this.#urgent : this.#gossip;
-      const input = queue.shift();
-      if (input === undefined) return;
-      this.#apply(queue.pool, input, nowMs);
+      const next = queue.shift();
+      if (next === undefined) return;
+      this.#apply(queue.pool, next, nowMs);
     }
   }
 
   #apply(pool: PoolName, input: OtherInput | PlainMessage, nowMs: number): void {
-    const port = this.#ports.get(pool);
     if (input.kind !== "message") {
       this.#machine.step(pool, input, nowMs, this.#out);
       this.#dispatch(pool);
       return;
     }
+    const port = this.#ports.get(pool);
     if (isRepeat(port, input)) return;
     const settled = this.#machine.step(pool, input, nowMs, this.#out);
     this.#dispatch(pool);

@@ -139,11 +139,6 @@ function sharedBy(options: RpcServerOptions): Shared {
   return { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reading: new SharedReads(), reads: 0 };
 }
 
-/** Serves one client that came on another way than through the port. */
-export function serveClient(socket: Socket, options: RpcServerOptions): void {
-  void new Connection(socket, sharedBy(options), () => undefined);
-}
-
 /** `write` makes a buffer of other bytes each time; answers mostly lie where the last one did. */
 class LastBuffer {
   #bytes: Uint8Array = EMPTY_BYTES;
@@ -172,9 +167,13 @@ class Connection {
   #logs: LogSubscription | null = null;
   /** Of the step that is running. There may be steps inside it: a log line that an effect writes may come back to our own monitor. */
   #output: IpcOutput | null = null;
-  /** Answer that came while its call was being made. */
-  #early: IpcAnswer | null = null;
+  /** What became of an event while its call was being made. */
+  #early: string | null = null;
   #calling = false;
+  readonly #fired = (error: string): void => {
+    if (this.#calling) this.#early = error;
+    else this.#step({ kind: "answer", answer: { error } });
+  };
   #scheduled = false;
   #flushing = false; // A flush is due at the end of this turn.
   #closed = false;
@@ -221,7 +220,7 @@ class Connection {
     // Records are not made to wait: their queues are short and what overflows is lost. What came before them goes first.
     if (input.kind !== "flush" && (this.#deferred.length > 0 || this.#budget.spent)) return this.#defer(input);
     const startedAtMs = this.#budget.begin();
-    const holds = holdWall();
+    const holds = holdWall(startedAtMs);
     try {
       if (input.kind === "flush") this.#flush(startedAtMs);
       else this.#stepNow(input, startedAtMs);
@@ -261,10 +260,10 @@ class Connection {
     this.#apply(input, nowMs, output);
     // A client that pipelines gets the answers of one turn in one write.
     for (let count = 1; this.#early !== null; count += 1) {
-      const answer: IpcInput = { kind: "answer", answer: this.#early };
+      const error: string = this.#early;
       this.#early = null;
-      if (count <= STEP_REQUESTS_MAX) this.#apply(answer, nowMs, output);
-      else this.#defer(answer);
+      if (count <= STEP_REQUESTS_MAX) this.#answerEvent(error, nowMs, output);
+      else this.#defer({ kind: "answer", answer: { error } });
     }
     if (outer !== null) return;
     this.#output = null;
@@ -273,9 +272,18 @@ class Connection {
   }
 
   #apply(input: IpcInput, nowMs: number, output: IpcOutput): void {
-    const { effects } = output;
-    const first = effects.length; // Before it are those of the step that this one is inside of.
+    const first = output.effects.length; // Before it are those of the step that this one is inside of.
     this.#session.step(input, nowMs, output);
+    this.#runAll(first, output);
+  }
+
+  #answerEvent(error: string, nowMs: number, output: IpcOutput): void {
+    const first = output.effects.length;
+    this.#session.eventFired(error, nowMs, output);
+    this.#runAll(first, output);
+  }
+
+  #runAll(first: number, { effects }: IpcOutput): void {
     for (let i = first; i < effects.length; i += 1) this.#run(effects[i] as IpcEffect);
     while (effects.length > first) effects.pop();
   }
@@ -382,10 +390,7 @@ class Connection {
     }
     // The one call that comes by the thousand has no promise.
     this.#calling = true;
-    this.#options.agent.fireUserEvent(call.name, call.payload, call.coalesce, (error) => {
-      if (this.#calling) this.#early = { error };
-      else this.#step({ kind: "answer", answer: { error } });
-    });
+    this.#options.agent.fireUserEvent(call.name, call.payload, call.coalesce, this.#fired);
     this.#calling = false;
   }
 

@@ -20,7 +20,7 @@ import { errnoText, fileErrorText } from "./go-errors.ts";
 import { Re2Matcher } from "./matcher.ts";
 import { Metrics } from "./metrics.ts";
 import { AllowList, isLoopback, isWildcard, privateAddress } from "./network.ts";
-import { NodeRuntime, type Reply } from "./node-runtime.ts";
+import { NodeRuntime, type Pending, type Reply } from "./node-runtime.ts";
 import { PoolIo, type PoolListener } from "./pool-io.ts";
 import { QueryGate } from "./query-gate.ts";
 import { noteShapesEagerly } from "./rehearsal/eager-feedback.ts";
@@ -210,16 +210,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     this.#log.write("debug", () => `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quotePayload(payload)}`);
     this.#rehearsal?.stop();
     const request = this.#runtime.takeRequest();
-    this.#runtime.order(POOL, { kind: "userEvent", request, name, payload, coalesce }, {
-      request,
-      done: ({ errors }) => this.#eventFired(errors[0] ?? "", done),
-      failed: (error) => this.#eventFired(errnoText(error), done),
-    });
-  }
-
-  #eventFired(error: string, done: (error: string) => void): void {
-    if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
-    done(error);
+    this.#runtime.order(POOL, { kind: "userEvent", request, name, payload, coalesce }, new FiredEvent(request, this.#log, done));
   }
 
   async query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe> {
@@ -371,6 +362,32 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   async #order(make: Parameters<NodeRuntime["request"]>[1]): Promise<void> {
     const { errors } = await this.#command(make);
     if (errors[0] !== undefined) throw new SerfError(errors[0]);
+  }
+}
+
+/** An event on its way; one object for each, since they come by the ten thousand. */
+class FiredEvent implements Pending {
+  readonly request: RequestId;
+  readonly #log: LogSink;
+  readonly #told: (error: string) => void;
+
+  constructor(request: RequestId, log: LogSink, told: (error: string) => void) {
+    this.request = request;
+    this.#log = log;
+    this.#told = told;
+  }
+
+  done({ errors }: Reply): void {
+    this.#end(errors[0] ?? "");
+  }
+
+  failed(error: Error): void {
+    this.#end(errnoText(error));
+  }
+
+  #end(error: string): void {
+    if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
+    this.#told(error);
   }
 }
 

@@ -15,6 +15,8 @@ export class ClusterNode implements NodeMachine {
   /** The pool last stepped: nearly all nodes have one only, which is found without looking it up. */
   #lastName: PoolName = "";
   #last: Pool | null = null;
+  /** The only pool, while there has never been another; null also when nobody knows. */
+  #only: Pool | null = null;
 
   /** `records` may be shared by the nodes of one process: what members announce is then kept once. */
   constructor(random: Random, matcher: Matcher, records: MemberRecords = new MemberRecords()) {
@@ -28,6 +30,7 @@ export class ClusterNode implements NodeMachine {
     assert(!this.#pools.has(name), `pool ${name} exists`);
     const pool = new Pool(config, this.#random, this.#matcher, nowMs, out, this.#records);
     this.#pools.set(name, pool);
+    this.#only = this.#pools.size === 1 ? pool : null;
     return pool;
   }
 
@@ -36,6 +39,7 @@ export class ClusterNode implements NodeMachine {
     this.#pools.get(name)?.close();
     this.#pools.delete(name);
     this.#last = null;
+    this.#only = null;
   }
 
   get poolNames(): readonly PoolName[] {
@@ -47,6 +51,7 @@ export class ClusterNode implements NodeMachine {
   }
 
   get wakeAtMs(): number {
+    if (this.#only !== null) return this.#only.wakeAtMs;
     let earliest = Infinity;
     for (const pool of this.#pools.values()) earliest = Math.min(earliest, pool.wakeAtMs);
     return earliest;

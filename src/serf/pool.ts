@@ -43,6 +43,7 @@ type BroadcastDone = (isTimeout: boolean, nowMs: number, out: PoolEffect[]) => v
 
 const WAKE = { kind: "wake" } as const;
 const NOTHING: PoolReplyValue = { kind: "none" };
+const NO_ERRORS: readonly string[] = [];
 
 export class Pool {
   readonly #config: PoolConfig;
@@ -576,7 +577,7 @@ function swimConfig({ name, advertise, bindPort, profile, packetOverheadBytes, m
 }
 
 function reply(request: RequestId, value: PoolReplyValue, error: string, out: PoolEffect[]): void {
-  out.push({ kind: "reply", request, value, errors: error === "" ? [] : [error] });
+  out.push({ kind: "reply", request, value, errors: error === "" ? NO_ERRORS : [error] });
 }
 
 /** Reads the `ip:port` of a snapshot line. */

@@ -26,6 +26,7 @@ import {
   encodeQuery,
   encodeSerfPushPull,
   encodeUserEventPacket,
+  viewUserEventPacket,
   queryConcerns,
 } from "../wire/serf-codec.ts";
 import { QueryFlag, SerfMessageType, type QueryMessage, type Relay, type SerfMessage, type SerfPushPull, type UserEventMessage } from "../wire/serf-messages.ts";
@@ -351,11 +352,12 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
     const limit = this.#config.userEventSizeMax;
     if (utf8Length(name) + (payload?.length ?? 0) > limit) return `user event exceeds configured limit of ${limit} bytes before encoding`;
     const event: UserEventMessage = { kind: "userEvent", lamportTime: this.eventClock.time, name, payload, coalesce };
-    const message = encodeUserEventPacket(event);
+    const { sharing } = this.#records;
+    // The queue of a node that shares nothing copies it, and nothing else is encoded before.
+    const message = sharing === null ? viewUserEventPacket(event) : encodeUserEventPacket(event);
     // Without the packet's type.
     if (message.length - 1 > limit) return `encoded user event exceeds configured limit of ${limit} bytes after encoding`;
     this.eventClock.increment();
-    const { sharing } = this.#records;
     const known = sharing === null ? null : sharing.at(sharing.hold(message));
     this.#userEvent(event, nowMs, out, known);
     this.#passOn(this.queues.events, message, 1, known, out);

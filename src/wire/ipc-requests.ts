@@ -130,7 +130,8 @@ export type CommandWithBody = Exclude<IpcCommand, BareCommand>;
 type BareCommand = "members" | "list-keys" | "stats" | "leave";
 
 export function isCommand(text: string): text is IpcCommand {
-  return isBare(text) || Object.hasOwn(BODIES, text);
+  // The first is asked for by the thousand, and looking a name up that V8 has not seen as one takes far longer than comparing it.
+  return text === "event" || isBare(text) || Object.hasOwn(BODIES, text);
 }
 
 function isBare(text: string): text is BareCommand {
@@ -139,12 +140,12 @@ function isBare(text: string): text is BareCommand {
 
 /** A body follows the header of this command. */
 export function hasBody(command: IpcCommand): command is CommandWithBody {
-  return !isBare(command);
+  return command === "event" || !isBare(command);
 }
 
 /** The request of a command that has a body; null when the body is malformed. */
 export function decodeRequestBody(command: CommandWithBody, reader: Reader): IpcRequest | null {
-  const request = BODIES[command](reader);
+  const request = command === "event" ? decodeEvent(reader) : BODIES[command](reader);
   return reader.failed ? null : request;
 }
 
@@ -167,7 +168,8 @@ const BODIES: { readonly [Command in CommandWithBody]: (reader: Reader) => IpcRe
   "get-coordinate": (reader) => ({ command: "get-coordinate", node: readOnlyText(reader, NODE) }),
 };
 
-function decodeEvent(reader: Reader): IpcRequest {
+/** Look at `reader.failed` afterwards. */
+export function decodeEvent(reader: Reader): Extract<IpcRequest, { readonly command: "event" }> {
   let name = "";
   let payload: Uint8Array | null = null;
   let coalesce = false;

@@ -23,6 +23,11 @@ export class BoundaryScanner {
     this.#values = 1;
   }
 
+  /** Part of an object has been scanned. */
+  get begun(): boolean {
+    return this.#at > 0;
+  }
+
   /** Scans on. The object began at `start` and all bytes since then are in `bytes[start, end)`; at most `limit` bytes may be its length. */
   scan(bytes: Uint8Array, start: number, end: number, limit: number): Boundary {
     while (this.#values > 0) {

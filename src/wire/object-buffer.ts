@@ -69,6 +69,23 @@ export class ObjectBuffer {
     return this.#reader;
   }
 
+  /**
+   * A reader from the next object to the end of all bytes, for who knows how to read that object and then calls `took`: most come whole, and need not be looked through for
+   * their end first. Null when it has been looked for already, there is nothing, or there is more than `limit`. `next` gives whatever was not taken.
+   */
+  ahead(limit: number): Reader | null {
+    const size = this.#end - this.#start;
+    if (size === 0 || size > limit || this.#scanner.begun) return null;
+    this.#reader.reset(this.#bytes, this.#start, this.#end);
+    return this.#reader;
+  }
+
+  /** The reader of `ahead` has read one whole object, without failing. */
+  took(): void {
+    this.#objectStart = this.#start;
+    this.#start = this.#reader.at;
+  }
+
   /** Up to `count` bytes that are no object, such as a type byte or a body; a view, valid until the next `append`. Only between two objects. */
   take(count: number): Uint8Array {
     const end = Math.min(this.#start + count, this.#end);

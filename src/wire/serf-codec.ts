@@ -571,6 +571,14 @@ export function encodeUserEventPacket(event: Omit<UserEventMessage, "kind">): Ui
   return writeUserEvent(event).finish();
 }
 
+/** As `encodeUserEventPacket`, for who copies it: the bytes are good until this module encodes the next message. */
+export function viewUserEventPacket(event: Omit<UserEventMessage, "kind">): Uint8Array {
+  writer.byte(MessageType.user);
+  const bytes = writeUserEvent(event).written;
+  writer.clear();
+  return bytes;
+}
+
 function writeUserEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">): Writer {
   writer.byte(SerfMessageType.userEvent).mapHead(4);
   writer.raw(key.cc).bool(coalesce);

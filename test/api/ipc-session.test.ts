@@ -40,8 +40,12 @@ class Bench {
   }
 
   step(input: IpcInput): Outcome[] {
+    return this.settle((out) => this.session.step(input, this.nowMs, out));
+  }
+
+  settle(step: (out: IpcOutput) => void): Outcome[] {
     const out = new IpcOutput();
-    this.session.step(input, this.nowMs, out);
+    step(out);
     const bytes = concatBytes(out.pieces);
     return bytes.length === 0 ? out.effects : [{ kind: "send", bytes }, ...out.effects];
   }
@@ -115,6 +119,47 @@ test("a request may arrive byte by byte, and several at once", () => {
   const again = new Bench().send(all);
   assert.deepEqual(sent(effects), sent(again));
   assert.equal(sent(effects).length, 5);
+});
+
+test("events: read at once or byte by byte, in every form, they are the same calls", () => {
+  const body = { Name: "deploy", Payload: new Uint8Array(3), Coalesce: true };
+  const forms: readonly (readonly [Encodable, Encodable])[] = [
+    [{ Command: "event", Seq: 2 }, body],
+    [{ Seq: 2, Command: "event" }, { Later: { versions: ["may", "say more"] }, ...body }],
+    [["event", 2], [body.Name, body.Payload, body.Coalesce, "more"]],
+    [{ Command: "event", Seq: 2 }, null],
+    [{ Command: "event", Seq: 2 }, { Name: 5 }],
+    [{ Command: ["event"], Seq: 2 }, body],
+  ];
+  for (const [header, request] of forms) {
+    const bytes = concatBytes([rpc(header), rpc(request)]);
+    const slow = shaken();
+    const inPieces = [...bytes].flatMap((byte) => slow.send(Uint8Array.of(byte)));
+    assert.deepEqual(shaken().send(bytes), inPieces);
+    assert.equal(inPieces.length > 0, true);
+  }
+});
+
+test("an event fired within its step is answered as one that takes longer, and what came behind it follows", () => {
+  const fired = (bench: Bench, error: string): unknown[] => sent(bench.settle((out) => bench.session.eventFired(error, bench.nowMs, out)));
+  const event = (seq: number): Uint8Array => encodeRequest(seq, { command: "event", name: "x", payload: null, coalesce: false });
+  const bench = shaken();
+  assert.deepEqual(kinds(bench.send(event(2), encodeRequest(3, { command: "stats" }))), ["call"]);
+  assert.deepEqual(fired(bench, ""), [{ Error: "", Seq: 2 }, { Error: "", Seq: 3 }, { agent: new Map([["name", "a"]]) }]);
+  bench.send(event(4));
+  assert.deepEqual(fired(bench, "too long"), [{ Error: "too long", Seq: 4 }]);
+  assert.deepEqual(fired(bench, ""), [], "nothing is under way");
+
+  // Its own stream shows it behind the answer.
+  sent(bench.request(5, { command: "stream", type: "*" }));
+  bench.send(event(6));
+  bench.session.offer({ kind: "event", event: userEvent("x") });
+  assert.deepEqual(fired(bench, "").slice(0, 2), [{ Error: "", Seq: 6 }, { Error: "", Seq: 5 }]);
+
+  // A client that does not read is answered, and served no further.
+  bench.send(event(7), encodeRequest(8, { command: "members" }));
+  bench.step({ kind: "blocked" });
+  assert.deepEqual(fired(bench, ""), [{ Error: "", Seq: 7 }]);
 });
 
 test("authentication: wanted for everything, and the body of a refused request is read as the next header", () => {

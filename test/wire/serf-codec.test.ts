@@ -69,6 +69,15 @@ test("every message comes back, and cut short it is refused", () => {
   );
 });
 
+test("a user event's packet may be looked at before it is copied", () => {
+  const event = { lamportTime: 70_000, name: "deploy", payload: new Uint8Array(40).fill(7), coalesce: true };
+  for (const size of [40, 40, 0, 3000, 40]) {
+    const sized = { ...event, payload: new Uint8Array(size).fill(7) };
+    const copied = codec.viewUserEventPacket(sized).slice();
+    assert.deepEqual(copied, codec.encodeUserEventPacket(sized).slice());
+  }
+});
+
 test("a push/pull state comes back, and cut short it is refused", () => {
   const slot = fc.oneof(fc.constant(null), record({ lamportTime, events: fc.array(record({ name: text, payload }), { maxLength: 4 }) }));
   const states: fc.Arbitrary<SerfPushPull> = record<SerfPushPull>({
