@@ -1,8 +1,7 @@
 /**
  * What an agent practises, in acts of a few ms at most: agents like itself join, gossip, probe, fire events and answer clients. They have a network, a clock, a log and
  * measurements of their own, and share nothing with the agent that practises but its code. They are made of the classes that do the real work, so that V8 learns the right shapes.
- * For the same reason their clients come through real connections on loopback: with sockets in memory, which Node's code never sees again, the first 5,000 events of real clients cost a
- * tenth to a fifth more.
+ * For the same reason their clients come through real connections on loopback: of sockets in memory Node's code, and that of the RPC server, would learn shapes that it never sees again.
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
