@@ -7,6 +7,9 @@ import type { Host } from "./host.ts";
 import type { Scenario } from "./scenario.ts";
 
 const DELIVERED_KEPT = 1_024;
+/** What is delivered now was mostly sent so many events ago, in a burst: a line of eight events each. */
+const TOUCHED_NEAR = 12;
+const TOUCHED_FAR = 20;
 
 /** The places of one event: the times of its delivery by host, `stride` apart, and its Lamport time behind those of all hosts; -1 for what is not known. */
 interface EventPlaces {
@@ -60,6 +63,10 @@ export class SentEvent {
     this.#put(host, atUs);
     this.#deliveries += 1;
     return true;
+  }
+
+  touch(host: number): number {
+    return this.#at(host);
   }
 
   forget(host: number): void {
@@ -170,6 +177,12 @@ export class Ledger {
     this.#delivered[place] = delivered;
     this.#deliveredAs[place] = sent;
     return sent;
+  }
+
+  /** Reads where the next deliveries at a host will most likely be noted; the sum means nothing. */
+  touch(host: number): number {
+    const { events } = this;
+    return (events[events.length - TOUCHED_NEAR]?.touch(host) ?? 0) + (events[events.length - TOUCHED_FAR]?.touch(host) ?? 0);
   }
 
   noteFault(what: Fault["what"], fromUs: number, forUs = 0): void {

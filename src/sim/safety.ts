@@ -127,6 +127,10 @@ export class SafetyChecker implements SimObserver {
     if (table !== null) this.#lookAtTable(this.#hostOf(node), table, gauges);
   }
 
+  touch(node: number): number {
+    return (this.#clocks[CLOCKS * node] as number) + (this.#gauges[node]?.memberClock ?? 0) + this.#ledger.touch(node);
+  }
+
   #hostOf(node: number): Host {
     return this.#sim.hosts[node] as Host;
   }

@@ -68,6 +68,8 @@ export interface SimObserver {
   stepped?(node: number): void;
   /** What the step delivered to the application, after that. */
   delivered?(node: number, event: SerfEvent): void;
+  /** Reads what it will look at after the next step of the node, which is read ahead; the sum means nothing. */
+  touch?(node: number): number;
 }
 
 export interface SimStats {
@@ -244,7 +246,10 @@ export class Simulation implements StreamWorld, CrossingWorld {
     if (toucher === null || toucher === undefined) return 0;
     if (kind === EventKind.datagram && this.#isLeftAlone(node, queue.nextPayload as Datagram)) return 0; // Goes no further.
     if (kind === EventKind.wake && this.#times.deadlineUs(node) > queue.nextAtUs) return 0;
-    return (this.#machines[node]?.takesEvents === true ? 1 : 0) + this.#inboxes.touch(node) + toucher.read();
+    let read = (this.#machines[node]?.takesEvents === true ? 1 : 0) + this.#inboxes.touch(node);
+    const observers = this.#observers;
+    for (let i = 0; i < observers.length; i += 1) read += observers[i]?.touch?.(node) ?? 0;
+    return read + toucher.read();
   }
 
   /** Reads what one of the next events, most likely number `place` from 0, will make its node look at. Changes nothing. */
