@@ -14,7 +14,7 @@ export function formatEndpoint({ ip, port }: Endpoint): string {
  * Any other length gives "" (an address that nothing can be sent to).
  */
 export function ipFromBytes(bytes: Uint8Array): string {
-  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`; // As `join` gives it, in a third of the time: asked for each ping.
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`; // As `join` gives it, which takes longer: asked for each ping.
   if (bytes.length !== 16) return "";
   const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
   if (mapped) return bytes.subarray(12).join(".");

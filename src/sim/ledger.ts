@@ -65,10 +65,6 @@ export class SentEvent {
     return true;
   }
 
-  touch(host: number): number {
-    return this.#at(host);
-  }
-
   forget(host: number): void {
     if (this.#at(host) === -1) return;
     this.#put(host, -1);
@@ -182,7 +178,7 @@ export class Ledger {
   /** Reads where the next deliveries at a host will most likely be noted; the sum means nothing. */
   touch(host: number): number {
     const { events } = this;
-    return (events[events.length - TOUCHED_NEAR]?.touch(host) ?? 0) + (events[events.length - TOUCHED_FAR]?.touch(host) ?? 0);
+    return (events[events.length - TOUCHED_NEAR]?.deliveredAtUs(host) ?? 0) + (events[events.length - TOUCHED_FAR]?.deliveredAtUs(host) ?? 0);
   }
 
   noteFault(what: Fault["what"], fromUs: number, forUs = 0): void {

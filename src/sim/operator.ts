@@ -263,6 +263,7 @@ export class Operator implements SimObserver {
     if (event.kind === "query" && this.#random.below(2) !== 0) this.#respondSoon(this.#sim.hosts[node] as Host, event.token);
   }
 
+  /** Apart from `delivered`, which would make an object for what this knows in each of its calls. */
   #respondSoon(host: Host, token: number): void {
     const { run } = host;
     this.#sim.after(RESPOND_AFTER_US, () => {

@@ -20,14 +20,9 @@ import { hashBytes } from "./trace-hash.ts";
 /** Bits of the second lane that fit a number beside the 32 of the first. */
 const HIGH_BITS = 21;
 
-/** The two lanes of the hash of a message, as the trace hash takes them. */
-export interface HashedMessage {
-  readonly hashA: number;
-  readonly hashB: number;
-}
-
-export class SharedMessage implements KnownMessage, HashedMessage {
+export class SharedMessage implements KnownMessage {
   readonly bytes: Uint8Array;
+  // The two lanes of its hash, as the trace hash takes them.
   readonly hashA: number;
   readonly hashB: number;
   /** Null: nothing that repeats, or nothing that can be decoded. */

@@ -613,15 +613,15 @@ export class Simulation implements StreamWorld, CrossingWorld {
     const observers = this.#observers;
     for (let i = 0; i < observers.length; i += 1) observers[i]?.stepped?.(node);
     // Before anything is sent.
-    let others = 0;
+    let isMore = false;
     for (let i = 0; i < effects.length; i += 1) {
       const effect = effects[i] as PoolEffect;
       const { kind } = effect;
       if (kind === "event") this.#deliver(node, effect.event);
-      else if (kind !== "count" && kind !== "log") others += 1;
+      else if (kind !== "count" && kind !== "log") isMore = true;
     }
     // Nothing in here steps a node at once: replies and events schedule what they cause.
-    for (let i = 0; others > 0; i += 1) if (this.#isApplied(node, effects[i] as PoolEffect)) others -= 1;
+    if (isMore) for (let i = 0; i < effects.length; i += 1) this.#apply(node, effects[i] as PoolEffect);
   }
 
   #deliver(node: number, event: SerfEvent): void {
@@ -629,13 +629,11 @@ export class Simulation implements StreamWorld, CrossingWorld {
     for (let i = 0; i < observers.length; i += 1) observers[i]?.delivered?.(node, event);
   }
 
-  /** False for what tells something only. */
-  #isApplied(node: number, effect: PoolEffect): boolean {
+  #apply(node: number, effect: PoolEffect): void {
     const { kind } = effect;
-    if (kind === "event" || kind === "count" || kind === "log") return false;
+    if (kind === "event" || kind === "count" || kind === "log") return;
     if (kind === "packet") this.#sendDatagram(node, effect);
     else this.#applyAtHost(this.hosts[node] as Host, effect);
-    return true;
   }
 
   #applyAtHost(host: Host, effect: Exclude<PoolEffect, { readonly kind: "event" | "count" | "log" | "packet" }>): void {

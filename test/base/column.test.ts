@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { areSameColumns, columnIn, copiedInto, resized, type Column } from "../../src/base/column.ts";
+import { areSameColumns, columnIn, copiedInto, resized, written, type Column } from "../../src/base/column.ts";
 
 const WIDTHS = [1, 2, 4];
 
@@ -28,5 +28,15 @@ test("a copy lies in the memory it is given, which may be larger and dirty", () 
     assert.deepEqual(copy, column);
     assert.equal(copy.buffer, memory);
     assert.deepEqual([...copiedInto(memory, column, 2)], [...column.slice(0, 2)]);
+  }
+});
+
+test("a value is written into the column itself, or into a wider copy that it fits", () => {
+  const narrow = Uint8Array.of(1, 2, 3);
+  assert.equal(written(narrow, 1, 255), narrow);
+  for (const [value, width] of [[256, 2], [65_535, 2], [65_536, 4]] as const) {
+    const wide = written(Uint8Array.of(1, 2, 3), 1, value);
+    assert.deepEqual([...wide], [1, value, 3]);
+    assert.equal(wide.BYTES_PER_ELEMENT, width);
   }
 });
