@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { runSim } from "../../src/cli/sim/command.ts";
+import { findScenario, runSim } from "../../src/cli/sim/command.ts";
+import { replayCommand } from "../../src/cli/sim/play.ts";
 import { ENTRIES, runSimApart } from "../../src/cli/sim/thread.ts";
+import { threadsByDefault } from "../../src/sim/shards/dividable.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const SCENARIO = {
@@ -86,6 +88,17 @@ test("a thread that ends before its time ends the others", async (t) => {
     writeFileSync(shard, source);
     await assert.rejects(runSimApart(context, [`-scenario=${file}`, "-threads=2"], { ...ENTRIES, shard }), expected);
   }
+});
+
+test("thousands of nodes that can be divided are played by two threads without a word; a replay on one says so", () => {
+  const threadsOf = (name: string, nodes: number): number | undefined => {
+    const found = findScenario(name, nodes, 1);
+    return found.ok ? threadsByDefault(found.value) : undefined;
+  };
+  assert.deepEqual([threadsOf("steady", 5_000), threadsOf("steady", 4_999), threadsOf("join-storm", 5_000)], [2, 1, 1]);
+  const choice = { scenario: "steady", seed: 1, codec: "sampled", original: false, threads: 1 } as const;
+  assert.match(replayCommand({ ...choice, nodes: 5_000 }), / -threads=1$/);
+  assert.doesNotMatch(replayCommand({ ...choice, nodes: 4_999 }), /threads/);
 });
 
 test("what one thread only can do is refused to several, with the reason", (t) => {

@@ -4,7 +4,7 @@ import { SCENARIOS } from "../../sim/scenarios.ts";
 import { NODES_MAX, NODES_MIN, readScenario } from "../../sim/scenario-file.ts";
 import type { Scenario } from "../../sim/scenario.ts";
 import type { CodecMode } from "../../sim/sim-codec.ts";
-import { THREADS_MAX, whyUndivided } from "../../sim/shards/dividable.ts";
+import { DIVIDED_NODES_MIN, DIVIDED_THREADS, THREADS_MAX, threadsByDefault, whyUndivided } from "../../sim/shards/dividable.ts";
 import { fail, ok, type Result } from "../../base/result.ts";
 import { usageText } from "../command.ts";
 import type { CliContext } from "../context.ts";
@@ -40,7 +40,7 @@ const FLAGS = {
   study: { kind: "string", value: `<${STUDIES.join("|")}>`, help: "Measure a figure of the papers: rounds to the first probe and periods to the first suspicion of a crashed member, or false failures with and without Lifeguard. Uses -nodes, -seed, -profile and the next two." },
   trials: { kind: "int", value: "<count>", help: "With -study: crashes to look at (default 1500), or runs of each cell of the grid (default 1)." },
   grid: { kind: "string", value: `<${Object.keys(GRIDS).join("|")}>`, help: "With -study=lifeguard: how much of the paper's grid of stalls. Default coarse." },
-  threads: { kind: "int", value: "<count>", help: `Threads that play the run, each some of its nodes, 1 to ${THREADS_MAX}; only where the cluster stands from the beginning and nothing happens but crashes and events. Part of what names a run, as the seed is. Worth it with thousands of nodes that gossip much, and a core for each thread that nobody else uses. Default 1.` },
+  threads: { kind: "int", value: "<count>", help: `Threads that play the run, each some of its nodes, 1 to ${THREADS_MAX}; only where the cluster stands from the beginning and nothing happens but crashes and events. Part of what names a run, as the seed is. Worth it with thousands of nodes that gossip much, and a core for each thread that nobody else uses. Default ${DIVIDED_THREADS} where that is possible with ${DIVIDED_NODES_MIN} nodes or more, else 1.` },
   interval: { kind: "duration", value: "<time>", help: "With -plan: time between two rounds of gossip. Default: the profile's." },
   fanout: { kind: "int", value: "<count>", help: "With -plan: nodes told in a round, 1 to 20. Default: the profile's." },
   loss: { kind: "int", value: "<percent>", help: "With -plan: packets lost, 0 to 80 %. Default 0." },
@@ -192,10 +192,11 @@ function choose(flags: Flags): Result<Choice> {
 }
 
 /** As wanted, unless the scenario cannot be divided or something is asked that takes all nodes on one thread. */
-function chooseThreads({ threads = 1, trace }: Flags, scenario: Scenario, codec: CodecMode): Result<number> {
+function chooseThreads({ threads: wanted, trace }: Flags, scenario: Scenario, codec: CodecMode): Result<number> {
   let reason = whyUndivided(scenario);
   if (codec === "full") reason ??= "-codec=full encodes all";
   if (trace !== undefined) reason ??= "-trace writes one file";
+  const threads = wanted ?? (reason === null ? threadsByDefault(scenario) : 1);
   if (threads < 1 || threads > Math.min(THREADS_MAX, scenario.nodes)) return fail(`-threads: ${threads} is not from 1 to ${Math.min(THREADS_MAX, scenario.nodes)}`);
   return threads === 1 || reason === null ? ok(threads) : fail(`-threads: this run is played by one thread, because ${reason}`);
 }

@@ -8,6 +8,7 @@ import { FakeSealer } from "../../sim/fake-sealer.ts";
 import { ScenarioRun } from "../../sim/scenario-run.ts";
 import type { Scenario } from "../../sim/scenario.ts";
 import type { CodecMode } from "../../sim/sim-codec.ts";
+import { DIVIDED_NODES_MIN } from "../../sim/shards/dividable.ts";
 import { placeOf, wholeOf } from "../../sim/shards/place.ts";
 import { Shard, type ShardMemory } from "../../sim/shards/shard.ts";
 import { SharedMessages } from "../../sim/shared-messages.ts";
@@ -96,7 +97,7 @@ export function replayCommand({ scenario, seed, nodes, codec, original, profile,
   if (durationMs !== undefined) words.push(`-duration=${durationMs}ms`);
   words.push(`-codec=${codec}`);
   if (original) words.push("-original");
-  if (threads > 1) words.push(`-threads=${threads}`);
+  if (threads > 1 || (nodes ?? 0) >= DIVIDED_NODES_MIN) words.push(`-threads=${threads}`);
   return words.join(" ");
 }
 
