@@ -248,6 +248,7 @@ export class ConsulAgent {
     this.#coordinates.stop();
     this.#lag.stop();
     await Promise.all(this.#http.map((http) => http.close()));
+    await this.local?.kept();
     await this.lan.shutdown();
     await this.server?.close();
     this.#log.write("info", "agent: shutdown complete");

@@ -19,7 +19,7 @@ export class LocalStore {
     this.#report = report;
   }
 
-  /** Checks begin as critical: nobody knows what happened meanwhile. What cannot be read is reported and left where it is. */
+  /** Checks begin as critical: nobody knows what happened meanwhile; what those with a TTL were told is kept by `CheckStates`. What cannot be read is reported and left where it is. */
   async load(): Promise<{ readonly services: readonly NodeService[]; readonly checks: readonly LocalCheck[] }> {
     if (this.#dir === "") return { services: [], checks: [] };
     for (const kind of [SERVICES, CHECKS]) await mkdir(join(this.#dir, kind), { recursive: true, mode: 0o755 });

@@ -4,11 +4,13 @@
  */
 import type { LocalAgent, LocalCheck } from "../api/http/local-agent.ts";
 import type { NodeWithServices, Outcome, Queried, QueryOptions, RpcMethod, RpcMethods } from "../api/rpc/types.ts";
-import { LocalState } from "../node/agent/local-state.ts";
+import { LocalState, type GivenUp } from "../node/agent/local-state.ts";
 import type { SyncOp } from "../node/agent/types.ts";
 import type { HealthCheck, NodeService, RegisterRequest } from "../wire/fsm-commands.ts";
+import { goQuote } from "../base/go-quote.ts";
 import { CheckProbes } from "./check-probes.ts";
-import { monotonicMs } from "./clock.ts";
+import { CheckStates } from "./check-states.ts";
+import { monotonicMs, wallMs } from "./clock.ts";
 import type { ConsulAgentOptions } from "./consul-agent-options.ts";
 import { LocalStore } from "./consul-local-store.ts";
 import { isOwnNode, ownNode } from "./consul-own-node.ts";
@@ -35,6 +37,7 @@ export class LocalSync implements LocalAgent {
   readonly #node: RegisterRequest;
   readonly #state: LocalState;
   readonly #store: LocalStore;
+  readonly #checkStates: CheckStates;
   readonly #probes: CheckProbes;
   #lookTimer: NodeJS.Timeout | null = null;
   #wakeTimer: NodeJS.Timeout | null = null;
@@ -50,6 +53,7 @@ export class LocalSync implements LocalAgent {
     this.#node = ownNode(options);
     this.#state = new LocalState({ node: options.nodeName, checkUpdateIntervalMs: CHECK_UPDATE_INTERVAL_MS, random: new SystemRandom() });
     this.#store = new LocalStore(options.dataDir, (text) => options.log.write("warn", `agent: ${text}`));
+    this.#checkStates = new CheckStates({ dataDir: options.dataDir, wallMs, report: (level, text) => options.log.write(level, `agent: ${text}`) });
     this.#probes = new CheckProbes({
       planOf: (id) => this.#state.check(id)?.plan ?? null,
       found: (id, status, output) => {
@@ -61,7 +65,9 @@ export class LocalSync implements LocalAgent {
 
   /** Takes up what was registered before a restart. */
   async start(): Promise<void> {
-    const { services, checks } = await this.#store.load();
+    const { services, checks: loaded } = await this.#store.load();
+    const checks: LocalCheck[] = [];
+    for (const check of loaded) checks.push(await this.#resumed(check));
     const nowMs = monotonicMs();
     for (const service of services) this.#state.addService(service, [], false, nowMs);
     for (const check of checks) {
@@ -73,6 +79,18 @@ export class LocalSync implements LocalAgent {
     this.#server.onLeader = () => this.#look();
     this.#look();
     this.#armWake();
+  }
+
+  /** A TTL check goes on with what it was told last, if that still counts; its time begins anew. */
+  async #resumed(local: LocalCheck): Promise<LocalCheck> {
+    const { check, plan } = local;
+    const told = plan.kind === "ttl" && this.#state.check(check.checkId) === null ? await this.#checkStates.read(check.checkId) : null;
+    return told === null ? local : { plan, check: { ...check, status: told.status, output: told.output } };
+  }
+
+  /** Resolves once all that checks were told is on disk. */
+  kept(): Promise<void> {
+    return this.#checkStates.idle();
   }
 
   stop(): void {
@@ -104,29 +122,44 @@ export class LocalSync implements LocalAgent {
     return this.#state.checksOf(serviceId);
   }
 
-  async addService(service: NodeService, checks: readonly LocalCheck[], replace: boolean): Promise<void> {
+  async addService(service: NodeService, given: readonly LocalCheck[], replace: boolean): Promise<void> {
     await this.#store.putService(service);
-    for (const check of checks) await this.#store.putCheck(check);
-    this.#state.addService(service, checks, replace, monotonicMs());
+    const checks: LocalCheck[] = [];
+    for (const check of given) {
+      await this.#store.putCheck(check);
+      checks.push(await this.#resumed(check));
+    }
+    const dropped = this.#state.addService(service, checks, replace, monotonicMs());
+    await Promise.all(dropped.map((id) => this.#forgetCheck(id)));
     for (const { check, plan } of checks) this.#probes.start(check.checkId, plan);
     this.#notify(service.id);
     await this.#changed();
   }
 
   async removeService(id: string): Promise<void> {
-    const checks = this.#state.checksOf(id).filter(({ serviceId }) => serviceId === id);
-    if (!this.#state.removeService(id)) return;
-    await this.#store.dropService(id);
-    for (const { checkId } of checks) await this.#store.dropCheck(checkId);
-    this.#notify(id);
+    const checks = this.#state.removeService(id);
+    if (checks === null) return;
+    await this.#forgetService({ service: id, checks });
     await this.#changed();
+  }
+
+  async #forgetService({ service, checks }: GivenUp): Promise<void> {
+    await Promise.all([this.#store.dropService(service), ...checks.map((id) => this.#forgetCheck(id))]);
+    this.#notify(service);
+  }
+
+  async #forgetCheck(id: string): Promise<void> {
+    // In the turn in which the check went: what a new one of this id is told is not lost.
+    this.#checkStates.drop(id);
+    await this.#store.dropCheck(id);
+    await this.#checkStates.kept(id);
   }
 
   async addCheck(check: LocalCheck): Promise<string | null> {
     const { serviceId, checkId } = check.check;
     if (serviceId !== "" && this.#state.service(serviceId) === null) return `ServiceID ${JSON.stringify(serviceId)} does not exist`;
     await this.#store.putCheck(check);
-    const error = this.#state.addCheck(check, monotonicMs());
+    const error = this.#state.addCheck(await this.#resumed(check), monotonicMs());
     if (error !== null) return error;
     this.#probes.start(checkId, check.plan);
     await this.#changed();
@@ -135,14 +168,27 @@ export class LocalSync implements LocalAgent {
 
   async removeCheck(id: string): Promise<void> {
     if (!this.#state.removeCheck(id)) return;
-    await this.#store.dropCheck(id);
+    await this.#forgetCheck(id);
     await this.#changed();
   }
 
   async updateTtl(id: string, status: string, output: string): Promise<boolean> {
+    const before = this.#state.check(id)?.check.status;
     if (!this.#state.updateTtl(id, status, output, monotonicMs())) return false;
+    const kept = this.#keepState(id, before);
     await this.#changed();
+    const error = await kept;
+    if (error !== null) throw error;
     return true;
+  }
+
+  /** A changed status is kept before it is acknowledged; a beat is not waited for, see `CheckStates`. */
+  async #keepState(id: string, before: string | undefined): Promise<Error | null> {
+    const local = this.#state.check(id);
+    if (local === null) return null;
+    this.#checkStates.put(id, local.check, local.plan.ttlMs);
+    if (local.check.status === before) return null;
+    return this.#checkStates.kept(id).then(() => null, (error: Error) => new Error(`failed persisting state for check ${goQuote(id)}: ${error.message}`));
   }
 
   changed(serviceId: string, waitMs: number): Promise<void> {
@@ -267,12 +313,20 @@ export class LocalSync implements LocalAgent {
     }
   }
 
+  /** What was given up does not come back with a restart. */
+  async #giveUp(gone: readonly GivenUp[]): Promise<void> {
+    for (const one of gone) {
+      const error = await this.#forgetService(one).then(() => null, (reason: unknown) => (reason instanceof Error ? reason.message : String(reason)));
+      if (error !== null) this.#options.log.write("warn", `agent: a service that was given up stays on disk: service=${one.service} error=${JSON.stringify(error)}`);
+    }
+  }
+
   #armWake(): void {
     if (this.#wakeTimer !== null) clearTimeout(this.#wakeTimer);
     const atMs = this.#state.wakeAtMs;
     if (this.#stopped || atMs === Infinity) return;
     this.#wakeTimer = setTimeout(() => {
-      this.#state.wake(monotonicMs());
+      void this.#giveUp(this.#state.wake(monotonicMs()));
       void this.#changed();
     }, Math.min(TIMER_MAX_MS, Math.max(0, Math.ceil(atMs - monotonicMs())))).unref();
   }

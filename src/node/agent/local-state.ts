@@ -28,6 +28,14 @@ interface CheckRow extends Row<LocalCheck> {
   successes: number;
   failures: number;
   criticalSinceMs: number;
+  /** What its client said last since it was registered; "" for nothing. */
+  said: string;
+}
+
+/** Ids of a service that was given up, and of the checks that went with it. */
+export interface GivenUp {
+  readonly service: string;
+  readonly checks: readonly string[];
 }
 
 export interface LocalStateOptions {
@@ -91,30 +99,36 @@ export class LocalState {
     return [...ids].sort().map((id) => this.#checks.get(id)?.value.check).filter((check) => check !== undefined);
   }
 
-  /** `replace` drops the checks the service had and does not name again. */
-  addService(service: NodeService, checks: readonly LocalCheck[], replace: boolean, nowMs: number): void {
+  /**
+   * `replace` drops the checks the service had and does not name again; their ids are returned. A check that is there already keeps its status and output,
+   * whatever it is registered with, as the original has it: who registers again with each start of a service, or each minute, does not report on its health.
+   */
+  addService(service: NodeService, checks: readonly LocalCheck[], replace: boolean, nowMs: number): readonly string[] {
+    const dropped: string[] = [];
     this.#droppedServices.delete(service.id);
     this.#services.set(service.id, { value: service, generation: this.#next() });
     this.#dirtyServices.add(service.id);
     if (replace) {
       const named = new Set(checks.map(({ check }) => check.checkId));
-      for (const id of [...(this.#checksOf.get(service.id) ?? [])]) if (!named.has(id)) this.removeCheck(id);
+      for (const id of [...(this.#checksOf.get(service.id) ?? [])]) if (!named.has(id) && this.removeCheck(id)) dropped.push(id);
     }
     for (const check of checks) this.#putCheck(check, nowMs);
+    return dropped;
   }
 
-  /** False when there is none. */
-  removeService(id: string): boolean {
-    if (!this.#services.delete(id)) return false;
+  /** The ids of the checks that went with it; null when there is no such service. */
+  removeService(id: string): readonly string[] | null {
+    if (!this.#services.delete(id)) return null;
     this.#next();
     this.#dirtyServices.delete(id);
     this.#droppedServices.add(id);
     // The catalog drops its checks with it.
-    for (const checkId of [...(this.#checksOf.get(id) ?? [])]) this.#forgetCheck(checkId);
-    return true;
+    const checks = [...(this.#checksOf.get(id) ?? [])];
+    for (const checkId of checks) this.#forgetCheck(checkId);
+    return checks;
   }
 
-  /** Null, or why it is refused. */
+  /** Null, or why it is refused. A check that is there already keeps its status and output, see `addService`. */
   addCheck(local: LocalCheck, nowMs: number): string | null {
     const { serviceId } = local.check;
     const service = serviceId === "" ? null : this.service(serviceId);
@@ -124,13 +138,14 @@ export class LocalState {
     return null;
   }
 
-  #putCheck(local: LocalCheck, nowMs: number): void {
-    const { check, plan } = local;
-    const id = check.checkId;
+  #putCheck({ check: given, plan }: LocalCheck, nowMs: number): void {
+    const id = given.checkId;
+    const before = this.#checks.get(id)?.value.check;
+    const check = before === undefined ? given : { ...given, status: before.status, output: before.output };
     this.#forgetCheck(id);
     this.#droppedChecks.delete(id);
     const critical = check.status === "critical";
-    this.#checks.set(id, { value: local, generation: this.#next(), successes: 0, failures: 0, criticalSinceMs: critical ? nowMs : Infinity });
+    this.#checks.set(id, { value: { check, plan }, generation: this.#next(), successes: 0, failures: 0, criticalSinceMs: critical ? nowMs : Infinity, said: "" });
     this.#dirtyChecks.add(id);
     const siblings = this.#checksOf.get(check.serviceId);
     if (siblings === undefined) this.#checksOf.set(check.serviceId, new Set([id]));
@@ -166,7 +181,8 @@ export class LocalState {
     const row = this.#checks.get(id);
     if (row?.value.plan.kind !== "ttl") return false;
     this.#ttls.set(id, nowMs + row.value.plan.ttlMs);
-    this.#setStatus(id, status, cutOutput(output, row.value.plan.outputBytesMax), nowMs);
+    row.said = cutOutput(output, row.value.plan.outputBytesMax);
+    this.#setStatus(id, status, row.said, nowMs);
     return true;
   }
 
@@ -215,24 +231,28 @@ export class LocalState {
     }
   }
 
-  /** Time passes: TTLs run out, outputs are due to be told, services are given up. */
-  wake(nowMs: number): void {
+  /** Time passes: TTLs run out, outputs are due to be told, services are given up, which are returned. */
+  wake(nowMs: number): readonly GivenUp[] {
     for (let id = this.#ttls.popDue(nowMs); id !== undefined; id = this.#ttls.popDue(nowMs)) {
-      const last = this.#checks.get(id)?.value.check.output ?? "";
+      const last = this.#checks.get(id)?.said ?? "";
       this.#setStatus(id, "critical", last === "" ? "TTL expired" : `TTL expired (last output before timeout follows): ${last}`, nowMs);
     }
     for (let id = this.#deferred.popDue(nowMs); id !== undefined; id = this.#deferred.popDue(nowMs)) {
       if (this.#checks.has(id)) this.#dirtyChecks.add(id);
     }
-    if (nowMs >= this.#reapAtMs) this.#reap(nowMs);
+    return nowMs >= this.#reapAtMs ? this.#reap(nowMs) : [];
   }
 
-  #reap(nowMs: number): void {
+  #reap(nowMs: number): readonly GivenUp[] {
+    const gone: GivenUp[] = [];
     for (const { value, criticalSinceMs } of [...this.#checks.values()]) {
       const { plan, check } = value;
-      if (plan.deregisterAfterMs > 0 && check.serviceId !== "" && nowMs - criticalSinceMs > plan.deregisterAfterMs) this.removeService(check.serviceId);
+      if (plan.deregisterAfterMs === 0 || check.serviceId === "" || nowMs - criticalSinceMs <= plan.deregisterAfterMs) continue;
+      const checks = this.removeService(check.serviceId);
+      if (checks !== null) gone.push({ service: check.serviceId, checks });
     }
     this.#reapAtMs = [...this.#checks.values()].some(({ value }) => value.plan.deregisterAfterMs > 0) ? nowMs + REAP_MS : Infinity;
+    return gone;
   }
 
   /** What the catalog does not know yet, in the order in which it is to be told. */

@@ -57,7 +57,7 @@ test("a service is told with its checks, a check with its service, and what is g
   assert.deepEqual([op.check.serviceName, op.check.serviceTags], ["web", ["t"]]);
   assert.deepEqual(tellAll(local), ["putCheck c2"]);
   assert.equal(local.addCheck(checkOf("c3", { serviceId: "none" }), 0), 'ServiceID "none" does not exist');
-  assert.deepEqual([local.removeCheck("node"), local.removeCheck("node"), local.removeService("web"), local.removeService("web")], [true, false, true, false]);
+  assert.deepEqual([local.removeCheck("node"), local.removeCheck("node"), local.removeService("web"), local.removeService("web")], [true, false, ["c1", "c2"], null]);
   assert.deepEqual(tellAll(local), ["dropService web", "dropCheck node"], "its checks go with a service");
   assert.deepEqual([local.services().size, local.checks().size], [0, 0]);
 });
@@ -78,7 +78,7 @@ test("a registration replaces checks only when it says so", () => {
   local.addService(serviceOf("web"), [checkOf("c", { serviceId: "web" })], false, 0);
   assert.deepEqual([...local.checks().keys()], ["a", "b", "c"]);
   tellAll(local);
-  local.addService(serviceOf("web"), [checkOf("b", { serviceId: "web" })], true, 0);
+  assert.deepEqual(local.addService(serviceOf("web"), [checkOf("b", { serviceId: "web" })], true, 0), ["a", "c"]);
   assert.deepEqual([...local.checks().keys()], ["b"]);
   assert.deepEqual(tellAll(local), ["putService web [b]", "dropCheck a", "dropCheck c"]);
 });
@@ -101,6 +101,24 @@ test("a TTL check turns critical when nobody speaks up in time, and says what wa
   local.wake(3000);
   assert.equal(local.check("silent")?.check.output, "TTL expired");
   assert.equal(local.updateTtl("nobody", "passing", "", 0), false);
+});
+
+test("a check that is registered again keeps its status and output, whatever it is registered with, and its time begins anew", () => {
+  const local = state();
+  const again = (plan: Partial<CheckPlan>, nowMs: number): void => void local.addService(serviceOf("web"), [checkOf("c", { serviceId: "web", status: "critical" }, plan)], false, nowMs);
+  again({}, 0);
+  local.updateTtl("c", "passing", "alive", 500);
+  again({}, 1000);
+  tellAll(local);
+  assert.deepEqual([local.check("c")?.check.status, local.check("c")?.check.output, local.wakeAtMs], ["passing", "alive", 2000]);
+  local.wake(2000);
+  assert.equal(local.check("c")?.check.output, "TTL expired", "the new one was told nothing");
+  local.updateTtl("c", "warning", "slow", 2500);
+  again({ kind: "http" }, 2600);
+  assert.deepEqual([local.check("c")?.check.status, local.check("c")?.check.output, local.check("c")?.plan.kind], ["warning", "slow", "http"]);
+  local.removeCheck("c");
+  again({}, 3000);
+  assert.deepEqual([local.check("c")?.check.status, local.check("c")?.check.output], ["critical", ""]);
 });
 
 test("a change of status is told at once, one of output alone much later, and none at all never", () => {
@@ -157,7 +175,7 @@ test("a service whose check stays critical for too long is given up", () => {
   tellAll(local);
   for (let atMs = REAP_MS; atMs <= 60_000; atMs += REAP_MS) local.wake(atMs);
   assert.equal(local.services().size, 1);
-  local.wake(3 * REAP_MS);
+  assert.deepEqual(local.wake(3 * REAP_MS), [{ service: "web", checks: ["c"] }]);
   assert.deepEqual([local.services().size, tellAll(local)], [0, ["dropService web"]]);
 });
 

@@ -1,0 +1,182 @@
+/**
+ * What TTL checks were last told, kept over a restart as the original keeps it: a file each, `checks/state/<md5 of the id>` below the data directory, with when
+ * it expires (reference: consul-agent §5.2). Either program reads the other's.
+ *
+ * The original writes the file within each update, without fsync. Here one writer goes through what has changed, behind the event loop and off it:
+ * - Updates come with each beat of each check. A check that is told again while it waits is written once, and a beat that says what its file says already,
+ *   down to the second of expiry, is not written. So there are no more writes waiting than checks, and one thread of the pool is busy at most: the log's fsyncs
+ *   find the others free.
+ * - A beat that is lost with the process costs one TTL at most and needs no fsync; `kept` is for those who changed a status and must know it kept.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeJson } from "../api/http/json.ts";
+import { isStatus } from "../api/http/agent-bodies.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
+
+export interface CheckState {
+  readonly status: string;
+  readonly output: string;
+}
+
+/** As files have it. */
+interface KeptState extends CheckState {
+  /** Seconds since 1970: from then on it says nothing. */
+  readonly expires: number;
+}
+
+export interface CheckStatesOptions {
+  /** "" keeps nothing. */
+  readonly dataDir: string;
+  /** ms since 1970: files outlive the clock of a process. */
+  readonly wallMs: () => number;
+  readonly report: (level: "debug" | "warn", text: string) => void;
+}
+
+const OWNER_ONLY = 0o600;
+const OWNER_ONLY_DIRECTORY = 0o700;
+const TEMPORARY = ".tmp";
+
+export class CheckStates {
+  readonly #options: CheckStatesOptions;
+  readonly #dir: string;
+  /** What each check was told last, written or not. */
+  readonly #last = new Map<string, KeptState>();
+  /** Checks whose file is not yet what `#last` says, the oldest first. Those `#last` has not are to go. */
+  readonly #waiting = new Set<string>();
+  readonly #listeners = new Map<string, ((error: Error | null) => void)[]>();
+  #writer: Promise<void> | null = null;
+  /** A full disk is reported once, not with each beat. */
+  #failing = false;
+
+  constructor(options: CheckStatesOptions) {
+    this.#options = options;
+    this.#dir = options.dataDir === "" ? "" : join(options.dataDir, "checks", "state");
+  }
+
+  /** What a check was told, and for how long that counts. Never blocks, never fails: see `kept`. */
+  put(id: string, { status, output }: CheckState, ttlMs: number): void {
+    if (this.#dir === "") return;
+    const expires = Math.trunc((this.#options.wallMs() + ttlMs) / 1000);
+    const last = this.#last.get(id);
+    if (last?.expires === expires && last.status === status && last.output === output) return;
+    this.#last.set(id, { status, output, expires });
+    this.#write(id);
+  }
+
+  drop(id: string): void {
+    if (this.#dir === "") return;
+    this.#last.delete(id);
+    this.#write(id);
+  }
+
+  /** Resolves once the check's file is what it is to be; rejects when it could not be written, which leaves what was there. */
+  kept(id: string): Promise<void> {
+    if (!this.#waiting.has(id)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const listeners = this.#listeners.get(id) ?? [];
+      this.#listeners.set(id, listeners);
+      listeners.push((error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
+  /** Resolves once nothing waits to be written. */
+  async idle(): Promise<void> {
+    while (this.#writer !== null) await this.#writer;
+  }
+
+  /** What a check begins with; null when nothing is known that still counts. What cannot be read is reported and left where it is: the next update replaces it. */
+  async read(id: string): Promise<CheckState | null> {
+    if (this.#dir === "") return null;
+    // What waits to be written is newer than the file, and what waits to go is gone.
+    if (this.#waiting.has(id)) return this.#unexpired(id, this.#last.get(id) ?? null);
+    const path = this.#path(id);
+    try {
+      return this.#unexpired(id, stateOf(JSON.parse(await readFile(path, "utf8"))));
+    } catch (error) {
+      if (isMissing(error)) return null;
+      this.#options.report("warn", `${path} is left out: check=${id} error=${JSON.stringify(textOf(error))}`);
+      return null;
+    }
+  }
+
+  #unexpired(id: string, state: KeptState | null): CheckState | null {
+    if (state === null || this.#options.wallMs() / 1000 < state.expires) return state;
+    this.#options.report("debug", `check state expired, not restoring: check=${id}`);
+    this.drop(id);
+    return null;
+  }
+
+  #write(id: string): void {
+    this.#waiting.add(id);
+    this.#writer ??= this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    for (const id of this.#waiting) {
+      const state = this.#last.get(id);
+      const error = await this.#replace(id, state);
+      // Told otherwise meanwhile: it stays, and has its turn after the others.
+      this.#waiting.delete(id);
+      if (this.#last.get(id) !== state) this.#waiting.add(id);
+      else this.#settle(id, error);
+    }
+    // In the turn in which the last one was found: what comes later starts a new one.
+    this.#writer = null;
+  }
+
+  #settle(id: string, error: Error | null): void {
+    const listeners = this.#listeners.get(id) ?? [];
+    this.#listeners.delete(id);
+    // The next beat tries again, whatever it says.
+    if (error !== null) this.#last.delete(id);
+    if (error !== null && !this.#failing) this.#options.report("warn", `failed persisting state for checks: check=${id} error=${JSON.stringify(error.message)}`);
+    this.#failing = error !== null;
+    for (const settle of listeners) settle(error);
+  }
+
+  async #replace(id: string, state: KeptState | undefined): Promise<Error | null> {
+    const path = this.#path(id);
+    try {
+      if (state === undefined) await rm(path, { force: true });
+      else {
+        const content = writeJson({ CheckID: id, Output: state.output, Status: state.status, Expires: state.expires }, false);
+        await this.#writeFile(path + TEMPORARY, content);
+        await rename(path + TEMPORARY, path);
+      }
+      return null;
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  async #writeFile(path: string, content: string): Promise<void> {
+    try {
+      await writeFile(path, content, { mode: OWNER_ONLY });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      await mkdir(this.#dir, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+      await writeFile(path, content, { mode: OWNER_ONLY });
+    }
+  }
+
+  #path(id: string): string {
+    return join(this.#dir, createHash("md5").update(encodeUtf8(id)).digest("hex"));
+  }
+}
+
+/** Throws for what is no state of a check. */
+function stateOf(value: unknown): KeptState {
+  const { Status: status, Output: output, Expires: expires } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof status !== "string" || !isStatus(status, false) || typeof output !== "string" || typeof expires !== "number") throw new Error("no state of a check");
+  return { status, output, expires };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
