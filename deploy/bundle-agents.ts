@@ -4,10 +4,11 @@
  * over by the joined one, so it is found under the same path however it is started; the modules stay where they are, for tests and for programs that import them.
  * What is imported when it is needed stays a file of its own beside it (`NAME-HASH.js`), and packages stay packages.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
+import { asciiSource } from "./ascii.ts";
 
 const dist = fileURLToPath(new URL("../", import.meta.url));
 const STARTS: readonly string[] = ["src/cli/serf/agent.js", "src/cli/consul/agent.js", "src/io/spawner-child.js", "workers/log-worker.js", "workers/packet-lane.js", "workers/stream-lane.js"];
@@ -29,7 +30,8 @@ function ownPlaces(outputDir: string): Plugin {
 
 for (const start of STARTS) {
   const folder = dirname(start);
-  await build({
+  const { outputFiles } = await build({
+    write: false,
     entryPoints: [resolve(dist, start)],
     outdir: dist,
     outbase: dist,
@@ -45,4 +47,5 @@ for (const start of STARTS) {
     plugins: [ownPlaces(resolve(dist, folder))],
     logLevel: "warning",
   });
+  for (const { path, text } of outputFiles) await writeFile(path, await asciiSource(text));
 }

@@ -9,6 +9,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type BuildOptions, type Plugin } from "esbuild";
+import { asciiSource } from "./ascii.ts";
 
 const dist = fileURLToPath(new URL("../", import.meta.url));
 const STAYS_APART: readonly string[] = ["src/cli/sim/thread.js", "src/cli/consul/persona.js"].map((path) => resolve(dist, path));
@@ -51,10 +52,8 @@ await join(resolve(dist, "src/main.js"), "muster.cjs", { plugins: [apart] });
 // Packages are `require`d in it: `import()` does not work in a file that is loaded with compiled code.
 await join(AGENT, AGENT_FILE, { supported: { "dynamic-import": false }, plugins: [ownUrls] });
 
-/** V8 keeps a source for as long as it runs, with two bytes a character once a single one of them, a dash in a comment, needs them. Outside comments there is ASCII only. */
 async function join(entry: string, name: string, options: BuildOptions): Promise<void> {
   const file = resolve(dist, name);
   await build({ ...COMMON, ...options, entryPoints: [entry], outfile: file });
-  const text = await readFile(file, "utf8");
-  await writeFile(file, text.replaceAll(/[^\0-\x7f]/gu, "?"));
+  await writeFile(file, await asciiSource(await readFile(file, "utf8")));
 }
