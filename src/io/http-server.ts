@@ -14,6 +14,8 @@ import { send, sendUnframed, type Turns } from "./http-answer.ts";
 import { HELD_BYTES_MAX, HELD_FROM_BYTES, HttpConnections, type Waiting } from "./http-connections.ts";
 import { Bodies, WholeRequest } from "./http-request.ts";
 import { ACCEPT_BACKLOG } from "./network.ts";
+import { monotonicMs } from "./clock.ts";
+import { TurnBudget } from "./turn-budget.ts";
 import { TurnShare } from "./turn-share.ts";
 
 /** What serves the plans. Each callback comes once, later than the call or at once, and never after `cancel`. */
@@ -35,6 +37,8 @@ export interface HttpServerOptions {
   /** In place of the constants, for tests. */
   readonly bodiesBytesMax?: number;
   readonly heldBytesMax?: number;
+  /** In place of the clock. */
+  readonly nowMs?: () => number;
 }
 
 export interface HttpServer {
@@ -67,7 +71,7 @@ export async function startHttpServer(options: HttpServerOptions, backend: HttpB
   const connections = new HttpConnections(server, { perClient: options.connectionsPerClientMax }, backend.count.bind(backend));
   const answers = new TurnShare(TURN_UNITS_MAX);
   const pieces: Turns = (work) => answers.run(() => (PIECE_FACTOR * work()) / UNIT_BYTES);
-  const port: Port = { backend, connections, bodies: new Bodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX), heldBytesMax: options.heldBytesMax ?? HELD_BYTES_MAX, answers, pieces };
+  const port: Port = { backend, connections, bodies: new Bodies(options.bodiesBytesMax ?? BODIES_BYTES_MAX), heldBytesMax: options.heldBytesMax ?? HELD_BYTES_MAX, answers, pieces, local: new TurnBudget(options.nowMs ?? monotonicMs) };
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     if (!socket.writable) {
       socket.destroy();
@@ -105,6 +109,11 @@ interface Port {
   readonly answers: TurnShare;
   /** The same share, for answers that are made piece by piece. */
   readonly pieces: Turns;
+  /**
+   * Of what asks for the agent's own services and checks: its answer is made as it is asked. A few hundred clients, each with a list of some ms, made turns of half a
+   * second, and 429 in between to whoever came then.
+   */
+  readonly local: TurnBudget;
 }
 
 /** One request and its answer. */
@@ -179,18 +188,33 @@ class Exchange implements Waiting {
       case "answer":
         this.#send(plan.answer);
         return;
-      case "agent": {
-        const { answer } = plan;
-        const outcome = this.#port.backend.agent(plan.call);
-        if (outcome instanceof Promise) outcome.then((later) => this.#made(answer, later)).catch((error: unknown) => this.#fault(error));
-        else this.#made(answer, outcome);
+      case "agent":
+        this.#askAgent(plan.call, plan.answer);
         return;
-      }
       case "rpc": {
         const { answer } = plan;
         this.#call = this.#port.backend.call(plan.method, plan.args, (outcome) => this.#ready(answer, outcome));
       }
     }
+  }
+
+  #askAgent(call: AgentCall, answer: (outcome: AgentOutcome) => HttpAnswer): void {
+    const { local } = this.#port;
+    // The others are short, or made once for all of a turn.
+    if (call.kind !== "local") this.#askNow(call, answer);
+    else if (local.spent) local.defer(() => this.#askNow(call, answer));
+    else {
+      const startedAtMs = local.begin();
+      this.#askNow(call, answer);
+      local.end(startedAtMs);
+    }
+  }
+
+  #askNow(call: AgentCall, answer: (outcome: AgentOutcome) => HttpAnswer): void {
+    if (this.#answered) return; // The client has gone while it waited for its turn.
+    const outcome = this.#port.backend.agent(call);
+    if (outcome instanceof Promise) outcome.then((later) => this.#made(answer, later)).catch((error: unknown) => this.#fault(error));
+    else this.#made(answer, outcome);
   }
 
   #ready(answer: (outcome: RpcOutcome) => HttpAnswer, outcome: RpcOutcome): void {

@@ -8,6 +8,7 @@ import type { RpcArgs, RpcMethod, RpcMethods, RpcOutcome } from "../../src/api/r
 import { UNDER_WAY_MAX } from "../../src/io/http-connections.ts";
 import { BODY_BYTES_MAX, HEAD_BYTES_MAX, startHttpServer, type HttpBackend } from "../../src/io/http-server.ts";
 import { LoopLag, LOOK_MS, LOOKS } from "../../src/io/loop-lag.ts";
+import { TURN_BUDGET_MS } from "../../src/io/turn-budget.ts";
 import type { DirEntry } from "../../src/wire/fsm-commands.ts";
 import { nextLoopbackIp } from "../support/loopback.ts";
 
@@ -34,7 +35,7 @@ interface Client {
   readonly text: () => string;
 }
 
-async function world(t: TestContext, limits: { readonly connections?: number; readonly kvMaxValueBytes?: number; readonly bodiesBytesMax?: number; readonly heldBytesMax?: number } = {}): Promise<World> {
+async function world(t: TestContext, limits: { readonly connections?: number; readonly kvMaxValueBytes?: number; readonly bodiesBytesMax?: number; readonly heldBytesMax?: number; readonly nowMs?: () => number; readonly agent?: HttpBackend["agent"] } = {}): Promise<World> {
   const ip = nextLoopbackIp();
   const calls: Call[] = [];
   const counts = new Map<string, number>();
@@ -50,7 +51,7 @@ async function world(t: TestContext, limits: { readonly connections?: number; re
       calls.push(call);
       return { cancel: () => void (call.cancelled = true) };
     },
-    agent: () => Promise.resolve({ ok: false, error: "not here" }),
+    agent: limits.agent ?? (() => Promise.resolve({ ok: false, error: "not here" })),
     loopDelayMs: () => state.lateMs,
     count: (name, delta) => void counts.set(name, (counts.get(name) ?? 0) + delta),
     log: (level, text) => void logged.push(`${level} ${text}`),
@@ -335,6 +336,36 @@ test("while the event loop is late new requests are turned away, those under way
   w.lateMs = 50;
   before.socket.write(head("GET", "/v1/status/leader"));
   await until("another call", () => w.calls.length === 2);
+});
+
+test("requests for the agent's own services share a turn's time, in their order, and who has gone meanwhile is not served", async (t) => {
+  let [nowMs, served, inTurn, mostInTurn] = [0, 0, 0, 0];
+  let heard = (): void => undefined;
+  const agent: HttpBackend["agent"] = ({ kind }) => {
+    assert.equal(kind, "local");
+    if (inTurn === 0) setImmediate(() => (inTurn = 0));
+    inTurn += 1;
+    mostInTurn = Math.max(mostInTurn, inTurn);
+    served += 1;
+    nowMs += TURN_BUDGET_MS / 2;
+    heard();
+    return Promise.resolve({ ok: true, answer: { status: 200, headers: [], body: `nr ${served}` } });
+  };
+  const w = await world(t, { nowMs: () => nowMs, agent });
+  const asks = UNDER_WAY_MAX / 2;
+  const [stays, goes] = [await w.open(), await w.open()];
+  // One packet: all of them are read in one turn.
+  stays.socket.write(head("GET", "/v1/agent/checks").repeat(asks));
+  await until("all are answered", () => stays.text().includes(`nr ${asks}`));
+  assert.deepEqual([...stays.text().matchAll(/nr (\d+)/g)].map(([, nr]) => Number(nr)), Array.from({ length: asks }, (_, i) => i + 1));
+  assert.equal(mostInTurn, 2);
+  heard = () => goes.socket.destroy();
+  goes.socket.write(head("GET", "/v1/agent/checks").repeat(asks));
+  await until("the first is heard", () => goes.socket.destroyed);
+  heard = () => undefined;
+  stays.socket.write(head("GET", "/v1/agent/services"));
+  await until("it is answered", () => stays.text().split("HTTP/1.1 200").length === asks + 2);
+  assert.ok(served < 2 * asks, `${served}`);
 });
 
 test("late looks at the event loop become 429 before the backend hears of a request, and end with the first look in time", async (t) => {
