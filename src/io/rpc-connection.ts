@@ -4,10 +4,11 @@
  */
 import type { Socket } from "node:net";
 import type { RpcArgs, RpcMethod, RpcOutcome } from "../api/rpc/types.ts";
-import { decodeArgs, decodeReply, encodeArgs, encodeReply, isRpcMethod } from "../api/rpc/codec.ts";
-import { EMPTY_BODY, encodeRpcReply, encodeRpcRequest, RpcReplyStream, RpcRequestStream, type RpcRequest } from "../wire/server-rpc.ts";
+import { decodeArgs, decodeReply, encodeArgs, encodeReply, isRpcMethod, replyPieces } from "../api/rpc/codec.ts";
+import { EMPTY_BODY, encodeRpcReply, encodeRpcReplyHead, encodeRpcRequest, RpcReplyStream, RpcRequestStream, type RpcRequest } from "../wire/server-rpc.ts";
 import { YamuxSession, type StreamId, type YamuxEvent } from "../wire/yamux.ts";
 import { monotonicMs } from "./clock.ts";
+import { TurnShare } from "./turn-share.ts";
 
 /** Streams kept open for further calls. */
 const IDLE_STREAMS_MAX = 64;
@@ -20,6 +21,10 @@ export const INPUT_BYTES_MAX = 64 << 20;
 export const QUEUED_BYTES_MAX = 16 << 20;
 /** Bytes of replies that one peer has not taken; beyond it what else is ready for it waits as a reference to the state, not as bytes. One change can wake thousands of its watchers. */
 export const UNTAKEN_BYTES_MAX = 64 << 20;
+
+/** Bytes of long replies that all connections together encode in one turn: some tenths of a ms. */
+const LONG_REPLY_BYTES_PER_TURN = 128 << 10;
+const longReplies = new TurnShare(LONG_REPLY_BYTES_PER_TURN);
 
 /** All that are open, and what they hold of requests together. */
 const open = new Set<RpcConnection>();
@@ -315,16 +320,45 @@ export class RpcConnection {
       incoming.running = BUSY;
       this.#ready.push(() => {
         if (this.#incoming.get(stream) !== incoming) return;
-        incoming.running = null;
-        this.#reply(stream, seq, method, outcome);
-        setImmediate(() => {
-          if (this.#incoming.get(stream) === incoming) this.#takeRequests(stream, incoming);
-        });
+        const pieces = outcome.ok ? replyPieces(method, outcome.value) : null;
+        if (pieces === null) {
+          this.#reply(stream, seq, method, outcome);
+          this.#replied(stream, incoming);
+        } else {
+          this.#sendReply(stream, encodeRpcReplyHead({ seq, method, error: "" }));
+          this.#replyInPieces(stream, incoming, pieces);
+        }
       });
       answered = true;
       this.#replyReady();
     });
     if (!answered) incoming.running = running;
+  }
+
+  #replied(stream: StreamId, incoming: IncomingStream): void {
+    incoming.running = null;
+    setImmediate(() => {
+      if (this.#incoming.get(stream) === incoming) this.#takeRequests(stream, incoming);
+    });
+  }
+
+  /** A piece in a turn that has time for it, and none while the peer does not take what there is; the stream stays busy until the last one. */
+  #replyInPieces(stream: StreamId, incoming: IncomingStream, pieces: Iterator<Uint8Array, void>): void {
+    const next = (): number => {
+      if (this.#incoming.get(stream) !== incoming) return 0;
+      const piece = pieces.next();
+      if (piece.done === true) {
+        this.#replied(stream, incoming);
+        return 0;
+      }
+      this.#sendReply(stream, piece.value);
+      setImmediate(() => {
+        if (this.untakenBytes <= UNTAKEN_BYTES_MAX) longReplies.run(next);
+        else this.#ready.push(() => void next());
+      });
+      return piece.value.length;
+    };
+    longReplies.run(next);
   }
 
   /** As many as the peer takes, in the order in which they became ready. */
@@ -337,8 +371,12 @@ export class RpcConnection {
   #reply(stream: StreamId, seq: number, method: string, outcome: RpcOutcome): void {
     if (this.#closed) return;
     const body = outcome.ok && isRpcMethod(method) ? encodeReply(method, outcome.value) : EMPTY_BODY;
-    this.#unwrittenBytes += body.length;
-    for (const piece of encodeRpcReply({ seq, method, error: outcome.ok ? "" : outcome.error, body })) this.#session.send(stream, piece);
+    for (const piece of encodeRpcReply({ seq, method, error: outcome.ok ? "" : outcome.error, body })) this.#sendReply(stream, piece);
+  }
+
+  #sendReply(stream: StreamId, bytes: Uint8Array): void {
+    this.#unwrittenBytes += bytes.length;
+    this.#session.send(stream, bytes);
     this.#armWrite();
   }
 

@@ -44,8 +44,13 @@ export function encodeRpcRequest({ seq, method, body }: RpcRequest): readonly Ui
   return [writer.mapHead(2).raw(seqKey).int(seq).raw(methodKey).text(method).finish(), body];
 }
 
-export function encodeRpcReply({ seq, method, error, body }: RpcReply): readonly Uint8Array[] {
-  return [writer.mapHead(3).raw(errorKey).text(error).raw(seqKey).int(seq).raw(methodKey).text(method).finish(), body];
+export function encodeRpcReply(reply: RpcReply): readonly Uint8Array[] {
+  return [encodeRpcReplyHead(reply), reply.body];
+}
+
+/** What stands before the body of a reply. */
+export function encodeRpcReplyHead({ seq, method, error }: Omit<RpcReply, "body">): Uint8Array {
+  return writer.mapHead(3).raw(errorKey).text(error).raw(seqKey).int(seq).raw(methodKey).text(method).finish();
 }
 
 interface Header {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
-import { encodeArgs } from "../../src/api/rpc/codec.ts";
-import type { RpcMethod, RpcOutcome } from "../../src/api/rpc/types.ts";
+import { decodeReply, encodeArgs } from "../../src/api/rpc/codec.ts";
+import type { RpcMethod, RpcMethods, RpcOutcome } from "../../src/api/rpc/types.ts";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { INPUT_BYTES_MAX, RpcConnection, UNTAKEN_BYTES_MAX } from "../../src/io/rpc-connection.ts";
 import { encodeRpcRequest, RpcReplyStream } from "../../src/wire/server-rpc.ts";
@@ -205,4 +205,70 @@ test("replies that a peer does not take are bounded, however many are ready; it 
     return streams.every((stream) => (taken.get(stream) ?? 0) > value.length);
   });
   await until("nothing is left", () => connection().untakenBytes === 0);
+});
+
+test("a long list is encoded in turns of its own, others are answered meanwhile, and it comes whole; nothing more is read for a peer that is gone", async (t) => {
+  const { calls, session, events, socket, flush } = await served(t);
+  const count = 20_000;
+  const keyOf = (i: number): string => `key-${i}`.padEnd(100, ".");
+  let [read, inTurn, mostInTurn] = [0, 0, 0];
+  const rows = {
+    length: count,
+    *[Symbol.iterator](): Generator<string, void> {
+      for (let i = 0; i < count; i += 1) {
+        if (inTurn === 0) setImmediate(() => (inTurn = 0));
+        inTurn += 1;
+        mostInTurn = Math.max(mostInTurn, inTurn);
+        read += 1;
+        yield keyOf(i);
+      }
+    },
+  };
+  const reply: RpcOutcome = { ok: true, value: { meta: { index: 1, knownLeader: true, lastContactMs: 0, consistency: "leader" }, value: rows } };
+  const options = { allowStale: false, filter: "", maxQueryTimeMs: 0, maxStaleMs: 0, minQueryIndex: 0, requireConsistent: false };
+  const args = { datacenter: "dc1", prefix: "", separator: "", options };
+  const keys = concatBytes(encodeRpcRequest({ seq: 3, method: "KVS.ListKeys", body: encodeArgs("KVS.ListKeys", args) }));
+  const [long, short] = [session.open() as number, session.open() as number];
+  session.send(long, keys);
+  session.send(short, LEADER);
+  flush();
+  await until("the calls", () => calls.length === 2);
+  calls[0]?.done(reply);
+  calls[1]?.done({ ok: true, value: "127.0.0.1:8300" });
+  const replies = new Map([[long, new RpcReplyStream()], [short, new RpcReplyStream()]]);
+  const taken: string[] = [];
+  await until("both replies", () => {
+    for (const event of events.splice(0)) {
+      if (event.kind !== "data") continue;
+      session.consume(event.stream, event.bytes.length);
+      replies.get(event.stream)?.append(event.bytes);
+    }
+    flush();
+    for (const [stream, stored] of replies) {
+      const next = stored.next();
+      if (typeof next === "string") continue;
+      taken.push(next.method);
+      if (stream !== long) continue;
+      const decoded = decodeReply("KVS.ListKeys", next.body.slice(), args);
+      assert.ok(decoded.ok);
+      assert.deepEqual([...(decoded.value as RpcMethods["KVS.ListKeys"]["reply"]).value], Array.from({ length: count }, (_, i) => keyOf(i)));
+    }
+    return taken.length === 2;
+  });
+  assert.deepEqual(taken, ["Status.Leader", "KVS.ListKeys"]);
+  assert.ok(mostInTurn * 100 < 200_000 + count * 100 / 4, `${mostInTurn} rows in one turn`);
+  // On the same stream, which is free again.
+  session.send(long, keys);
+  flush();
+  await until("the next call", () => calls.length === 3);
+  read = 0;
+  calls[2]?.done(reply);
+  socket.resetAndDestroy();
+  let before = -1;
+  await until("no more is read", () => {
+    const still = read === before;
+    before = read;
+    return still && calls.length === 3;
+  });
+  assert.ok(read < count, `${read}`);
 });

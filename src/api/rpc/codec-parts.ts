@@ -1,6 +1,7 @@
 /** What the codecs of procedures are made of: fields by name, reads with their options and meta data, commands as they stand in the log. */
 import type { Result } from "../../base/result.ts";
 import { readCheck, readDirEntry, readSession, writeCheck, writeDirEntry, writeSession, writeTexts } from "../../wire/fsm-structs.ts";
+import type { Rows } from "../../catalog/types.ts";
 import type { Reader, Writer } from "../../wire/msgpack.ts";
 import type { QueryMeta, QueryOptions, Queried, RpcMethod, RpcMethods } from "./types.ts";
 
@@ -35,6 +36,28 @@ export function struct(w: Writer, fields: Fields): void {
     w.text(name);
     (fields[name] as Write)(w);
   }
+}
+
+/** Bytes of one piece of a long list, about: a tenth of a millisecond of work with small values. */
+const LIST_PIECE_BYTES = 32 * 1024;
+
+/** As `struct`, with a list under `name`, in pieces. The writer is free between them; what is listed must not change meanwhile. */
+export function* structPieces<T>(w: Writer, fields: Fields, name: string, items: Rows<T>, write: (w: Writer, item: T) => void): Generator<Uint8Array, void> {
+  const names = [...Object.keys(fields), name].sort();
+  w.mapHead(names.length);
+  for (const field of names) {
+    w.text(field);
+    if (field !== name) {
+      (fields[field] as Write)(w);
+      continue;
+    }
+    w.arrayHead(items.length);
+    for (const item of items) {
+      if (w.length >= LIST_PIECE_BYTES) yield w.finish();
+      write(w, item);
+    }
+  }
+  yield w.finish();
 }
 
 /** What a struct holds under the names asked for; others are skipped, missing ones stay undefined. */

@@ -8,13 +8,13 @@ import {
   decodeDeregisterRequest, decodeKvRequest, decodeRegisterRequest, decodeSessionRequest, decodeTxnRequest,
   encodeDeregisterRequest, encodeKvRequest, encodeRegisterRequest, encodeSessionRequest, encodeTxnRequest, readTxnOps,
 } from "../../wire/fsm-codec.ts";
-import type { KvOp, TxnOp } from "../../wire/fsm-commands.ts";
+import type { DirEntry, KvOp, TxnOp } from "../../wire/fsm-commands.ts";
 import {
   readCheck, readDirEntry, readNode, readService, readTexts, writeCheck, writeDirEntry, writeNode, writeService, writeTexts,
 } from "../../wire/fsm-structs.ts";
 import { Reader, Writer } from "../../wire/msgpack.ts";
 import {
-  type Codec, type Fields, META_READS, Malformed, NO_OPTIONS, OPTION_READS, type Read, SOURCE, bool, checksReply, command, datacenterArgs, int, keyRead, list, metaFields, metaOf, nil, nodeArgs, nodesArgs, nothingReply, numberOf, optionFields, optionsOf, read, readBool, readList, readStruct, readText, readUint, sessionRead, struct, text, textOf, texts,
+  type Codec, type Fields, META_READS, Malformed, NO_OPTIONS, OPTION_READS, type Read, SOURCE, bool, checksReply, command, datacenterArgs, int, keyRead, list, metaFields, metaOf, nil, nodeArgs, nodesArgs, nothingReply, numberOf, optionFields, optionsOf, read, readBool, readList, readStruct, readText, readUint, sessionRead, struct, structPieces, text, textOf, texts,
 } from "./codec-parts.ts";
 import { OPERATOR_CODECS } from "./codec-operator.ts";
 import { SERVICE_CODECS } from "./codec-services.ts";
@@ -276,6 +276,18 @@ export function decodeArgs(method: RpcMethod, bytes: Uint8Array): Result<RpcArgs
 export function encodeReply(method: RpcMethod, reply: RpcReply): Uint8Array {
   (CODECS[method] as unknown as Codec<"Status.Leader">).writeReply(writer, reply as string);
   return writer.finish();
+}
+
+/** More rows than this are encoded in pieces. */
+const LONG_FROM_ROWS = 128;
+
+/** The bytes of `encodeReply` one after the other, for lists of keys, which may be as long as the state is large; null for what is short enough. */
+export function replyPieces(method: RpcMethod, reply: RpcReply): Iterator<Uint8Array, void> | null {
+  if (method !== "KVS.List" && method !== "KVS.ListKeys") return null;
+  const { meta, value } = reply as RpcMethods["KVS.List" | "KVS.ListKeys"]["reply"];
+  if (value.length <= LONG_FROM_ROWS) return null;
+  if (method === "KVS.List") return structPieces(writer, metaFields(meta), "Entries", value as Rows<DirEntry>, writeDirEntry);
+  return structPieces(writer, metaFields(meta), "Keys", value as Rows<string>, (w, key) => void w.text(key));
 }
 
 export function decodeReply(method: RpcMethod, bytes: Uint8Array, args: RpcArgs): Result<RpcReply> {

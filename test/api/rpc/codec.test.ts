@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { decodeArgs, decodeReply, encodeArgs, encodeReply, isRpcMethod } from "../../../src/api/rpc/codec.ts";
-import type { QueryOptions, RpcMethod, RpcMethods } from "../../../src/api/rpc/types.ts";
-import { fromHex, toHex } from "../../../src/base/bytes.ts";
+import { decodeArgs, decodeReply, encodeArgs, encodeReply, isRpcMethod, replyPieces } from "../../../src/api/rpc/codec.ts";
+import type { QueryOptions, RpcMethod, RpcMethods, RpcReply } from "../../../src/api/rpc/types.ts";
+import { concatBytes, fromHex, toHex } from "../../../src/base/bytes.ts";
 import { SeededRandom } from "../../../src/base/random.ts";
 import { RpcReplyStream, RpcRequestStream } from "../../../src/wire/server-rpc.ts";
 import { projectPath } from "../../support/project-root.ts";
@@ -155,4 +155,23 @@ test("the consistency that a reply names is the one that was asked for", () => {
 
 test("names of objects are no procedures", () => {
   for (const name of ["", "constructor", "__proto__", "toString", "KVS.get", "KVS.Get "]) assert.equal(isRpcMethod(name), false, name);
+});
+
+test("long lists of keys come in pieces that are the same bytes, short ones and other replies do not", () => {
+  const meta = { index: 7, knownLeader: true, lastContactMs: 3, consistency: "leader" } as const;
+  const entries = Array.from({ length: 2000 }, (_, i) => ({ key: `k${i}`, value: new Uint8Array(i), flags: i, session: "", lockIndex: 0, createIndex: i, modifyIndex: i + 1 }));
+  const lists: readonly (readonly ["KVS.List" | "KVS.ListKeys", readonly unknown[]])[] = [["KVS.List", entries], ["KVS.ListKeys", entries.map(({ key }) => key)]];
+  for (const [method, rows] of lists) {
+    const reply = { meta, value: rows } as RpcReply;
+    const pieces: Uint8Array[] = [];
+    const made = replyPieces(method, reply);
+    for (let next = made?.next(); next !== undefined && next.done !== true; next = made?.next()) {
+      pieces.push(next.value);
+      // The encoder is free in between.
+      encodeReply("Status.Leader", "127.0.0.1:8300");
+    }
+    assert.equal(toHex(concatBytes(pieces)), toHex(encodeReply(method, reply)));
+    assert.equal(replyPieces(method, { meta, value: rows.slice(0, 100) } as RpcReply), null);
+  }
+  assert.equal(replyPieces("Status.Leader", "127.0.0.1:8300"), null);
 });
