@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { writeJson } from "../api/http/json.ts";
 import { isStatus } from "../api/http/agent-bodies.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
+import { wallMs } from "./clock.ts";
 
 export interface CheckState {
   readonly status: string;
@@ -29,9 +30,9 @@ interface KeptState extends CheckState {
 export interface CheckStatesOptions {
   /** "" keeps nothing. */
   readonly dataDir: string;
-  /** ms since 1970: files outlive the clock of a process. */
-  readonly wallMs: () => number;
   readonly report: (level: "debug" | "warn", text: string) => void;
+  /** In place of the wall clock, which files that outlive the process need. Where it jumps, a status counts for one TTL more, or not after a restart. */
+  readonly nowMs?: () => number;
 }
 
 const OWNER_ONLY = 0o600;
@@ -41,6 +42,7 @@ const TEMPORARY = ".tmp";
 export class CheckStates {
   readonly #options: CheckStatesOptions;
   readonly #dir: string;
+  readonly #nowMs: () => number;
   /** What each check was told last, written or not. */
   readonly #last = new Map<string, KeptState>();
   /** Checks whose file is not yet what `#last` says, the oldest first. Those `#last` has not are to go. */
@@ -52,13 +54,14 @@ export class CheckStates {
 
   constructor(options: CheckStatesOptions) {
     this.#options = options;
+    this.#nowMs = options.nowMs ?? wallMs;
     this.#dir = options.dataDir === "" ? "" : join(options.dataDir, "checks", "state");
   }
 
   /** What a check was told, and for how long that counts. Never blocks, never fails: see `kept`. */
   put(id: string, { status, output }: CheckState, ttlMs: number): void {
     if (this.#dir === "") return;
-    const expires = Math.trunc((this.#options.wallMs() + ttlMs) / 1000);
+    const expires = Math.trunc((this.#nowMs() + ttlMs) / 1000);
     const last = this.#last.get(id);
     if (last?.expires === expires && last.status === status && last.output === output) return;
     this.#last.set(id, { status, output, expires });
@@ -102,7 +105,7 @@ export class CheckStates {
   }
 
   #unexpired(id: string, state: KeptState | null): CheckState | null {
-    if (state === null || this.#options.wallMs() / 1000 < state.expires) return state;
+    if (state === null || this.#nowMs() / 1000 < state.expires) return state;
     this.#options.report("debug", `check state expired, not restoring: check=${id}`);
     this.drop(id);
     return null;

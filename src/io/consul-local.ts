@@ -10,7 +10,7 @@ import type { HealthCheck, NodeService, RegisterRequest } from "../wire/fsm-comm
 import { goQuote } from "../base/go-quote.ts";
 import { CheckProbes } from "./check-probes.ts";
 import { CheckStates } from "./check-states.ts";
-import { monotonicMs, wallMs } from "./clock.ts";
+import { monotonicMs } from "./clock.ts";
 import type { ConsulAgentOptions } from "./consul-agent-options.ts";
 import { LocalStore } from "./consul-local-store.ts";
 import { isOwnNode, ownNode } from "./consul-own-node.ts";
@@ -53,7 +53,7 @@ export class LocalSync implements LocalAgent {
     this.#node = ownNode(options);
     this.#state = new LocalState({ node: options.nodeName, checkUpdateIntervalMs: CHECK_UPDATE_INTERVAL_MS, random: new SystemRandom() });
     this.#store = new LocalStore(options.dataDir, (text) => options.log.write("warn", `agent: ${text}`));
-    this.#checkStates = new CheckStates({ dataDir: options.dataDir, wallMs, report: (level, text) => options.log.write(level, `agent: ${text}`) });
+    this.#checkStates = new CheckStates({ dataDir: options.dataDir, report: (level, text) => options.log.write(level, `agent: ${text}`) });
     this.#probes = new CheckProbes({
       planOf: (id) => this.#state.check(id)?.plan ?? null,
       found: (id, status, output) => {

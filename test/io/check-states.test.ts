@@ -23,7 +23,7 @@ class Bench {
   }
 
   open(): CheckStates {
-    return new CheckStates({ dataDir: this.dataDir, wallMs: () => this.nowMs, report: (level, text) => this.reports.push(`${level} ${text}`) });
+    return new CheckStates({ dataDir: this.dataDir, nowMs: () => this.nowMs, report: (level, text) => this.reports.push(`${level} ${text}`) });
   }
 
   file(name = WEB): string {
@@ -117,7 +117,7 @@ test("a disk that takes nothing: whoever waits is told, the log once, and the sa
 });
 
 test("without a directory nothing is kept", async () => {
-  const states = new CheckStates({ dataDir: "", wallMs: () => NOW_MS, report: () => assert.fail() });
+  const states = new CheckStates({ dataDir: "", nowMs: () => NOW_MS, report: () => assert.fail() });
   states.put("c", PASSING, 1000);
   states.drop("d");
   await states.kept("c");
