@@ -21,8 +21,8 @@ const RESTART_MS_MAX = 10_000;
 const HEALTHY_AFTER_MS = 60_000;
 /** A lane's heap: its tables are small; more than this is a leak, and better ends with the lane than with the process. */
 const LANE_HEAP_MIB_MAX = 256;
-/** Of which for young objects: a batch and its parts. More is taken under load and not given back. */
-const LANE_YOUNG_MIB_MAX = 12;
+/** Of which for young objects, a third for each of two halves: a batch and its parts. More is taken under load and not given back. */
+const LANE_YOUNG_MIB_MAX = 6;
 
 /** A lane that owes an answer for so long hangs and is replaced. A batch takes it some 10 ms. */
 const ANSWER_MS_MAX = 5_000;
