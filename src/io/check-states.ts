@@ -6,7 +6,8 @@
  * - Updates come with each beat of each check. A check that is told again while it waits is written once, and a beat that says what its file says already,
  *   down to the second of expiry, is not written. So there are no more writes waiting than checks, and one thread of the pool is busy at most: the log's fsyncs
  *   find the others free.
- * - A beat that is lost with the process costs one TTL at most and needs no fsync; `kept` is for those who changed a status and must know it kept.
+ * - A beat that is lost with the machine costs one TTL at most and needs no fsync. A changed status has one: `kept` is for who changed it, and a check that was told to be
+ *   critical must not go on as passing.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -15,6 +16,7 @@ import { writeJson } from "../api/http/json.ts";
 import { isStatus } from "../api/http/agent-bodies.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import { wallMs } from "./clock.ts";
+import { nodeFileSystem, replaceFile, type FileSystem } from "./durable-file.ts";
 
 export interface CheckState {
   readonly status: string;
@@ -33,6 +35,8 @@ export interface CheckStatesOptions {
   readonly report: (level: "debug" | "warn", text: string) => void;
   /** In place of the wall clock, which files that outlive the process need. Where it jumps, a status counts for one TTL more, or not after a restart. */
   readonly nowMs?: () => number;
+  /** In place of the real one, for what must be durable. */
+  readonly fileSystem?: FileSystem;
 }
 
 const OWNER_ONLY = 0o600;
@@ -47,6 +51,8 @@ export class CheckStates {
   readonly #last = new Map<string, KeptState>();
   /** Checks whose file is not yet what `#last` says, the oldest first. Those `#last` has not are to go. */
   readonly #waiting = new Set<string>();
+  /** Those of them whose status has changed. */
+  readonly #changed = new Set<string>();
   readonly #listeners = new Map<string, ((error: Error | null) => void)[]>();
   #writer: Promise<void> | null = null;
   /** A full disk is reported once, not with each beat. */
@@ -64,6 +70,7 @@ export class CheckStates {
     const expires = Math.trunc((this.#nowMs() + ttlMs) / 1000);
     const last = this.#last.get(id);
     if (last?.expires === expires && last.status === status && last.output === output) return;
+    if (last?.status !== status) this.#changed.add(id);
     this.#last.set(id, { status, output, expires });
     this.#write(id);
   }
@@ -71,6 +78,7 @@ export class CheckStates {
   drop(id: string): void {
     if (this.#dir === "") return;
     this.#last.delete(id);
+    this.#changed.delete(id);
     this.#write(id);
   }
 
@@ -119,7 +127,7 @@ export class CheckStates {
   async #writeAll(): Promise<void> {
     for (const id of this.#waiting) {
       const state = this.#last.get(id);
-      const error = await this.#replace(id, state);
+      const error = await this.#replace(id, state, this.#changed.delete(id));
       // Told otherwise meanwhile: it stays, and has its turn after the others.
       this.#waiting.delete(id);
       if (this.#last.get(id) !== state) this.#waiting.add(id);
@@ -139,14 +147,13 @@ export class CheckStates {
     for (const settle of listeners) settle(error);
   }
 
-  async #replace(id: string, state: KeptState | undefined): Promise<Error | null> {
+  async #replace(id: string, state: KeptState | undefined, durably: boolean): Promise<Error | null> {
     const path = this.#path(id);
     try {
       if (state === undefined) await rm(path, { force: true });
       else {
         const content = writeJson({ CheckID: id, Output: state.output, Status: state.status, Expires: state.expires }, false);
-        await this.#writeFile(path + TEMPORARY, content);
-        await rename(path + TEMPORARY, path);
+        await this.#inDirectory(() => (durably ? replaceFile(path, content, this.#options.fileSystem ?? nodeFileSystem, TEMPORARY) : replaceQuickly(path, content)));
       }
       return null;
     } catch (error) {
@@ -154,19 +161,26 @@ export class CheckStates {
     }
   }
 
-  async #writeFile(path: string, content: string): Promise<void> {
+  /** Runs `write`, and once more with the directory made when that was missing. */
+  async #inDirectory(write: () => Promise<void>): Promise<void> {
     try {
-      await writeFile(path, content, { mode: OWNER_ONLY });
+      await write();
     } catch (error) {
       if (!isMissing(error)) throw error;
       await mkdir(this.#dir, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
-      await writeFile(path, content, { mode: OWNER_ONLY });
+      await write();
     }
   }
 
   #path(id: string): string {
     return join(this.#dir, createHash("md5").update(encodeUtf8(id)).digest("hex"));
   }
+}
+
+/** As `replaceFile`, for what may be lost with the machine. */
+async function replaceQuickly(path: string, content: string): Promise<void> {
+  await writeFile(path + TEMPORARY, content, { mode: OWNER_ONLY });
+  await rename(path + TEMPORARY, path);
 }
 
 /** Throws for what is no state of a check. */

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from "node:path";
 import { test } from "node:test";
 import { CheckStates } from "../../src/io/check-states.ts";
+import { nodeFileSystem, type FileSystem } from "../../src/io/durable-file.ts";
 import { tempDir, type Cleanup } from "../support/temp-dir.ts";
 
 const NOW_MS = 1_796_046_476_700;
@@ -22,8 +23,8 @@ class Bench {
     this.dir = join(this.dataDir, "checks", "state");
   }
 
-  open(): CheckStates {
-    return new CheckStates({ dataDir: this.dataDir, nowMs: () => this.nowMs, report: (level, text) => this.reports.push(`${level} ${text}`) });
+  open(fileSystem?: FileSystem): CheckStates {
+    return new CheckStates({ dataDir: this.dataDir, nowMs: () => this.nowMs, report: (level, text) => this.reports.push(`${level} ${text}`), ...(fileSystem && { fileSystem }) });
   }
 
   file(name = WEB): string {
@@ -46,6 +47,27 @@ test("a state is written to the byte as by the original, for its owner only, and
   await next.idle();
   assert.deepEqual([bench.reports, readdirSync(bench.dir)], [["debug check state expired, not restoring: check=service:web1"], []]);
   assert.equal(await next.read("never"), null);
+});
+
+test("a changed status is durable before it is kept, a beat is not waited for by the disk", async (t) => {
+  const bench = new Bench(t);
+  const durable: string[] = [];
+  const states = bench.open({ ...nodeFileSystem, rename: (from, to) => (durable.push(readFileSync(from, "utf8")), nodeFileSystem.rename(from, to)) });
+  const put = async (status: string, output: string): Promise<void> => {
+    bench.nowMs += 1000;
+    states.put("service:web1", { status, output }, 60_000);
+    await states.kept("service:web1");
+  };
+  await put("passing", "first");
+  await put("passing", "beat");
+  await put("critical", "down");
+  await put("critical", "still down");
+  assert.deepEqual(durable.map((text) => /"Output":"([^"]*)"/.exec(text)?.[1]), ["first", "down"]);
+  assert.match(bench.file(), /still down/);
+  const full = bench.open({ ...nodeFileSystem, open: (path) => Promise.reject(new Error(`ENOSPC: no space left on device, open '${path}'`)) });
+  full.put("service:web1", { status: "passing", output: "up" }, 60_000);
+  await assert.rejects(full.kept("service:web1"), /ENOSPC/);
+  assert.match(bench.file(), /still down/);
 });
 
 test("of beats that wait the last is written, and one that changes nothing is not", async (t) => {
