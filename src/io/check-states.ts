@@ -17,6 +17,7 @@ import { isStatus } from "../api/http/agent-bodies.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import { wallMs } from "./clock.ts";
 import { nodeFileSystem, replaceFile, type FileSystem } from "./durable-file.ts";
+import { errorCode } from "./go-errors.ts";
 
 export interface CheckState {
   readonly status: string;
@@ -106,8 +107,8 @@ export class CheckStates {
     try {
       return this.#unexpired(id, stateOf(JSON.parse(await readFile(path, "utf8"))));
     } catch (error) {
-      if (isMissing(error)) return null;
-      this.#options.report("warn", `${path} is left out: check=${id} error=${JSON.stringify(textOf(error))}`);
+      if (errorCode(error) === "ENOENT") return null;
+      this.#options.report("warn", `${path} is left out: check=${id} error=${JSON.stringify(error instanceof Error ? error.message : String(error))}`);
       return null;
     }
   }
@@ -127,11 +128,16 @@ export class CheckStates {
   async #writeAll(): Promise<void> {
     for (const id of this.#waiting) {
       const state = this.#last.get(id);
-      const error = await this.#replace(id, state, this.#changed.delete(id));
-      // Told otherwise meanwhile: it stays, and has its turn after the others.
+      const durably = this.#changed.delete(id);
+      const error = await this.#replace(id, state, durably);
       this.#waiting.delete(id);
-      if (this.#last.get(id) !== state) this.#waiting.add(id);
-      else this.#settle(id, error);
+      if (this.#last.get(id) === state) {
+        this.#settle(id, error);
+        continue;
+      }
+      // Told otherwise meanwhile: it stays, and has its turn after the others.
+      this.#waiting.add(id);
+      if (durably && error !== null && this.#last.has(id)) this.#changed.add(id);
     }
     // In the turn in which the last one was found: what comes later starts a new one.
     this.#writer = null;
@@ -166,7 +172,7 @@ export class CheckStates {
     try {
       await write();
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (errorCode(error) !== "ENOENT") throw error;
       await mkdir(this.#dir, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
       await write();
     }
@@ -188,12 +194,4 @@ function stateOf(value: unknown): KeptState {
   const { Status: status, Output: output, Expires: expires } = (value ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof status !== "string" || !isStatus(status, false) || typeof output !== "string" || typeof expires !== "number") throw new Error("no state of a check");
   return { status, output, expires };
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -203,11 +203,7 @@ class Exchange implements Waiting {
     // The others are short, or made once for all of a turn.
     if (call.kind !== "local") this.#askNow(call, answer);
     else if (local.spent) local.defer(() => this.#askNow(call, answer));
-    else {
-      const startedAtMs = local.begin();
-      this.#askNow(call, answer);
-      local.end(startedAtMs);
-    }
+    else local.run(() => this.#askNow(call, answer));
   }
 
   #askNow(call: AgentCall, answer: (outcome: AgentOutcome) => HttpAnswer): void {

@@ -70,6 +70,22 @@ test("a changed status is durable before it is kept, a beat is not waited for by
   assert.match(bench.file(), /still down/);
 });
 
+test("a changed status that could not be written is durable with the beat that came meanwhile", async (t) => {
+  const bench = new Bench(t);
+  let [opened, renamed] = [0, 0];
+  const states = bench.open({
+    ...nodeFileSystem,
+    open: (...args) => ((opened += 1) === 1 ? Promise.reject(new Error("EIO: i/o error, open")) : nodeFileSystem.open(...args)),
+    rename: (from, to) => ((renamed += 1), nodeFileSystem.rename(from, to)),
+  });
+  mkdirSync(bench.dir, { recursive: true });
+  states.put("service:web1", PASSING, 60_000);
+  states.put("service:web1", { ...PASSING, output: "beat" }, 60_000);
+  await states.kept("service:web1");
+  assert.match(bench.file(), /beat/);
+  assert.equal(renamed, 1);
+});
+
 test("of beats that wait the last is written, and one that changes nothing is not", async (t) => {
   const bench = new Bench(t);
   const states = bench.open();
