@@ -1,9 +1,11 @@
+import { listOfObjects } from "../base/lists.ts";
+
 /** A bounded first-in-first-out queue that drops what does not fit and counts it: one slow reader must cost neither memory nor others' time. */
 export class RecordQueue<T> {
   readonly #itemsMax: number;
   readonly #bytesMax: number;
   // Side by side: an object per record would cost more than the rest.
-  #items: T[] = [];
+  #items: T[] = listOfObjects();
   #sizes: number[] = [];
   #head = 0;
   #bytes = 0;

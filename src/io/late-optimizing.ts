@@ -14,6 +14,8 @@ const KNOWN_V8 = "11.3.";
 /** Bytes of bytecode that a function runs through between two looks at whether it is worth optimizing: V8's own value. */
 export const USUAL_BUDGET = 67_584;
 const EARLY_BUDGET = 1_000_000;
+/** Small enough for some ten calls, large enough for a function to have met what it usually meets. */
+const DRILL_BUDGET = 2000;
 const EARLY_MS = 60_000;
 /** Bytes of packets within a second that end the first minute: some 200 full packets, while a member of 60 in a storm of joins or events has a fifth of that. */
 export const BUSY_BYTES = 256 * 1024;
@@ -35,6 +37,16 @@ export function optimizeUnderLoad(): (bytes: number) => void {
   return (bytes) => {
     if (isLate && window.add(bytes)) optimizeAsUsual();
   };
+}
+
+/** True where `optimizeAtOnce` has an effect: the runtime is known, and processors are not scarce. */
+export function mayOptimizeAtOnce(): boolean {
+  return process.versions.v8.startsWith(KNOWN_V8) && !isLate;
+}
+
+/** Optimizes what runs from now on after a few calls, or goes back to the usual. Nothing happens where `mayOptimizeAtOnce` says no. */
+export function optimizeAtOnce(on: boolean): void {
+  if (mayOptimizeAtOnce()) setFlagsFromString(`--interrupt-budget=${on ? DRILL_BUDGET : USUAL_BUDGET}`);
 }
 
 /** Ends the first minute at once. Does nothing when it has ended, or never began. */

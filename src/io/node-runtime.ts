@@ -3,6 +3,8 @@
  * machine. Re-entrant calls are queued, so a core always runs to completion. Work that arrives faster than it can be done is sliced:
  * the loop is given back after `SLICE_MS`, probes and commands overtake gossip, and what exceeds the queue is dropped and counted.
  */
+
+import { listOfObjects } from "../base/lists.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import type { NodeMachine, PoolName } from "../node/types.ts";
 import type { PoolEffect, PoolInput, PoolReplyValue } from "../serf/types.ts";
@@ -87,7 +89,7 @@ export class NodeRuntime {
   readonly #urgent = new WorkQueue();
   readonly #gossip = new WorkQueue();
   readonly #woken = (pool: PoolName): void => this.#dispatch(pool);
-  readonly #out: PoolEffect[] = [];
+  readonly #out: PoolEffect[] = listOfObjects();
   #nextRequest = 0;
   #running = false;
   #stopped = false;
@@ -309,7 +311,7 @@ function isRepeat(port: PoolPort | undefined, message: PlainMessage): boolean {
 
 /** A queue whose `shift` is cheap at any length, and that knows the bytes of its messages. */
 class WorkQueue {
-  #inputs: (OtherInput | PlainMessage)[] = [];
+  #inputs: (OtherInput | PlainMessage)[] = listOfObjects();
   #pools: PoolName[] = [];
   #head = 0;
   #bytes = 0;

@@ -2,6 +2,7 @@
  * The sockets, files and keys of one pool: carries out its effects and turns what arrives into its inputs. A pool's socket is its own, so
  * a node with two pools has two of these.
  */
+import { listOfObjects } from "../base/lists.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import { formatEndpoint } from "../base/endpoint.ts";
 import { encodeUtf8, utf8Length } from "../base/utf8.ts";
@@ -77,7 +78,7 @@ export class PoolIo implements PoolPort {
   #runtime: NodeRuntime | null = null;
   #listener: PoolListener | null = null;
   #snapshot: SnapshotFile | null = null;
-  #outgoing: OutgoingPacket[] = [];
+  #outgoing: OutgoingPacket[] = listOfObjects();
   #repeatsOnMain = 0;
   /** Keyring operations run one after the other: each sees the ring the last one left. */
   #keyringBusy: Promise<void> = Promise.resolve();

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 
 const SCHEDSTAT = "/proc/self/schedstat";
 const NS_PER_MS = 1e6;
+const US_PER_MS = 1e3;
 
 /** Of the main thread since the program started. */
 export interface RunTimes {
@@ -15,6 +16,11 @@ export interface RunTimes {
 export function runTimes(schedstat: string = textOf(SCHEDSTAT)): RunTimes {
   const [ranNs = 0, waitedNs = 0] = schedstat.split(" ").map(Number);
   return { ranMs: ranNs / NS_PER_MS || 0, waitedMs: waitedNs / NS_PER_MS || 0 };
+}
+
+/** Time in ms that the main thread has waited for others, as far as is known: what other threads of this program (V8 compiles and collects on some) ran in the meantime is taken off. May go back. */
+export function waitedForOthersMs({ ranMs, waitedMs }: RunTimes = runTimes(), { user, system }: NodeJS.CpuUsage = process.cpuUsage()): number {
+  return waitedMs - ((user + system) / US_PER_MS - ranMs);
 }
 
 /** True when the main thread has waited for a processor for longer than it ran since the program started: more programs want to run than there are processors. */

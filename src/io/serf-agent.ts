@@ -12,7 +12,7 @@ import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
 import { StreamLane } from "./lanes/stream-lane.ts";
 import { LaneStarter } from "./lanes/lane-starter.ts";
-import { optimizeAsUsual, optimizeUnderLoad } from "./late-optimizing.ts";
+import { mayOptimizeAtOnce, optimizeAsUsual, optimizeAtOnce, optimizeUnderLoad } from "./late-optimizing.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
@@ -26,7 +26,7 @@ import { QueryGate } from "./query-gate.ts";
 import { noteShapesEagerly } from "./rehearsal/eager-feedback.ts";
 import { Rehearsal } from "./rehearsal/rehearsal.ts";
 import { resolveJoinAddresses } from "./resolver.ts";
-import { runTimes } from "./run-queue.ts";
+import { waitedForOthersMs } from "./run-queue.ts";
 import { SerfError, type LogSink, type QueryRecord, type SerfAgentApi, type SerfAgentOptions, type Unsubscribe } from "./serf-agent-api.ts";
 import { advertisedEndpoint, optionsError, poolConfig } from "./serf-agent-config.ts";
 import { runtimeStats } from "./runtime-stats.ts";
@@ -143,7 +143,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     if (options.stage === undefined) {
       const hurry = optimizeUnderLoad();
       io.onWork((bytes) => {
-        rehearsal?.stop();
+        rehearsal?.work(bytes);
         hurry(bytes);
         lanes?.work(bytes);
       });
@@ -208,7 +208,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
 
   fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): void {
     this.#log.write("debug", () => `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quotePayload(payload)}`);
-    this.#rehearsal?.stop();
+    this.#rehearsal?.command();
     const request = this.#runtime.takeRequest();
     this.#runtime.order(POOL, { kind: "userEvent", request, name, payload, coalesce }, new FiredEvent(request, this.#log, done));
   }
@@ -354,7 +354,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   #command(make: Parameters<NodeRuntime["request"]>[1]): Promise<Reply> {
-    this.#rehearsal?.stop();
+    this.#rehearsal?.command();
     return this.#runtime.request(POOL, make);
   }
 
@@ -407,12 +407,19 @@ function laneStarter({ packetWorkers, log, metrics }: SerfAgentOptions, io: Pool
   });
 }
 
-/** What is practised is loaded when the time has come. */
+/** What is practised is loaded when the time has come. Where processors are scarce at the start, they are left to others. */
 function rehearse(options: SerfAgentOptions): Rehearsal {
+  const patient = mayOptimizeAtOnce();
   return new Rehearsal({
-    acts: async () => (await import("./rehearsal/acts.ts")).rehearsalActs(options, (cast) => SerfAgent.start(cast)),
-    learning: noteShapesEagerly,
-    runTimes,
+    acts: async () => (await import("./rehearsal/acts.ts")).rehearsalActs(options, (cast) => SerfAgent.start(cast), patient),
+    learning(lesson) {
+      noteShapesEagerly(lesson !== null);
+      optimizeAtOnce(lesson === "speed");
+    },
+    waitedMs: waitedForOthersMs,
+    patient,
+    now: monotonicMs,
+    soon: (next) => void setImmediate(next),
     later: (next, ms) => void setTimeout(next, ms).unref(),
     failed: (error) => options.log.write("err", `agent: rehearsal failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     random: Math.random,

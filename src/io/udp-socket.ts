@@ -2,6 +2,7 @@
  * The gossip socket. What arrives in one turn of the event loop is handed on as one batch, so that decryption and decoding can be moved
  * to a lane as a whole (DESIGN.md §2). Nothing here throws after `bind`: a broken packet path is counted, the protocol assumes loss.
  */
+import { listOfObjects } from "../base/lists.ts";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import type { Endpoint } from "../base/endpoint.ts";
 import { canonicalIp, type AllowList } from "./network.ts";
@@ -32,7 +33,7 @@ export class UdpSocket {
   readonly #socket: Socket;
   readonly #hooks: UdpHooks;
   readonly #allow: AllowList;
-  #batch: ReceivedPacket[] = [];
+  #batch: ReceivedPacket[] = listOfObjects();
   #closed = false;
   /** Shared by all sends: an error is the network's business and only counted. */
   readonly #sent = (error: Error | null): void => {

@@ -1,4 +1,5 @@
 /** The packet lane that works on the calling thread: for idle nodes, for embedding, and while worker lanes are down. */
+import { listOfObjects } from "../../base/lists.ts";
 import type { HashKey } from "../../wire/message-hash.ts";
 import { RepeatFilter } from "../../wire/repeat-filter.ts";
 import type { KeyList } from "../keyring.ts";
@@ -36,7 +37,7 @@ export class InlineLane implements PacketLane {
   readonly #options: InlineLaneOptions;
   readonly #work: OpenWork;
   readonly #filter: RepeatFilter;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: Waiting[] = listOfObjects();
   #agedAtMs: number;
   #waitingPackets = 0;
   #waitingBytes = 0;
