@@ -10,6 +10,7 @@ import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { holdWall, monotonicMs, releaseWall } from "./clock.ts";
 import { listenErrorText } from "./go-errors.ts";
+import { LARGE_BYTES, LargeAnswers, restMoment } from "./large-answers.ts";
 import { optimizeAsUsual } from "./late-optimizing.ts";
 import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
 import { ACCEPT_BACKLOG } from "./network.ts";
@@ -132,11 +133,12 @@ interface Shared {
   readonly outputs: IpcOutput[];
   readonly buffers: LastBuffer;
   readonly reading: SharedReads;
+  readonly large: LargeAnswers;
   reads: number;
 }
 
 function sharedBy(options: RpcServerOptions): Shared {
-  return { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reading: new SharedReads(), reads: 0 };
+  return { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reading: new SharedReads(), large: new LargeAnswers({ now: monotonicMs, soon: (next) => void setImmediate(next), rest: restMoment }), reads: 0 };
 }
 
 /** `write` makes a buffer of other bytes each time; answers mostly lie where the last one did. */
@@ -335,6 +337,7 @@ class Connection {
       for (const bytes of output.pieces) open = socket.write(bytes);
       socket.uncork();
     }
+    if (only !== null && only.length >= LARGE_BYTES) this.#shared.large.given(this);
     // Nearly always the kernel takes all at once.
     if (socket.writableLength === 0) output.taken();
     else this.#keep(output.leave());
@@ -447,6 +450,7 @@ class Connection {
     this.#logs?.close();
     for (const cancel of this.#queries.values()) cancel();
     this.#queries.clear();
+    this.#shared.large.gone(this);
     this.#onClosed();
     this.#socket.resume(); // So that the end of the other side is noticed; what still arrives is ignored.
   }

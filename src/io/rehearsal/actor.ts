@@ -12,6 +12,8 @@ import type { MetricSink, SerfAgentApi, SerfAgentOptions } from "../serf-agent-a
 /** Acts in which a request or an answer may come; it takes one or two, and some more where a connection is made first. */
 export const LISTEN_ACTS_MAX = 50;
 export const PRACTICE_HOST = "127.0.0.1";
+/** Where wall clocks of rehearsals begin: as many digits as the real one has. */
+export const PRACTICE_WALL_MS = 1e12;
 const AUTH_KEY_BYTES = 16;
 /** Too much to be squared in 31 bits. */
 const LARGE_MEASURE = 1e6;
@@ -50,11 +52,14 @@ export class Actor {
     client.on("error", () => undefined); // Then nothing is heard any more, and the play goes on without.
   }
 
-  /** Rejects when the system gives no sockets. */
+  /** Rejects when the system gives no sockets; the agent is shut down then. */
   static async enter(agent: SerfAgentApi, logs: LogHub, metrics: MetricSink): Promise<Actor> {
     // Whoever else finds the port has no key.
     const authKey = randomBytes(AUTH_KEY_BYTES).toString("hex");
-    const server = await startRpcServer({ agent, listen: { ip: PRACTICE_HOST, port: 0 }, authKey, logs, metrics });
+    const server = await startRpcServer({ agent, listen: { ip: PRACTICE_HOST, port: 0 }, authKey, logs, metrics }).catch(async (error: unknown) => {
+      await agent.shutdown();
+      throw error;
+    });
     const { ip: host, port } = server.address;
     const actor = new Actor(agent, server, connect({ host, port, noDelay: true }));
     actor.ask({ command: "handshake", version: IPC_VERSION });

@@ -5,11 +5,12 @@
  */
 import { assert } from "../../base/assert.ts";
 import type { Endpoint } from "../../base/endpoint.ts";
+import { monotonicMs } from "../clock.ts";
 import { LogHub } from "../log-hub.ts";
 import { AllowList } from "../network.ts";
 import type { SerfAgentApi, SerfAgentOptions } from "../serf-agent-api.ts";
 import { UdpSocket } from "../udp-socket.ts";
-import { Actor, castOptions, LISTEN_ACTS_MAX, PRACTICE_HOST, practiceMetrics } from "./actor.ts";
+import { Actor, castOptions, LISTEN_ACTS_MAX, PRACTICE_HOST, PRACTICE_WALL_MS, practiceMetrics } from "./actor.ts";
 import type { Lesson } from "./lesson.ts";
 import { busyEvents, events, packetSealer, ping } from "./practice-packets.ts";
 
@@ -40,12 +41,14 @@ export async function* drill(options: SerfAgentOptions, start: (options: SerfAge
     rounds.push(prepare(rounds.length));
     if (rounds.length % PREPARED_PER_ACT === 0) yield "shapes";
   }
-  const log = new LogHub();
-  const metrics = practiceMetrics(() => Date.now());
-  const agent = await start({ ...castOptions(options, NAME, HERE), log, metrics, allowedCidrs: null });
-  const actor = await Actor.enter(agent, log, metrics);
+  const wall = (): number => PRACTICE_WALL_MS + Math.trunc(monotonicMs());
+  const log = new LogHub(wall);
+  const metrics = practiceMetrics(wall);
   const stranger = await Stranger.enter();
+  let actor: Actor | null = null;
   try {
+    const agent = await start({ ...castOptions(options, NAME, HERE), log, metrics, allowedCidrs: null });
+    actor = await Actor.enter(agent, log, metrics);
     yield* lesson(actor.listen());
     actor.ask({ command: "stream", type: "user" });
     yield* lesson(actor.listen());
@@ -56,7 +59,7 @@ export async function* drill(options: SerfAgentOptions, start: (options: SerfAge
     }
     return { answered: stranger.heard, bytes: actor.bytes };
   } finally {
-    await Promise.all([actor.leave(), stranger.leave()]);
+    await Promise.all([actor?.leave(), stranger.leave()]);
   }
 }
 

@@ -6,7 +6,7 @@
 import { formatEndpoint, type Endpoint } from "../../base/endpoint.ts";
 import { LogHub } from "../log-hub.ts";
 import type { SerfAgentApi, SerfAgentOptions } from "../serf-agent-api.ts";
-import { Actor, castOptions, LISTEN_ACTS_MAX, PRACTICE_HOST, practiceMetrics } from "./actor.ts";
+import { Actor, castOptions, LISTEN_ACTS_MAX, PRACTICE_HOST, PRACTICE_WALL_MS, practiceMetrics } from "./actor.ts";
 import { PracticeNetwork } from "./practice-network.ts";
 import { announcements, EVENT_BYTES, events, packetSealer } from "./practice-packets.ts";
 
@@ -22,9 +22,8 @@ const BUSY_TIMES = [30, 120, 300, 1000, 70_000];
 const FLOODS = 2;
 /** Reached by these events: what is over a bound is the first thing that happens in a flood which has not happened before. */
 const BOUNDS = { eventBufferSize: 16, queueDepthMax: 16 };
-/** For log and measurements time passes faster: within the play seconds, and intervals of ten, end. It begins with as many digits as the real one has. */
+/** For log and measurements time passes faster: within the play seconds, and intervals of ten, end. */
 const HASTE = 10;
-const HASTE_FROM_MS = 1e12;
 const PORT = 7946;
 /** Whoever sends what nobody in the play sends. */
 const STRANGER: Endpoint = { ip: PRACTICE_HOST, port: 1 };
@@ -44,7 +43,7 @@ export async function* play(options: SerfAgentOptions, start: (options: SerfAgen
   const network = new PracticeNetwork();
   const actors: Actor[] = [];
   let nowMs = 0;
-  const hasty = (): number => HASTE_FROM_MS + HASTE * nowMs;
+  const hasty = (): number => PRACTICE_WALL_MS + HASTE * nowMs;
   const metrics = practiceMetrics(hasty);
   const enter = async (port: number): Promise<Actor> => {
     const bind = { ip: PRACTICE_HOST, port };
