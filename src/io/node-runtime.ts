@@ -312,7 +312,7 @@ function isRepeat(port: PoolPort | undefined, message: PlainMessage): boolean {
 /** A queue whose `shift` is cheap at any length, and that knows the bytes of its messages. */
 class WorkQueue {
   #inputs: (OtherInput | PlainMessage)[] = listOfObjects();
-  #pools: PoolName[] = [];
+  #pools: PoolName[] = listOfObjects();
   #head = 0;
   #bytes = 0;
   /** Of the input that `shift` gave last. */

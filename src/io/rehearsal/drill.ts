@@ -1,5 +1,5 @@
 /**
- * The last part of a rehearsal: packets of events that are known, and a few that are not, with a ping after each batch, until V8 has optimized their way. An agent whose first flood finds it
+ * The last part of a rehearsal: packets of events that are known, and a few that are not, with some pings after each batch, until V8 has optimized their way. An agent whose first flood finds it
  * so spends 7 to 19 % less on the first 1.5 s of it (medians of five pairs for each of eight kinds of packets), and its compiler does not take the processor then.
  * They go through sockets of the system to an agent of its own, on loopback: half of a packet's way is Node's code, which must be optimized for the same shapes.
  */
@@ -19,6 +19,8 @@ export const ROUNDS = 80;
 /** Of them so many with events of an agent that has just begun: Lamport times take less room then. */
 const EARLY_ROUNDS = 5;
 const KNOWN_PER_ROUND = 6;
+/** The way of an answer is as long as that of a packet. */
+export const PINGS_PER_ROUND = 4;
 /** Known packets are taken from so many. */
 const RECENT = 8;
 const PREPARED_PER_ACT = 8;
@@ -35,18 +37,18 @@ export interface DrillResult {
 }
 
 export async function* drill(options: SerfAgentOptions, start: (options: SerfAgentOptions) => Promise<SerfAgentApi>): AsyncGenerator<Lesson, DrillResult> {
-  const rounds: Round[] = [];
-  const prepare = roundMaker(options);
-  while (rounds.length < ROUNDS) {
-    rounds.push(prepare(rounds.length));
-    if (rounds.length % PREPARED_PER_ACT === 0) yield "shapes";
-  }
   const wall = (): number => PRACTICE_WALL_MS + Math.trunc(monotonicMs());
   const log = new LogHub(wall);
   const metrics = practiceMetrics(wall);
   const stranger = await Stranger.enter();
   let actor: Actor | null = null;
   try {
+    const rounds: Round[] = [];
+    const prepare = roundMaker(options, stranger.at);
+    while (rounds.length < ROUNDS) {
+      rounds.push(prepare(rounds.length));
+      if (rounds.length % PREPARED_PER_ACT === 0) yield "shapes";
+    }
     const agent = await start({ ...castOptions(options, NAME, HERE), log, metrics, allowedCidrs: null });
     actor = await Actor.enter(agent, log, metrics);
     yield* lesson(actor.listen());
@@ -67,14 +69,14 @@ const HERE: Endpoint = { ip: PRACTICE_HOST, port: 0 };
 
 interface Round {
   readonly fresh: readonly Uint8Array[];
-  readonly ping: readonly Uint8Array[];
+  readonly pings: readonly Uint8Array[];
 }
 
-function roundMaker(options: SerfAgentOptions): (round: number) => Round {
+function roundMaker(options: SerfAgentOptions, from: Endpoint): (round: number) => Round {
   const seal = packetSealer(options);
   return (round) => ({
     fresh: seal(round < EARLY_ROUNDS ? events(1 + 2 * round) : busyEvents(round)),
-    ping: seal([ping((FIRST_SEQS[round % FIRST_SEQS.length] as number) + round, NAME)]),
+    pings: Array.from({ length: PINGS_PER_ROUND }, (_, i) => seal([ping((FIRST_SEQS[round % FIRST_SEQS.length] as number) + round * PINGS_PER_ROUND + i, NAME, from)])).flat(),
   });
 }
 
@@ -101,18 +103,22 @@ class Stranger {
     return new Stranger(await UdpSocket.bind(HERE, allow.value, hooks), answers);
   }
 
-  send({ fresh, ping }: Round, recent: readonly Round[], to: Endpoint): void {
+  send({ fresh, pings }: Round, recent: readonly Round[], to: Endpoint): void {
     for (const packet of fresh) this.#socket.send(packet, to);
     for (let i = 0; i < KNOWN_PER_ROUND && recent.length > 0; i += 1) {
       for (const packet of (recent[i % recent.length] as Round).fresh) this.#socket.send(packet, to);
     }
-    for (const packet of ping) this.#socket.send(packet, to);
+    for (const packet of pings) this.#socket.send(packet, to);
     this.#sent = this.#answers.count;
   }
 
   /** Acts until an answer to the last ping has come, or will not come. */
   *listen(): Generator<void, void> {
     for (let act = 0; act < LISTEN_ACTS_MAX && this.#answers.count === this.#sent; act += 1) yield;
+  }
+
+  get at(): Endpoint {
+    return { ...HERE, port: this.#socket.port };
   }
 
   get heard(): number {
