@@ -16,6 +16,8 @@ export const USUAL_BUDGET = 67_584;
 const EARLY_BUDGET = 1_000_000;
 /** Small enough for some ten calls, large enough for a function to have met what it usually meets. */
 const DRILL_BUDGET = 2000;
+/** Bytecode of a function that is optimized at the first look: V8's own value. In a drill none is: who calls it will be optimized, and it with him. */
+export const USUAL_EARLY_BYTES = 81;
 const EARLY_MS = 60_000;
 /** Bytes of packets within a second that end the first minute: some 200 full packets, while a member of 60 in a storm of joins or events has a fifth of that. */
 export const BUSY_BYTES = 256 * 1024;
@@ -46,7 +48,9 @@ export function mayOptimizeAtOnce(): boolean {
 
 /** Optimizes what runs from now on after a few calls, or goes back to the usual. Nothing happens where `mayOptimizeAtOnce` says no. */
 export function optimizeAtOnce(on: boolean): void {
-  if (mayOptimizeAtOnce()) setFlagsFromString(`--interrupt-budget=${on ? DRILL_BUDGET : USUAL_BUDGET}`);
+  if (!mayOptimizeAtOnce()) return;
+  setFlagsFromString(`--interrupt-budget=${on ? DRILL_BUDGET : USUAL_BUDGET}`);
+  setFlagsFromString(`--max-bytecode-size-for-early-opt=${on ? 0 : USUAL_EARLY_BYTES}`);
 }
 
 /** Ends the first minute at once. Does nothing when it has ended, or never began. */
