@@ -14,9 +14,12 @@ const KNOWN_V8 = "11.3.";
 /** Bytes of bytecode that a function runs through between two looks at whether it is worth optimizing: V8's own value. */
 export const USUAL_BUDGET = 67_584;
 const EARLY_BUDGET = 1_000_000;
-/** Small enough for some ten calls, large enough for a function to have met what it usually meets. */
-const DRILL_BUDGET = 2000;
-/** Bytecode of a function that is optimized at the first look: V8's own value. In a drill none is: who calls it will be optimized, and it with him. */
+/** With less, V8 also optimizes what practises; with more, the way of an answer is not found busy before the practice ends. */
+const PRACTICE_BUDGET = 20_000;
+/** Looks that have to find a function busy: V8's own value. */
+export const USUAL_TICKS = 3;
+const NEVER_TICKS = 1_000_000;
+/** Bytecode of a function that is optimized at the first look: V8's own value. In practice none is: who calls it will be optimized, and it with him. */
 export const USUAL_EARLY_BYTES = 81;
 const EARLY_MS = 60_000;
 /** Bytes of packets within a second that end the first minute: some 200 full packets, while a member of 60 in a storm of joins or events has a fifth of that. */
@@ -41,16 +44,21 @@ export function optimizeUnderLoad(): (bytes: number) => void {
   };
 }
 
-/** True where `optimizeAtOnce` has an effect: the runtime is known, and processors are not scarce. */
+/** True where `optimizeInPractice` has an effect: the runtime is known, and processors are not scarce. */
 export function mayOptimizeAtOnce(): boolean {
   return process.versions.v8.startsWith(KNOWN_V8) && !isLate;
 }
 
-/** Optimizes what runs from now on after a few calls, or goes back to the usual. Nothing happens where `mayOptimizeAtOnce` says no. */
-export function optimizeAtOnce(on: boolean): void {
+/**
+ * How V8 decides what to optimize while there is practice. With "none" it only counts who is busy: the usual budget would have to be used up first when it matters. With "busy" it
+ * optimizes sooner. Nothing happens where `mayOptimizeAtOnce` says no.
+ */
+export function optimizeInPractice(what: "none" | "busy" | "usual"): void {
   if (!mayOptimizeAtOnce()) return;
-  setFlagsFromString(`--interrupt-budget=${on ? DRILL_BUDGET : USUAL_BUDGET}`);
-  setFlagsFromString(`--max-bytecode-size-for-early-opt=${on ? 0 : USUAL_EARLY_BYTES}`);
+  const usual = what === "usual";
+  setFlagsFromString(`--interrupt-budget=${usual ? USUAL_BUDGET : PRACTICE_BUDGET}`);
+  setFlagsFromString(`--ticks-before-optimization=${what === "none" ? NEVER_TICKS : USUAL_TICKS}`);
+  setFlagsFromString(`--max-bytecode-size-for-early-opt=${usual ? USUAL_EARLY_BYTES : 0}`);
 }
 
 /** Ends the first minute at once. Does nothing when it has ended, or never began. */

@@ -12,7 +12,7 @@ import { eventText, multiError, quotePayload } from "./agent-texts.ts";
 import type { LaneHost, LaneStats } from "./lanes/lane-host.ts";
 import { StreamLane } from "./lanes/stream-lane.ts";
 import { LaneStarter } from "./lanes/lane-starter.ts";
-import { mayOptimizeAtOnce, optimizeAsUsual, optimizeAtOnce, optimizeUnderLoad } from "./late-optimizing.ts";
+import { mayOptimizeAtOnce, optimizeAsUsual, optimizeInPractice, optimizeUnderLoad } from "./late-optimizing.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { monotonicMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
@@ -414,7 +414,7 @@ function rehearse(options: SerfAgentOptions): Rehearsal {
     acts: async () => (await import("./rehearsal/acts.ts")).rehearsalActs(options, (cast) => SerfAgent.start(cast), patient),
     learning(lesson) {
       noteShapesEagerly(lesson !== null);
-      optimizeAtOnce(lesson === "speed");
+      optimizeInPractice(lesson === null ? "usual" : lesson === "speed" ? "busy" : "none");
     },
     waitedMs: waitedForOthersMs,
     patient,

@@ -48,11 +48,7 @@ export async function* drill(options: SerfAgentOptions, start: (options: SerfAge
   let actor: Actor | null = null;
   try {
     const rounds: Round[] = [];
-    const prepare = roundMaker(options, stranger.at);
-    while (rounds.length < ROUNDS) {
-      rounds.push(prepare(rounds.length));
-      if (rounds.length % PREPARED_PER_ACT === 0) yield "shapes";
-    }
+    yield* prepare(rounds, options, stranger.at);
     const agent = await start({ ...castOptions(options, NAME, HERE), log, metrics, allowedCidrs: null });
     actor = await Actor.enter(agent, log, metrics);
     yield* taught("shapes", actor.listen());
@@ -77,12 +73,18 @@ interface Round {
   readonly pings: readonly Uint8Array[];
 }
 
-function roundMaker(options: SerfAgentOptions, from: Endpoint): (round: number) => Round {
+/** In a generator of its own: what loops here must not seem busy when it is over. */
+function* prepare(rounds: Round[], options: SerfAgentOptions, from: Endpoint): Generator<Lesson, void> {
   const seal = packetSealer(options);
-  return (round) => ({
-    fresh: round % FRESH_EVERY === 0 ? seal(round < EARLY_ROUNDS ? events(1 + 2 * round) : busyEvents(round)) : [],
-    pings: Array.from({ length: PINGS_PER_ROUND }, (_, i) => seal([ping((FIRST_SEQS[round % FIRST_SEQS.length] as number) + round * PINGS_PER_ROUND + i, NAME, from)])).flat(),
-  });
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const news = round < EARLY_ROUNDS ? events(1 + 2 * round) : busyEvents(round);
+    const seqs = Array.from({ length: PINGS_PER_ROUND }, (_, i) => (FIRST_SEQS[round % FIRST_SEQS.length] as number) + round * PINGS_PER_ROUND + i);
+    rounds.push({
+      fresh: round % FRESH_EVERY === 0 ? seal(news) : [],
+      pings: seqs.flatMap((seq) => seal([ping(seq, NAME, from)])),
+    });
+    if (rounds.length % PREPARED_PER_ACT === 0) yield "shapes";
+  }
 }
 
 function* taught(lesson: Lesson, acts: Generator<void, void>): Generator<Lesson, void> {
