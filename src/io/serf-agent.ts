@@ -152,6 +152,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   members(): readonly Member[] {
+    this.#rehearsal?.question();
     const changes = this.#pool.memberChanges;
     if (changes !== this.#listedChanges) {
       this.#listed = this.#pool.members();
@@ -265,6 +266,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 
   stats(): Map<string, Map<string, string>> {
+    this.#rehearsal?.question();
     const stats = this.#baseStats();
     if (this.#loopDelay !== null) stats.set("packet_lanes", this.#laneSection(this.#loopDelay));
     return stats;

@@ -25,6 +25,8 @@ export const LOOKS_MAX = 600;
 /** Bytes of packets from one turn to the next that practice does not rest for, and bytes in a ms: 10,000 packets/s of 200 bytes, say. A command counts as more. */
 export const WORK_BYTES_MAX = 16 * 1024;
 export const WORK_BYTES_PER_MS_MAX = 2 * 1024;
+/** A question is work like so many bytes of packets. */
+export const QUESTION_BYTES = 4 * 1024;
 /** Acts follow each other, a turn of the event loop for each, for so long; then there is a pause. */
 export const SPELL_MS = 3;
 /** A pause is at least this, and for each ms waited for a processor so many more. What many agents practise at once goes on at the rate at which the machine can do it. */
@@ -82,7 +84,12 @@ export class Rehearsal {
     if (!this.#options.patient) this.stop();
   }
 
-  /** Somebody waits for an answer: practice rests. */
+  /** Somebody asked what the agent knows: for many questions practice rests. */
+  question(): void {
+    if (this.#options.patient) this.#workBytes += QUESTION_BYTES;
+  }
+
+  /** Somebody waits for what the agent does: practice rests. */
   command(): void {
     this.work(Infinity);
   }

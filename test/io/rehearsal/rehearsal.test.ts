@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Lesson } from "../../../src/io/rehearsal/lesson.ts";
-import { BUSY_LOOK_MS, CALM_LOOKS, CALM_WAIT_MS, LOOKS_MAX, Rehearsal, SPELL_MS, WORK_BYTES_MAX, WORK_BYTES_PER_MS_MAX } from "../../../src/io/rehearsal/rehearsal.ts";
+import { BUSY_LOOK_MS, CALM_LOOKS, CALM_WAIT_MS, LOOKS_MAX, QUESTION_BYTES, Rehearsal, SPELL_MS, WORK_BYTES_MAX, WORK_BYTES_PER_MS_MAX } from "../../../src/io/rehearsal/rehearsal.ts";
 
 /** Turns that the test runs one by one; `acts` many acts, the last of them for speed; `waitPerTurnMs` is added to the time waited before each turn. */
 function rig(acts: number, { fails = false, patient = false } = {}) {
@@ -175,6 +175,16 @@ test("packets that come slowly are no work", async () => {
   }
   await run(1);
   assert.equal(state.acts, 2); // It rests since.
+});
+
+test("a few questions are no work, a flood of them is", async () => {
+  for (const [questions, acts] of [[WORK_BYTES_MAX / QUESTION_BYTES, 2], [WORK_BYTES_MAX / QUESTION_BYTES + 1, 1]] as const) {
+    const { rehearsal, state, run } = rig(4, { patient: true });
+    await run(CALM_LOOKS + 1);
+    for (let i = 0; i < questions; i += 1) rehearsal.question();
+    await run(1);
+    assert.equal(state.acts, acts);
+  }
 });
 
 test("work during a look begins the count of calm looks anew", async () => {
