@@ -15,7 +15,7 @@ const KNOWN_V8 = "11.3.";
 export const USUAL_BUDGET = 67_584;
 const EARLY_BUDGET = 1_000_000;
 /** With less, V8 also optimizes what practises; with more, the way of an answer is not found busy before the practice ends. */
-const PRACTICE_BUDGET = 20_000;
+const PRACTICE_BUDGET = 10_000;
 /** Looks that have to find a function busy: V8's own value. */
 export const USUAL_TICKS = 3;
 const NEVER_TICKS = 1_000_000;
