@@ -3,7 +3,6 @@
  * machine. Re-entrant calls are queued, so a core always runs to completion. Work that arrives faster than it can be done is sliced:
  * the loop is given back after `SLICE_MS`, probes and commands overtake gossip, and what exceeds the queue is dropped and counted.
  */
-
 import { listOfObjects } from "../base/lists.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import type { NodeMachine, PoolName } from "../node/types.ts";
