@@ -1,5 +1,5 @@
 /** Packets that nobody in a rehearsal sends by itself, in the form in which the agent that practises would get them. */
-import { EMPTY_BYTES } from "../../base/bytes.ts";
+import { concatBytes, EMPTY_BYTES } from "../../base/bytes.ts";
 import type { Endpoint } from "../../base/endpoint.ts";
 import { encodeUtf8 } from "../../base/utf8.ts";
 import { encodeAlive, encodePing, encodeUser } from "../../wire/gossip-codec.ts";
@@ -22,6 +22,7 @@ export const EVENT_BYTES = 24;
 const BUSY_TIME = 70_000;
 /** One of so many messages is encoded as other programs may do it. */
 const OTHER_EVERY = 4;
+
 export function packetSealer({ keys, compression, label = "", verifyIncoming = true, verifyOutgoing = true }: SerfAgentOptions): (messages: readonly Uint8Array[]) => Uint8Array[] {
   const sealer = new NodeSealer(keys);
   const format: PacketFormat = { compress: compression, label: encodeUtf8(label), verifyIncoming, verifyOutgoing };
@@ -64,5 +65,5 @@ function otherEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMess
 }
 
 function join(type: number, body: Uint8Array): Uint8Array {
-  return Uint8Array.of(type, ...body);
+  return concatBytes([Uint8Array.of(type), body]);
 }

@@ -130,6 +130,7 @@ export class Rehearsal {
   async #act(): Promise<boolean> {
     this.#learn(this.#lesson);
     this.#acts ??= await this.#options.acts();
+    if (this.#ended) return true; // Stopped while they were being loaded: nothing has begun, nothing is to be cleaned up.
     const { done, value } = await this.#acts.next();
     if (done === true) return true;
     this.#lesson = value;

@@ -4,7 +4,7 @@ import type { Lesson } from "../../../src/io/rehearsal/lesson.ts";
 import { BUSY_LOOK_MS, CALM_LOOKS, CALM_WAIT_MS, LOOKS_MAX, QUESTION_BYTES, Rehearsal, SPELL_MS, WORK_BYTES_MAX, WORK_BYTES_PER_MS_MAX } from "../../../src/io/rehearsal/rehearsal.ts";
 
 /** Turns that the test runs one by one; `acts` many acts, the last of them for speed; `waitPerTurnMs` is added to the time waited before each turn. */
-function rig(acts: number, { fails = false, patient = false } = {}) {
+function rig(acts: number, { fails = false, patient = false, loaded = Promise.resolve() } = {}) {
   const state = { nowMs: 0, waitedMs: 100, waitPerTurnMs: 0, acts: 0, cleaned: 0, failures: [] as string[], pausesMs: [] as number[], learning: [] as (Lesson | null)[] };
   const turns: (() => void)[] = [];
   async function* play(): AsyncGenerator<Lesson, void> {
@@ -19,7 +19,7 @@ function rig(acts: number, { fails = false, patient = false } = {}) {
     }
   }
   const rehearsal = new Rehearsal({
-    acts: () => Promise.resolve(play()),
+    acts: () => loaded.then(play),
     learning: (lesson) => state.learning.push(lesson),
     waitedMs: () => state.waitedMs,
     patient,
@@ -205,6 +205,17 @@ test("a patient agent whose work never ends gives up in the end, and cleans up",
     await run(1);
   }
   assert.deepEqual([rehearsal.ended, state.acts, state.cleaned], [true, 1, 1]);
+});
+
+test("who stops while the acts are being loaded does not begin them", async () => {
+  let load = (): void => undefined;
+  const loaded = new Promise<void>((resolve) => (load = resolve));
+  const { rehearsal, state, run } = rig(9, { loaded });
+  await run(CALM_LOOKS + 1);
+  rehearsal.stop();
+  load();
+  await run(5);
+  assert.deepEqual([state.acts, state.learning], [0, ["shapes", null]]);
 });
 
 test("who started on a busy machine ends practice with the first packet or command", async () => {
