@@ -53,19 +53,16 @@ export type Encodable =
 /** The fields of one struct. `Reader.field` answers with a field's index in declaration order, the order of the array form. */
 export class Schema {
   readonly size: number;
-  readonly names: readonly Uint8Array[];
-  /** Keys as written on the wire, length byte first, in wire (sorted) order. */
-  readonly wireKeys: readonly Uint8Array[];
-  /** Declaration index of each of `wireKeys`. */
-  readonly wireOrder: readonly number[];
+  /** Keys as written on the wire, length byte first, in declaration order. */
+  readonly keys: readonly Uint8Array[];
+  /** Declaration index of the field that came at each place of the last map: first the sorted order, in which Go writes. Others write in theirs, each always in the same. */
+  readonly expected: number[];
 
   /** `names` in Go's declaration order; at most 31 ASCII characters each. */
   constructor(...names: readonly string[]) {
     this.size = names.length;
-    this.names = names.map((name) => encodeUtf8(name));
-    const sorted = [...names].sort();
-    this.wireKeys = sorted.map(encodeKey);
-    this.wireOrder = sorted.map((name) => names.indexOf(name));
+    this.keys = names.map(encodeKey);
+    this.expected = [...names].sort().map((name) => names.indexOf(name));
   }
 }
 
@@ -208,33 +205,24 @@ export class Reader {
   /** Declaration index of field number `index` of a struct, its key consumed; -1 when unknown: `skip` its value then. */
   field(schema: Schema, head: number, index: number): number {
     if (head < 0) return index < schema.size ? index : -1;
-    const bytes = this.#bytes;
-    const at = this.#at;
-    const expected = schema.wireKeys[index];
-    // Peers write keys sorted: the expected one nearly always matches.
-    if (expected !== undefined && at + expected.length <= this.#end) {
-      let i = 0;
-      while (i < expected.length && bytes[at + i] === expected[i]) i += 1;
-      if (i === expected.length) {
-        this.#at = at + i;
-        return schema.wireOrder[index] as number;
-      }
-    }
-    return this.#searchField(schema);
+    const expected = schema.expected[index];
+    // Whoever writes keys does so in one order: the expected one nearly always matches.
+    if (expected !== undefined && this.same(schema.keys[expected] as Uint8Array)) return expected;
+    const field = this.#searchField(schema);
+    if (field >= 0 && index < schema.size) schema.expected[index] = field;
+    return field;
   }
 
   #searchField(schema: Schema): number {
-    const length = this.#textLength();
     const at = this.#at;
+    for (let f = 0; f < schema.size; f += 1) if (this.same(schema.keys[f] as Uint8Array)) return f;
+    // No key of ours, or one that is written in a longer form.
+    const length = this.#textLength();
+    const start = this.#at;
     if (this.#failed) return -1;
-    this.#at = at + length;
-    for (let f = 0; f < schema.size; f += 1) {
-      const name = schema.names[f] as Uint8Array;
-      if (name.length !== length) continue;
-      let i = 0;
-      while (i < length && this.#bytes[at + i] === name[i]) i += 1;
-      if (i === length) return f;
-    }
+    this.#at = start + length;
+    if (start === at + 1) return -1;
+    for (let f = 0; f < schema.size; f += 1) if (isKey(schema.keys[f] as Uint8Array, this.#bytes, start, length)) return f;
     return -1;
   }
 
@@ -501,6 +489,13 @@ export class Reader {
   }
 }
 
+/** `bytes[at, at + length)` are those of a key behind its length byte. */
+function isKey(key: Uint8Array, bytes: Uint8Array, at: number, length: number): boolean {
+  if (key.length !== length + 1) return false;
+  for (let i = 0; i < length; i += 1) if (bytes[at + i] !== key[i + 1]) return false;
+  return true;
+}
+
 /** Number of fields behind a `structHead`. */
 export function structLength(head: number): number {
   return head < 0 ? ~head : head;
@@ -591,8 +586,10 @@ export class Writer {
   #bytes = new Uint8Array(PIECE_BYTES);
   #start = 0; // Where the message being written begins.
   #at = 0;
-  #written: Uint8Array = EMPTY_BYTES; // What `written` gave last, and where it lies.
+  // What `written` gave last, where it lies, and in which of our pieces: to ask it for its buffer would be a call into V8.
+  #written: Uint8Array = EMPTY_BYTES;
   #writtenStart = 0;
+  #writtenIn: Uint8Array = EMPTY_BYTES;
 
   constructor(profile: Profile) {
     this.#rpc = profile === "rpc";
@@ -620,9 +617,10 @@ export class Writer {
   get written(): Uint8Array {
     const length = this.#at - this.#start;
     // Answers of one kind have one length for a long time, and a new view would cost more than a short message.
-    if (this.#written.length !== length || this.#writtenStart !== this.#start || this.#written.buffer !== this.#bytes.buffer) {
+    if (this.#written.length !== length || this.#writtenStart !== this.#start || this.#writtenIn !== this.#bytes) {
       this.#written = this.#bytes.subarray(this.#start, this.#at);
       this.#writtenStart = this.#start;
+      this.#writtenIn = this.#bytes;
     }
     return this.#written;
   }

@@ -561,6 +561,14 @@ export function encodeJoin({ lamportTime, node }: Omit<JoinIntent, "kind">): Uin
   return writer.finish();
 }
 
+/** All that stands in front of the Lamport time. */
+function eventHead(coalesce: boolean): Uint8Array {
+  return writer.byte(SerfMessageType.userEvent).mapHead(4).raw(key.cc).bool(coalesce).raw(key.lTime).finish().slice();
+}
+
+const EVENT_HEAD = eventHead(false);
+const COALESCED_HEAD = eventHead(true);
+
 export function encodeUserEvent(event: Omit<UserEventMessage, "kind">): Uint8Array {
   return writeUserEvent(event).finish();
 }
@@ -580,9 +588,7 @@ export function viewUserEventPacket(event: Omit<UserEventMessage, "kind">): Uint
 }
 
 function writeUserEvent({ lamportTime, name, payload, coalesce }: Omit<UserEventMessage, "kind">): Writer {
-  writer.byte(SerfMessageType.userEvent).mapHead(4);
-  writer.raw(key.cc).bool(coalesce);
-  writer.raw(key.lTime).int(lamportTime);
+  writer.raw(coalesce ? COALESCED_HEAD : EVENT_HEAD).int(lamportTime);
   writer.raw(key.name).text(name);
   writer.raw(key.payload).bytes(payload);
   return writer;

@@ -218,6 +218,26 @@ test("a struct's key order is the wire order, its index the declaration order", 
   assert.deepEqual(seen, [[1, 1], [-1, 2], [0, 3]]);
 });
 
+test("fields are found in whatever order a writer puts them, the next writer's order being another one, under keys of any form and beside unknown ones", () => {
+  const schema = new Schema("Name", "Payload", "Coalesce");
+  const longKey = (name: string): Uint8Array => concatBytes([Uint8Array.of(0xd9, name.length), new TextEncoder().encode(name)]);
+  const shortKey = (name: string): Uint8Array => encodeValue(name, "rpc");
+  const orders = [[0, 1, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0], [0, -1, 1, 2], [0, 0, 2]];
+  for (const key of [shortKey, longKey, shortKey]) {
+    for (const order of [...orders, ...orders]) {
+      const parts = order.map((field) => concatBytes([key(["Name", "Payload", "Coalesce"][field] ?? "Names"), Uint8Array.of(order.indexOf(field))]));
+      const reader = new Reader(concatBytes([Uint8Array.of(0x80 | order.length), ...parts]));
+      const head = reader.structHead();
+      const found = order.map((_, i) => {
+        const field = reader.field(schema, head, i);
+        assert.equal(reader.uint(9), order.indexOf(field));
+        return field;
+      });
+      assert.deepEqual([found, reader.failed, reader.left], [order, false, 0]);
+    }
+  }
+});
+
 test("a writer that grew large does not keep the memory, and writes on", () => {
   const writer = new Writer("gossip");
   assert.equal(writer.bytes(new Uint8Array(3_000_000)).finish().length, 3_000_005);
