@@ -90,13 +90,13 @@ export class IpcStreams {
   }
 
   /** No stream, monitor or query is open. */
-  get #idle(): boolean {
+  #idle(): boolean {
     return this.#streams.size === 0 && this.#queries.size === 0 && this.#monitor === null;
   }
 
   /** Something waits to be sent. */
   get waiting(): boolean {
-    if (this.#idle) return false;
+    if (this.#idle()) return false;
     if ((this.#monitor?.queue.size ?? 0) > 0) return true;
     for (const stream of this.#streams.values()) if (stream.queue.size > 0) return true;
     for (const query of this.#queries.values()) if (query.open && (query.queue.size > 0 || query.done)) return true;
@@ -177,7 +177,7 @@ export class IpcStreams {
   /** Sends what waits, at most about `bytesMax`, taking turns between the streams. */
   flush(bytesMax: number, out: IpcOutput): void {
     this.#added = 0;
-    if (this.#idle) return;
+    if (this.#idle()) return;
     const start = out.sent;
     for (let before = -1; out.sent !== before && out.sent - start < bytesMax; ) {
       before = out.sent;

@@ -64,9 +64,9 @@ export class IntervalMetrics implements MetricSink {
   }
 
   #at(nowMs: number): Interval {
-    const startMs = Math.floor(nowMs / INTERVAL_MS) * INTERVAL_MS;
     const last = this.#intervals[this.#intervals.length - 1];
-    if (last !== undefined && last.startMs >= startMs) return last; // The clock may have been set back.
+    if (last !== undefined && nowMs < last.startMs + INTERVAL_MS) return last; // The clock may have been set back.
+    const startMs = Math.floor(nowMs / INTERVAL_MS) * INTERVAL_MS;
     const interval: Interval = { startMs, gauges: new Map(), counters: new Map(), samples: new Map() };
     this.#intervals.push(interval);
     const oldest = startMs - (INTERVALS_KEPT - 1) * INTERVAL_MS;

@@ -64,7 +64,7 @@ export class EventGaps {
 
   /** Events are sent less often than it takes to reach everybody. */
   crowded(nowMs: number): void {
-    if (this.#crowdCheckAtMs === Infinity) this.#crowdCheckAtMs = Math.max(nowMs + this.#patienceMs, this.#earliestSyncMs);
+    if (this.#crowdCheckAtMs === Infinity) this.#crowdCheckAtMs = Math.max(nowMs + this.#patienceMs(), this.#earliestSyncMs());
   }
 
   /** True when a push/pull should be made now. */
@@ -87,26 +87,26 @@ export class EventGaps {
       if (this.#settled < this.#newest) this.#watch(nowMs);
       return false;
     }
-    if (nowMs < this.#earliestSyncMs) {
-      this.#checkAtMs = this.#earliestSyncMs;
+    if (nowMs < this.#earliestSyncMs()) {
+      this.#checkAtMs = this.#earliestSyncMs();
       return false;
     }
     this.#tries += 1;
-    this.#checkAtMs = nowMs + this.#patienceMs;
+    this.#checkAtMs = nowMs + this.#patienceMs();
     return true;
   }
 
   #watch(nowMs: number): void {
     this.#watchedTo = this.#newest;
     this.#tries = 0;
-    this.#checkAtMs = nowMs + this.#patienceMs;
+    this.#checkAtMs = nowMs + this.#patienceMs();
   }
 
-  get #earliestSyncMs(): number {
+  #earliestSyncMs(): number {
     return this.#lastSyncAtMs + this.#config.pushPullIntervalMs() / GAP_SYNC_DIVISOR;
   }
 
-  get #patienceMs(): number {
+  #patienceMs(): number {
     return GAP_PATIENCE_INTERVALS * this.#config.gossipIntervalMs;
   }
 

@@ -280,7 +280,7 @@ export class EventRing {
     if (this.#encoded.size > 0) this.#encoded.delete(index);
     const item = this.#newItem();
     this.#items[ITEM * item + HASH] = hash;
-    if (known === null || this.#sharing === null) this.#keep(item, name, payload);
+    if (known === null || this.#sharing === null) this.#keep(item, name, payload, bytes);
     else this.#share(item, known.number, this.#sharing);
     this.#items[ITEM * item + NEXT] = before === NIL ? first : this.#nextOf(before);
     if (before !== NIL) this.#items[ITEM * before + NEXT] = item;
@@ -303,11 +303,12 @@ export class EventRing {
     this.#share(item, number, this.#sharing);
   }
 
-  #keep(item: number, name: string, payload: Uint8Array | null): void {
-    const nameBytes = utf8Length(name);
-    const start = this.#memory.reserve(nameBytes + (payload?.length ?? 0));
+  /** `bytes`: of name and payload. */
+  #keep(item: number, name: string, payload: Uint8Array | null, bytes: number): void {
+    const nameBytes = bytes - (payload?.length ?? 0);
+    const start = this.#memory.reserve(bytes);
     const { page } = this.#memory;
-    if (this.#starts.length < this.#capacity) this.#growOwn(this.#capacity);
+    if (this.#starts.length < this.#capacity()) this.#growOwn(this.#capacity());
     const middle = writeUtf8(name, page, start);
     if (payload !== null) page.set(payload, middle);
     this.#pages[item] = page;
@@ -322,12 +323,12 @@ export class EventRing {
       this.#free = this.#nextOf(free);
       return free;
     }
-    if (this.#used === this.#capacity) this.#items = copied(this.#items, new Int32Array(2 * this.#items.length));
+    if (this.#used === this.#capacity()) this.#items = copied(this.#items, new Int32Array(2 * this.#items.length));
     this.#used += 1;
     return this.#used - 1;
   }
 
-  get #capacity(): number {
+  #capacity(): number {
     return this.#items.length / ITEM;
   }
 

@@ -137,7 +137,7 @@ export class BroadcastQueue {
     if (this.#count === 0) return 0;
     const nodes = this.#nodeCount();
     const transmitsMax = Math.min(TRANSMITS_MAX, Math.max(this.#floorOf(nodes), retransmitLimit(this.#retransmitMult, nodes)));
-    const tierCount = this.#highestTier + 1; // What we put back must not be taken twice.
+    const tierCount = this.#highestTier() + 1; // What we put back must not be taken twice.
     const shortest = this.#lengths[0] as number;
     let used = 0;
     for (let tier = 0; tier < tierCount; tier += 1) {
@@ -224,7 +224,7 @@ export class BroadcastQueue {
    * the queue: a flood of events prunes tens of thousands at a time, between two packets.
    */
   prune(max: number): void {
-    for (let tier = this.#highestTier; tier >= 0; tier -= 1) {
+    for (let tier = this.#highestTier(); tier >= 0; tier -= 1) {
       for (let row = 0; row < this.#lengths.length; row += 1) {
         if (this.#count <= max) break;
         if (this.#root(row, tier) !== NIL) this.#dropOldest(row, tier, this.#count - max);
@@ -248,7 +248,7 @@ export class BroadcastQueue {
     return sum;
   }
 
-  get #highestTier(): number {
+  #highestTier(): number {
     let tier = this.#perTier.length - 1;
     while (tier >= 0 && this.#perTier[tier] === 0) tier -= 1;
     return tier;
@@ -260,10 +260,10 @@ export class BroadcastQueue {
 
   /** Ends messages that have been sent as often as the original would, until the queue is no longer crowded. */
   #dropExtras(): void {
-    if (this.#highestTier < 1) return;
+    if (this.#highestTier() < 1) return;
     const transmitsMin = Math.max(1, retransmitLimit(this.#retransmitMult, this.#nodeCount()));
     while (this.#bytes > CROWDED_BYTES) {
-      const tier = this.#highestTier;
+      const tier = this.#highestTier();
       if (tier < transmitsMin) return;
       const item = this.#takeFitting(tier, Infinity);
       if (item === NIL) return;

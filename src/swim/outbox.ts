@@ -32,14 +32,14 @@ export class Outbox {
   }
 
   /** Bytes for messages in one datagram, part overheads included. More than 127 parts become several compounds in the driver's hands. */
-  get #budget(): number {
+  #budget(): number {
     const { profile, packetOverheadBytes } = this.#core.config;
     return profile.packetSizeBytes - COMPOUND_HEADER_BYTES - packetOverheadBytes();
   }
 
   /** Whether a message of so many bytes can ever be part of a packet. */
   fits(length: number): boolean {
-    return length + PART_OVERHEAD_BYTES <= this.#budget;
+    return length + PART_OVERHEAD_BYTES <= this.#budget();
   }
 
   /** Something waits to be gossiped. */
@@ -51,7 +51,7 @@ export class Outbox {
   send(to: Endpoint, message: Uint8Array, out: SwimEffect[]): void {
     if (!this.isWaiting) return this.sendBare(to, [message], false, out);
     filled.push(message);
-    this.#fill(this.#budget - message.length, 1, filled);
+    this.#fill(this.#budget() - message.length, 1, filled);
     const messages = takeFilled();
     const { sharing } = this.#core.records;
     if (sharing === null) out.push({ kind: "packet", to: [to], messages, crc: false });
@@ -66,7 +66,7 @@ export class Outbox {
   /** Waiting broadcasts for one packet to `targets` nodes; empty when nothing waits. */
   takeRound(targets: number): Uint8Array[] {
     if (!this.isWaiting) return [];
-    this.#fill(this.#budget, targets, filled);
+    this.#fill(this.#budget(), targets, filled);
     return takeFilled();
   }
 
