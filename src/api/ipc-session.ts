@@ -12,7 +12,7 @@ import { IpcOutput } from "./ipc-output.ts";
 import { IpcStreams, QUERIES_MAX, STREAMS_MAX } from "./ipc-streams.ts";
 import type { IpcAnswer, IpcCall, IpcConfig, IpcInput, IpcRecordInput, IpcView } from "./ipc-types.ts";
 import { IPC_VERSION, IpcError, type IpcSeq, type QueryRequest, type RequestHeader, type TagsRequest } from "../wire/ipc-messages.ts";
-import { decodeEvent, decodeRequestBody, decodeRequestHeader, hasBody, isCommand, type CommandWithBody, type IpcRequest } from "../wire/ipc-requests.ts";
+import { decodeEvent, decodeRequestBody, decodeRequestHeader, hasBody, isCommand, knownHead, readSeq, type CommandWithBody, type IpcRequest, type KnownHead } from "../wire/ipc-requests.ts";
 import { encodeCoordinate, encodeJoin, encodeKeys, encodeStats } from "../wire/ipc-responses.ts";
 import type { Reader } from "../wire/msgpack.ts";
 import { ObjectBuffer } from "../wire/object-buffer.ts";
@@ -30,6 +30,8 @@ export const READ_AHEAD_BYTES = 65_536;
 
 const LOG_LEVELS: readonly string[] = ["TRACE", "DEBUG", "INFO", "WARN", "ERR"];
 const INTERNAL_PREFIX = "_serf_";
+/** In place of a call that is being made. */
+const FIRING: IpcCall = { kind: "leave" };
 
 /** Of the step that is running, in whatever session. */
 let output = new IpcOutput();
@@ -42,6 +44,8 @@ export class IpcSession {
   readonly #streams = new IpcStreams();
   /** Never cleared between requests: what a header leaves out keeps its last value, as with the original. */
   readonly #header: RequestHeader = { command: "", seq: 0 };
+  /** As it would be written with the last command. */
+  #known: KnownHead | null = null;
   /** The command whose body comes next. */
   #awaited: CommandWithBody | null = null;
   #shookHands = false;
@@ -69,11 +73,11 @@ export class IpcSession {
 
   /** False while input should stay in the socket. */
   get reading(): boolean {
-    return this.#buffer.size < READ_AHEAD_BYTES || (this.#awaitsInput && !this.#closed);
+    return this.#buffer.size < READ_AHEAD_BYTES || (this.#awaitsInput() && !this.#closed);
   }
 
   /** Nothing but more input can bring it forward. */
-  get #awaitsInput(): boolean {
+  #awaitsInput(): boolean {
     return this.#pending === null && !this.#blocked && !this.#more;
   }
 
@@ -94,17 +98,6 @@ export class IpcSession {
     if (this.#closed) return false;
     this.#streams.add(input);
     return this.#streams.crowded && !this.#blocked;
-  }
-
-  /** As the input `answer` to a call of kind `event`, within the step that made the call. */
-  eventFired(error: string, nowMs: number, out: IpcOutput): void {
-    if (this.#closed || this.#pending === null) return;
-    output = out;
-    output.begin();
-    this.#pending = null;
-    this.#send(this.#pendingSeq, error, null);
-    // Nearly always there is nothing more: most clients wait for an answer before they ask again, and have no streams.
-    if (!this.#blocked && (this.#buffer.size > 0 || this.#streams.waiting)) this.#goOn(nowMs);
   }
 
   /** Applies one input; what it sends and its effects are appended to `out`. `nowMs` is the clock of query deadlines. */
@@ -171,6 +164,7 @@ export class IpcSession {
     const reader = this.#buffer.ahead(limit);
     if (reader === null) return false;
     if (this.#awaited === null) {
+      if (this.#takeAgain(reader, nowMs)) return true;
       const { command, seq } = this.#header;
       decodeRequestHeader(reader, this.#header);
       if (reader.failed) {
@@ -179,6 +173,7 @@ export class IpcSession {
         return false;
       }
       this.#buffer.took();
+      this.#known = knownHead(this.#header.command);
       this.#begin(nowMs);
       return true;
     }
@@ -187,6 +182,19 @@ export class IpcSession {
     this.#buffer.took();
     this.#awaited = null;
     this.#run(request, nowMs);
+    return true;
+  }
+
+  /** Takes a header that is the last one with another number, as most are. */
+  #takeAgain(reader: Reader, nowMs: number): boolean {
+    const known = this.#known;
+    if (known === null || !reader.same(known.bytes)) return false;
+    const seq = readSeq(reader);
+    if (reader.failed) return false;
+    this.#header.command = known.command;
+    this.#header.seq = seq;
+    this.#buffer.took();
+    this.#begin(nowMs);
     return true;
   }
 
@@ -236,7 +244,7 @@ export class IpcSession {
       case "get-coordinate":
         return this.#respond("", encodeCoordinate(this.#view.coordinate(request.node)));
       case "event":
-        return this.#call({ kind: "event", name: request.name, payload: request.payload, coalesce: request.coalesce });
+        return this.#fire(request.name, request.payload, request.coalesce);
       case "force-leave":
         return this.#call({ kind: "forceLeave", node: request.node, prune: request.prune });
       case "join":
@@ -310,6 +318,17 @@ export class IpcSession {
     this.#streams.addQuery(this.#queryCount, this.#header.seq);
     const filters = { filterNodes: filterNodes ?? [], filterTags: filterTags ?? new Map<string, string>() };
     this.#call({ kind: "query", query: this.#queryCount, name, payload, ...filters, requestAck, relayFactor, timeoutMs });
+  }
+
+  #fire(name: string, payload: Uint8Array | null, coalesce: boolean): void {
+    const ours = output;
+    // Whoever hears of the event may step us, or others, while it is being fired.
+    this.#pending = FIRING;
+    const error = this.#view.fire(name, payload, coalesce);
+    output = ours;
+    this.#pending = null;
+    if (error === null) this.#call({ kind: "event", name, payload, coalesce });
+    else this.#respond(error, null);
   }
 
   #call(call: IpcCall): void {

@@ -1,10 +1,12 @@
 /**
  * The contract of one RPC connection of the agent (`ipc-session.ts`): bytes, answers and events go in, bytes to send (`ipc-output.ts`) and calls
- * for the agent come out. What it reads of the agent is plain methods (`IpcView`).
+ * for the agent come out. What it reads of the agent, and the one call that comes by the ten thousand, is plain methods (`IpcView`).
  */
 import type { IpcCoordinate, IpcKeyResult, IpcMember, IpcSeq, IpcStats, QueryReplyRecord } from "../wire/ipc-messages.ts";
 
 export interface IpcView {
+  /** Fires a user event: "" or why not. Null when the agent has work that comes first, and nothing was done: it is a call like others then. */
+  fire(name: string, payload: Uint8Array | null, coalesce: boolean): string | null;
   /** A list that never changes: after a change another one is given. */
   members(): readonly IpcMember[];
   /** The agent's own tags. */

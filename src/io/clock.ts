@@ -1,3 +1,5 @@
+import { performance } from "node:perf_hooks"; // The global of that name is looked up each time it is used.
+
 /** Time for the cores: milliseconds of a clock that never goes back or jumps (lessons §3.2: only monotonic time decides anything). */
 export function monotonicMs(): number {
   return performance.now();
@@ -34,6 +36,11 @@ export function holdWall(nowMs = NaN): boolean {
   if (!(nowMs - readAtMs < PRESENT_MS)) heldMs = NaN;
   holdAtMs = nowMs;
   return true;
+}
+
+/** `monotonicMs` at the beginning of the work that holds the wall clock, where it told; else now. */
+export function presentMs(): number {
+  return isHeld && !Number.isNaN(holdAtMs) ? holdAtMs : monotonicMs();
 }
 
 /** Only by whom `holdWall` said true. */

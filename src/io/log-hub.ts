@@ -27,13 +27,6 @@ export function parseLogLevel(text: string): LogLevel | null {
 /** `line` is complete: "2006/01/02 15:04:05 [INFO] serf: …", without a newline at its end. A multi-line message is one line here. */
 export type LogListener = (line: string, level: LogLevel) => void;
 
-/** The line is made when somebody wants it: most lines of a busy agent are below every listener's level. */
-interface Kept {
-  readonly stamp: string;
-  readonly level: LogLevel;
-  readonly text: LogText;
-}
-
 interface Subscriber {
   rank: number;
   readonly listener: LogListener;
@@ -47,7 +40,10 @@ export interface LogSubscription {
 
 export class LogHub implements LogSink {
   readonly #now: () => number;
-  readonly #backlog: Kept[] = [];
+  // What is kept, in columns. A line is made when somebody wants it: most of those of a busy agent are below every listener's level.
+  readonly #stamps: string[] = [];
+  readonly #levels: LogLevel[] = [];
+  readonly #texts: LogText[] = [];
   #next = 0; // Index of the next record; once the ring is full, of the oldest one.
   readonly #subscribers = new Set<Subscriber>();
   readonly #limiter = new LogLimiter((level, text) => this.#deliver(level, text));
@@ -65,13 +61,16 @@ export class LogHub implements LogSink {
   }
 
   #deliver(level: LogLevel, text: LogText): void {
-    const record = { stamp: this.#timestamp(), level, text: typeof text === "string" ? cut(text) : text };
-    this.#keep(record);
-    const rank = RANKS[level];
+    const at = this.#next;
+    this.#stamps[at] = this.#timestamp();
+    this.#levels[at] = level;
+    this.#texts[at] = typeof text === "string" ? cut(text) : text;
+    this.#next = (at + 1) % LOG_BACKLOG_MAX;
+    const rank = rankOf(level);
     let line: string | null = null;
     for (const subscriber of this.#subscribers) {
       if (rank < subscriber.rank) continue;
-      line ??= lineOf(record);
+      line ??= this.#lineAt(at);
       subscriber.listener(line, level);
     }
   }
@@ -95,13 +94,15 @@ export class LogHub implements LogSink {
 
   /** What is kept, oldest first. */
   backlog(): readonly { readonly line: string; readonly level: LogLevel }[] {
-    const records = [...this.#backlog.slice(this.#next), ...this.#backlog.slice(0, this.#next)];
-    return records.map((record) => ({ line: lineOf(record), level: record.level }));
+    const count = this.#texts.length;
+    return Array.from({ length: count }, (_, i) => {
+      const at = (this.#next + i) % count;
+      return { line: this.#lineAt(at), level: this.#levels[at] as LogLevel };
+    });
   }
 
-  #keep(record: Kept): void {
-    this.#backlog[this.#next] = record;
-    this.#next = (this.#next + 1) % LOG_BACKLOG_MAX;
+  #lineAt(at: number): string {
+    return `${this.#stamps[at]} [${LABELS[this.#levels[at] as LogLevel]}] ${cut(logText(this.#texts[at] as LogText))}`;
   }
 
   /** Local time as Go's standard logger prints it. Kept for the second: a burst of lines formats it once. */
@@ -119,10 +120,12 @@ export class LogHub implements LogSink {
   }
 }
 
-function cut(text: string): string {
-  return text.length > LOG_LINE_LENGTH_MAX ? `${text.slice(0, LOG_LINE_LENGTH_MAX)}…` : text;
+/** `RANKS`, for lines that come by the ten thousand: a look-up by name that varies is no machine code. */
+function rankOf(level: LogLevel): number {
+  if (level === "info") return RANKS.info;
+  return level === "debug" ? RANKS.debug : RANKS[level];
 }
 
-function lineOf({ stamp, level, text }: Kept): string {
-  return `${stamp} [${LABELS[level]}] ${cut(logText(text))}`;
+function cut(text: string): string {
+  return text.length > LOG_LINE_LENGTH_MAX ? `${text.slice(0, LOG_LINE_LENGTH_MAX)}…` : text;
 }

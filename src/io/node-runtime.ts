@@ -72,6 +72,8 @@ type OtherInput = Exclude<PoolInput, { readonly kind: "message" }>;
 
 export interface RuntimeHooks {
   readonly now: () => number;
+  /** The same, or a little less for who asks again and again within one piece of work. */
+  readonly present?: () => number;
   /** Gossip was dropped because the queue is full. */
   readonly dropped: (messages: number) => void;
 }
@@ -79,6 +81,7 @@ export interface RuntimeHooks {
 export class NodeRuntime {
   readonly #machine: NodeMachine;
   readonly #hooks: RuntimeHooks;
+  readonly #present: () => number;
   readonly #ports = new Map<PoolName, PoolPort>();
   /** The only one of them, as nearly all nodes have it: a loop over a map takes longer than what an idle port does. */
   #onlyPort: PoolPort | null = null;
@@ -101,6 +104,7 @@ export class NodeRuntime {
   constructor(machine: NodeMachine, hooks: RuntimeHooks) {
     this.#machine = machine;
     this.#hooks = hooks;
+    this.#present = hooks.present ?? hooks.now;
   }
 
   attach(pool: PoolName, port: PoolPort): void {
@@ -154,6 +158,32 @@ export class NodeRuntime {
     else this.#requests.set(pending.request, pending);
   }
 
+  /** Fires a user event now: "" or why not. Null when there is work that comes first, and nothing was done: give `order` the command then. */
+  fire(pool: PoolName, name: string, payload: Uint8Array | null, coalesce: boolean): string | null {
+    if (!this.isFree) return null;
+    let error: string | null = null;
+    this.#running = true;
+    const holds = holdWall();
+    try {
+      const nowMs = this.#present();
+      if (nowMs >= this.#machine.wakeAtMs) this.#wake(nowMs);
+      if (!this.#stopped) {
+        error = this.#machine.fire(pool, name, payload, coalesce, nowMs, this.#out);
+        this.#dispatch(pool);
+      }
+    } finally {
+      this.#running = false;
+      if (holds) releaseWall();
+    }
+    this.#afterTurn();
+    return error;
+  }
+
+  /** A command would be applied at once. */
+  get isFree(): boolean {
+    return !this.#stopped && !this.#running && this.#urgent.size === 0;
+  }
+
   /** Queues the messages of a batch. Probes go ahead of gossip: a node busy with events must not look dead. */
   deliver(pool: PoolName, messages: readonly PlainMessage[]): void {
     if (this.#stopped) return;
@@ -198,6 +228,10 @@ export class NodeRuntime {
       this.#running = false;
       if (holds) releaseWall();
     }
+    this.#afterTurn();
+  }
+
+  #afterTurn(): void {
     if (this.#onlyPort !== null) this.#onlyPort.flush();
     else for (const port of this.#ports.values()) port.flush();
     if (this.#stopped) return;

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import type { AnswerFrame } from "../api/answer-frame.ts";
 import { MembersAnswer } from "../api/ipc-members.ts";
 import { IpcOutput } from "../api/ipc-output.ts";
-import { IpcSession, STEP_REQUESTS_MAX } from "../api/ipc-session.ts";
+import { IpcSession } from "../api/ipc-session.ts";
 import type { IpcAnswer, IpcCall, IpcEffect, IpcInput, IpcRecordInput, IpcView } from "../api/ipc-types.ts";
 import { AssertionError } from "../base/assert.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
@@ -108,9 +108,14 @@ function listen(server: Server, endpoint: Endpoint): Promise<void> {
   });
 }
 
-function viewOf({ agent, stats }: RpcServerOptions): IpcView {
+function viewOf({ agent, stats, metrics }: RpcServerOptions): IpcView {
   const matcher = new Re2Matcher();
   return {
+    fire(name, payload, coalesce) {
+      const error = agent.fireUserEvent(name, payload, coalesce);
+      if (error !== null) metrics?.count("agent.ipc.command", 1);
+      return error;
+    },
     members: () => agent.members(),
     tags: () => agent.self().tags,
     stats: stats ?? (() => agent.stats()),
@@ -169,13 +174,6 @@ class Connection {
   #logs: LogSubscription | null = null;
   /** Of the step that is running. There may be steps inside it: a log line that an effect writes may come back to our own monitor. */
   #output: IpcOutput | null = null;
-  /** What became of an event while its call was being made. */
-  #early: string | null = null;
-  #calling = false;
-  readonly #fired = (error: string): void => {
-    if (this.#calling) this.#early = error;
-    else this.#step({ kind: "answer", answer: { error } });
-  };
   #scheduled = false;
   #flushing = false; // A flush is due at the end of this turn.
   #closed = false;
@@ -260,13 +258,6 @@ class Connection {
     const output = outer ?? this.#shared.outputs.pop() ?? new IpcOutput();
     this.#output = output;
     this.#apply(input, nowMs, output);
-    // A client that pipelines gets the answers of one turn in one write.
-    for (let count = 1; this.#early !== null; count += 1) {
-      const error: string = this.#early;
-      this.#early = null;
-      if (count <= STEP_REQUESTS_MAX) this.#answerEvent(error, nowMs, output);
-      else this.#defer({ kind: "answer", answer: { error } });
-    }
     if (outer !== null) return;
     this.#output = null;
     this.#afterStep(output);
@@ -276,12 +267,6 @@ class Connection {
   #apply(input: IpcInput, nowMs: number, output: IpcOutput): void {
     const first = output.effects.length; // Before it are those of the step that this one is inside of.
     this.#session.step(input, nowMs, output);
-    this.#runAll(first, output);
-  }
-
-  #answerEvent(error: string, nowMs: number, output: IpcOutput): void {
-    const first = output.effects.length;
-    this.#session.eventFired(error, nowMs, output);
     this.#runAll(first, output);
   }
 
@@ -356,7 +341,7 @@ class Connection {
     switch (effect.kind) {
       case "call":
         this.#options.metrics?.count("agent.ipc.command", 1);
-        this.#call(effect.call);
+        void this.#answer(effect.call);
         return;
       case "watchEvents":
         this.#events?.();
@@ -386,18 +371,7 @@ class Connection {
     if (parsed !== null) this.#logs = this.#options.logs.subscribe(parsed, (line) => this.#offer({ kind: "log", line }), { replay: true });
   }
 
-  #call(call: IpcCall): void {
-    if (call.kind !== "event") {
-      void this.#answer(call);
-      return;
-    }
-    // The one call that comes by the thousand has no promise.
-    this.#calling = true;
-    this.#options.agent.fireUserEvent(call.name, call.payload, call.coalesce, this.#fired);
-    this.#calling = false;
-  }
-
-  async #answer(call: Exclude<IpcCall, { readonly kind: "event" }>): Promise<void> {
+  async #answer(call: IpcCall): Promise<void> {
     let answer: IpcAnswer;
     try {
       answer = await this.#ask(call);
@@ -408,9 +382,12 @@ class Connection {
     this.#step({ kind: "answer", answer });
   }
 
-  async #ask(call: Exclude<IpcCall, { readonly kind: "event" }>): Promise<IpcAnswer> {
+  async #ask(call: IpcCall): Promise<IpcAnswer> {
     const { agent } = this.#options;
     switch (call.kind) {
+      case "event":
+        await agent.userEvent(call.name, call.payload, call.coalesce);
+        break;
       case "forceLeave":
         await agent.forceLeave(call.node, call.prune);
         break;

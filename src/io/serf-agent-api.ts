@@ -85,10 +85,16 @@ export interface LogSink {
   write(level: LogLevel, text: LogText): void;
 }
 
-export type LogText = string | (() => string);
+export type LogText = string | LateText | (() => string);
+
+/** A text that is made when somebody reads it: one object, where a function is two with what it remembers. */
+export interface LateText {
+  text(): string;
+}
 
 export function logText(text: LogText): string {
-  return typeof text === "string" ? text : text();
+  if (typeof text === "string") return text;
+  return typeof text === "function" ? text() : text.text();
 }
 
 /** What a query brings in, in order; `done` comes exactly once. */
@@ -119,8 +125,8 @@ export interface SerfAgentApi {
   shutdown(): Promise<void>;
   forceLeave(node: string, prune: boolean): Promise<void>;
   userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void>;
-  /** The same for callers that count microseconds: `done` hears "" or why not, mostly before the call returns. */
-  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): void;
+  /** The same for callers that count microseconds: "" or why not; null when other work comes first and nothing was done. */
+  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean): string | null;
   /** Resolves once the query is on its way; records follow until `done`, unless the returned function cancels them. */
   query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe>;
   /** Answers a received query (`token` of the event). Rejects with the original's text when it is too late, too long or repeated. */

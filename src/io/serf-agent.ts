@@ -1,5 +1,5 @@
 /** The Serf agent: one pool on real sockets behind `SerfAgentApi`. Used by the agent command, the RPC server and embedding programs. */
-import { assert } from "../base/assert.ts";
+import { assert, AssertionError } from "../base/assert.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { ClusterNode } from "../node/node.ts";
 import type { Pool } from "../serf/pool.ts";
@@ -14,20 +14,20 @@ import { StreamLane } from "./lanes/stream-lane.ts";
 import { LaneStarter } from "./lanes/lane-starter.ts";
 import { mayOptimizeAtOnce, optimizeAsUsual, optimizeInPractice, optimizeUnderLoad } from "./late-optimizing.ts";
 import { LoopDelay } from "./loop-delay.ts";
-import { monotonicMs } from "./clock.ts";
+import { monotonicMs, presentMs } from "./clock.ts";
 import { SystemRandom } from "./entropy.ts";
 import { errnoText, fileErrorText } from "./go-errors.ts";
 import { Re2Matcher } from "./matcher.ts";
 import { Metrics } from "./metrics.ts";
 import { AllowList, isLoopback, isWildcard, privateAddress } from "./network.ts";
-import { NodeRuntime, type Pending, type Reply } from "./node-runtime.ts";
+import { NodeRuntime, type Reply } from "./node-runtime.ts";
 import { PoolIo, type PoolListener } from "./pool-io.ts";
 import { QueryGate } from "./query-gate.ts";
 import { noteShapesEagerly } from "./rehearsal/eager-feedback.ts";
 import { Rehearsal } from "./rehearsal/rehearsal.ts";
 import { resolveJoinAddresses } from "./resolver.ts";
 import { waitedForOthersMs } from "./run-queue.ts";
-import { SerfError, type LogSink, type QueryRecord, type SerfAgentApi, type SerfAgentOptions, type Unsubscribe } from "./serf-agent-api.ts";
+import { SerfError, type LateText, type LogSink, type QueryRecord, type SerfAgentApi, type SerfAgentOptions, type Unsubscribe } from "./serf-agent-api.ts";
 import { advertisedEndpoint, optionsError, poolConfig } from "./serf-agent-config.ts";
 import { runtimeStats } from "./runtime-stats.ts";
 import { openSnapshot, type Snapshot } from "./snapshot-restore.ts";
@@ -82,7 +82,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     this.#loopDelay = options.laneStats === true ? new LoopDelay() : null;
     this.stopped = new Promise((resolve) => (this.#settleStopped = resolve));
     const node = new ClusterNode(new SystemRandom(), new Re2Matcher());
-    this.#runtime = new NodeRuntime(node, { now: options.stage?.now ?? monotonicMs, dropped: (messages) => io.shedMessages(messages) });
+    this.#runtime = new NodeRuntime(node, { now: options.stage?.now ?? monotonicMs, present: options.stage?.now ?? presentMs, dropped: (messages) => io.shedMessages(messages) });
     io.start(this.#runtime, this, snapshot?.file ?? null);
     const config = poolConfig(options, {
       advertise,
@@ -201,17 +201,32 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     }
   }
 
-  userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.fireUserEvent(name, payload, coalesce, (error) => (error === "" ? resolve() : reject(new SerfError(error))));
-    });
+  async userEvent(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<void> {
+    const error = this.fireUserEvent(name, payload, coalesce) ?? (await this.#fireLater(name, payload, coalesce));
+    if (error !== "") throw new SerfError(error);
   }
 
-  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): void {
-    this.#log.write("debug", () => `agent: Requesting user event send: ${name}. Coalesced: ${coalesce}. Payload: ${quotePayload(payload)}`);
+  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean): string | null {
+    if (!this.#runtime.isFree) return null;
+    this.#log.write("debug", new EventRequested(name, payload, coalesce));
     this.#rehearsal?.command();
-    const request = this.#runtime.takeRequest();
-    this.#runtime.order(POOL, { kind: "userEvent", request, name, payload, coalesce }, new FiredEvent(request, this.#log, done));
+    const error = this.#runtime.fire(POOL, name, payload, coalesce);
+    if (error !== null && error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
+    return error;
+  }
+
+  async #fireLater(name: string, payload: Uint8Array | null, coalesce: boolean): Promise<string> {
+    this.#log.write("debug", new EventRequested(name, payload, coalesce));
+    let error = "";
+    try {
+      const { errors } = await this.#command((request) => ({ kind: "userEvent", request, name, payload, coalesce }));
+      error = errors[0] ?? "";
+    } catch (stopped) {
+      if (stopped instanceof AssertionError) throw stopped;
+      error = errnoText(stopped);
+    }
+    if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
+    return error;
   }
 
   async query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe> {
@@ -312,7 +327,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   // What the pool tells (PoolListener).
 
   event(event: SerfEvent): void {
-    this.#log.write("info", () => `agent: Received event: ${eventText(event)}`);
+    this.#log.write("info", new EventReceived(event));
     for (const listener of this.#listeners) {
       try {
         listener(event);
@@ -367,29 +382,31 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
   }
 }
 
-/** An event on its way; one object for each, since they come by the ten thousand. */
-class FiredEvent implements Pending {
-  readonly request: RequestId;
-  readonly #log: LogSink;
-  readonly #told: (error: string) => void;
+class EventRequested implements LateText {
+  readonly #name: string;
+  readonly #payload: Uint8Array | null;
+  readonly #coalesce: boolean;
 
-  constructor(request: RequestId, log: LogSink, told: (error: string) => void) {
-    this.request = request;
-    this.#log = log;
-    this.#told = told;
+  constructor(name: string, payload: Uint8Array | null, coalesce: boolean) {
+    this.#name = name;
+    this.#payload = payload;
+    this.#coalesce = coalesce;
   }
 
-  done({ errors }: Reply): void {
-    this.#end(errors[0] ?? "");
+  text(): string {
+    return `agent: Requesting user event send: ${this.#name}. Coalesced: ${this.#coalesce}. Payload: ${quotePayload(this.#payload)}`;
+  }
+}
+
+class EventReceived implements LateText {
+  readonly #event: SerfEvent;
+
+  constructor(event: SerfEvent) {
+    this.#event = event;
   }
 
-  failed(error: Error): void {
-    this.#end(errnoText(error));
-  }
-
-  #end(error: string): void {
-    if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
-    this.#told(error);
+  text(): string {
+    return `agent: Received event: ${eventText(this.#event)}`;
   }
 }
 

@@ -59,11 +59,19 @@ export class ClusterNode implements NodeMachine {
 
   /** Input for a pool that is gone (a datagram that was under way) is dropped. */
   step(name: PoolName, input: PoolInput, nowMs: number, out: PoolEffect[]): boolean {
+    return this.#named(name)?.step(input, nowMs, out) ?? false;
+  }
+
+  fire(pool: PoolName, name: string, payload: Uint8Array | null, coalesce: boolean, nowMs: number, out: PoolEffect[]): string {
+    return this.#named(pool)?.fire(name, payload, coalesce, nowMs, out) ?? `no pool ${pool}`;
+  }
+
+  #named(name: PoolName): Pool | undefined {
     const pool = this.#last !== null && name === this.#lastName ? this.#last : this.#pools.get(name);
-    if (pool === undefined) return false;
+    if (pool === undefined) return undefined;
     this.#last = pool;
     this.#lastName = name;
-    return pool.step(input, nowMs, out);
+    return pool;
   }
 
   wake(nowMs: number, out: PoolEffect[], woken: (pool: PoolName) => void): void {

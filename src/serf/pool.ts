@@ -151,9 +151,25 @@ export class Pool {
     this.#swim.stepKnownEvents(messages, from, nowMs, out);
     this.#serf.isStirred = false;
     this.#settle(start, nowMs, out);
-    // Of the timers, events start these two at most.
+    this.#readEventTimers();
+  }
+
+  /** Of the timers, events start these two at most. */
+  #readEventTimers(): void {
     const { coalescers, gaps } = this.#serf;
     if (this.#areTimersRead) this.#timersAtMs = Math.min(this.#timersAtMs, coalescers.wakeAtMs, gaps.wakeAtMs);
+  }
+
+  /** As a `step` with a command `userEvent`; its reply is the result. */
+  fire(name: string, payload: Uint8Array | null, coalesce: boolean, nowMs: number, out: PoolEffect[]): string {
+    const start = out.length;
+    this.#isWakeRead = false;
+    if (this.#serf.isStirred) this.#areTimersRead = false;
+    const error = this.#serf.fireUserEvent(name, payload, coalesce, nowMs, out);
+    this.#serf.isStirred = false;
+    this.#settle(start, nowMs, out);
+    this.#readEventTimers();
+    return error;
   }
 
   /** A round of gossip is due, and before any timer that a user event could start: one that comes meanwhile moves no wake. */

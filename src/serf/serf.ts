@@ -350,13 +350,13 @@ export class Serf implements SwimDelegate<PoolEffect>, MembershipHost {
   /** Fires a user event of ours; "" or why not. */
   fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, nowMs: number, out: PoolEffect[]): string {
     const limit = this.#config.userEventSizeMax;
-    if (utf8Length(name) + (payload?.length ?? 0) > limit) return `user event exceeds configured limit of ${limit} bytes before encoding`;
+    if (utf8Length(name) + (payload?.length ?? 0) > limit) return tooLarge("user event", limit, "before");
     const event: UserEventMessage = { kind: "userEvent", lamportTime: this.eventClock.time, name, payload, coalesce };
     const { sharing } = this.#records;
     // The queue of a node that shares nothing copies it, and nothing else is encoded before.
     const message = sharing === null ? viewUserEventPacket(event) : encodeUserEventPacket(event);
     // Without the packet's type.
-    if (message.length - 1 > limit) return `encoded user event exceeds configured limit of ${limit} bytes after encoding`;
+    if (message.length - 1 > limit) return tooLarge("encoded user event", limit, "after");
     this.eventClock.increment();
     const known = sharing === null ? null : sharing.at(sharing.hold(message));
     this.#userEvent(event, nowMs, out, known);
@@ -611,4 +611,9 @@ function encodeFilters({ filterNodes, filterTags }: QueryParams): Uint8Array[] |
   if (filterNodes.length > 0) filters.push(encodeFilter({ kind: "nodes", nodes: filterNodes }));
   for (const [tag, expr] of filterTags) filters.push(encodeFilter({ kind: "tag", tag, expr }));
   return filters.length === 0 ? null : filters;
+}
+
+/** By itself: written where it is needed twice, the limit is made a text of for each event that is within it. */
+function tooLarge(what: string, limit: number, when: "before" | "after"): string {
+  return `${what} exceeds configured limit of ${limit} bytes ${when} encoding`;
 }

@@ -96,6 +96,17 @@ export function decodeRequestHeader(reader: Reader, into: RequestHeader): void {
   }
 }
 
+/** A header as nearly all clients write it: a command, and what goes before the number. */
+export interface KnownHead {
+  readonly command: IpcCommand;
+  readonly bytes: Uint8Array;
+}
+
+/** Null where there is no such command. */
+export function knownHead(command: string): KnownHead | null {
+  return KNOWN_HEADS.get(command) ?? null;
+}
+
 /** Reads the field of a struct that has one. */
 function readOnly<T>(reader: Reader, schema: Schema, zero: T, read: () => T): T {
   let value = zero;
@@ -127,7 +138,8 @@ export type IpcRequest =
 
 export type IpcCommand = IpcRequest["command"];
 export type CommandWithBody = Exclude<IpcCommand, BareCommand>;
-type BareCommand = "members" | "list-keys" | "stats" | "leave";
+const BARE = ["members", "list-keys", "stats", "leave"] as const;
+type BareCommand = (typeof BARE)[number];
 
 export function isCommand(text: string): text is IpcCommand {
   // The first is asked for by the thousand, and looking a name up that V8 has not seen as one takes far longer than comparing it.
@@ -167,6 +179,13 @@ const BODIES: { readonly [Command in CommandWithBody]: (reader: Reader) => IpcRe
   "remove-key": (reader) => ({ command: "remove-key", key: readOnlyText(reader, KEY) }),
   "get-coordinate": (reader) => ({ command: "get-coordinate", node: readOnlyText(reader, NODE) }),
 };
+
+/** By names that are the program's own, which are compared at a glance; what a client sent is a text like any other. */
+const KNOWN_HEADS: ReadonlyMap<string, KnownHead> = new Map([...BARE, ...(Object.keys(BODIES) as CommandWithBody[])].map((command) => [command, headOf(command)]));
+
+function headOf(command: IpcCommand): KnownHead {
+  return { command, bytes: new Writer("rpc").mapHead(2).text("Command").text(command).text("Seq").finish() };
+}
 
 /** Look at `reader.failed` afterwards. */
 export function decodeEvent(reader: Reader): Extract<IpcRequest, { readonly command: "event" }> {

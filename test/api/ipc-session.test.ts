@@ -23,10 +23,13 @@ class Bench {
   nowMs = 0;
   members: readonly IpcMember[] = [fakeMember("a", { tags: { role: "web" } }), fakeMember("b", { status: "failed" })];
   compiled: string[] = [];
+  /** What firing an event does at once; null: it takes longer. */
+  onFire: (name: string) => string | null = () => null;
   readonly session: IpcSession;
 
   constructor(authKey = "") {
     const view: IpcView = {
+      fire: (name) => this.onFire(name),
       members: () => this.members,
       tags: () => new Map([["role", "web"]]),
       stats: () => new Map([["agent", new Map([["name", "a"]])]]),
@@ -40,12 +43,8 @@ class Bench {
   }
 
   step(input: IpcInput): Outcome[] {
-    return this.settle((out) => this.session.step(input, this.nowMs, out));
-  }
-
-  settle(step: (out: IpcOutput) => void): Outcome[] {
     const out = new IpcOutput();
-    step(out);
+    this.session.step(input, this.nowMs, out);
     const bytes = concatBytes(out.pieces);
     return bytes.length === 0 ? out.effects : [{ kind: "send", bytes }, ...out.effects];
   }
@@ -140,26 +139,61 @@ test("events: read at once or byte by byte, in every form, they are the same cal
   }
 });
 
-test("an event fired within its step is answered as one that takes longer, and what came behind it follows", () => {
-  const fired = (bench: Bench, error: string): unknown[] => sent(bench.settle((out) => bench.session.eventFired(error, bench.nowMs, out)));
+test("a header that is the last one with another number is taken as if it were the first: numbers of any form, in pieces, and what is no number", () => {
+  const numbers: readonly Encodable[] = [3, 200, 70_000, 2 ** 40, 2n ** 63n, null, -1, "3", 1.5, new Map([["a", 1]])];
+  for (const number of numbers) {
+    const bytes = concatBytes([rpc({ Command: "stats", Seq: number }), rpc({ Command: "stats", Seq: 9 })]);
+    for (const end of [...bytes.keys(), bytes.length]) {
+      const again = shaken();
+      again.request(2, { command: "stats" });
+      const cut = [...again.send(bytes.subarray(0, end)), ...again.send(bytes.subarray(end))];
+      assert.deepEqual(sent(cut), sent(shaken().send(bytes)), `number ${numbers.indexOf(number)} cut at ${end}`);
+    }
+  }
+});
+
+test("an event that is fired at once is answered in its step, and what came behind it follows", () => {
+  const event = (seq: number, name = "x"): Uint8Array => encodeRequest(seq, { command: "event", name, payload: null, coalesce: false });
+  const bench = shaken();
+  bench.onFire = (name) => (name === "x" ? "" : name === "long" ? "too long" : null);
+  assert.deepEqual(sent(bench.send(event(2), event(3, "long"), encodeRequest(4, { command: "stats" }))), [
+    { Error: "", Seq: 2 },
+    { Error: "too long", Seq: 3 },
+    { Error: "", Seq: 4 },
+    { agent: new Map([["name", "a"]]) },
+  ]);
+  assert.deepEqual(kinds(bench.send(event(5), event(6, "later"), event(7))), ["send", "call"], "one that takes longer holds up those behind it");
+  assert.deepEqual(sent(bench.answer({ error: "" })), [{ Error: "", Seq: 6 }, { Error: "", Seq: 7 }]);
+
+  // A client that does not read is served no further.
+  bench.step({ kind: "blocked" });
+  assert.deepEqual(bench.send(event(8)), []);
+  assert.deepEqual(sent(bench.step({ kind: "resume" })), [{ Error: "", Seq: 8 }]);
+});
+
+test("firing an event may step its own session and others: answers keep their order and their connection", () => {
   const event = (seq: number): Uint8Array => encodeRequest(seq, { command: "event", name: "x", payload: null, coalesce: false });
   const bench = shaken();
-  assert.deepEqual(kinds(bench.send(event(2), encodeRequest(3, { command: "stats" }))), ["call"]);
-  assert.deepEqual(fired(bench, ""), [{ Error: "", Seq: 2 }, { Error: "", Seq: 3 }, { agent: new Map([["name", "a"]]) }]);
-  bench.send(event(4));
-  assert.deepEqual(fired(bench, "too long"), [{ Error: "too long", Seq: 4 }]);
-  assert.deepEqual(fired(bench, ""), [], "nothing is under way");
-
-  // Its own stream shows it behind the answer.
-  sent(bench.request(5, { command: "stream", type: "*" }));
-  bench.send(event(6));
-  bench.session.offer({ kind: "event", event: userEvent("x") });
-  assert.deepEqual(fired(bench, "").slice(0, 2), [{ Error: "", Seq: 6 }, { Error: "", Seq: 5 }]);
-
-  // A client that does not read is answered, and served no further.
-  bench.send(event(7), encodeRequest(8, { command: "members" }));
-  bench.step({ kind: "blocked" });
-  assert.deepEqual(fired(bench, ""), [{ Error: "", Seq: 7 }]);
+  const other = shaken();
+  sent(bench.request(2, { command: "stream", type: "*" }));
+  sent(other.request(3, { command: "stream", type: "*" }));
+  let heard: unknown[] = [];
+  const out = new IpcOutput();
+  bench.onFire = () => {
+    // As a full queue of records does it: within the step that is running, and behind what others write.
+    bench.session.offer({ kind: "event", event: userEvent("x") });
+    bench.session.step({ kind: "flush" }, 0, out);
+    other.session.offer({ kind: "event", event: userEvent("x") });
+    heard = sent(other.step({ kind: "flush" }));
+    return "";
+  };
+  bench.session.step({ kind: "data", bytes: concatBytes([event(4), event(5)]) }, 0, out);
+  assert.deepEqual(
+    sent([{ kind: "send", bytes: concatBytes(out.pieces) }]).filter((value) => Object.hasOwn(value as object, "Seq")),
+    [2, 4, 2, 5].map((seq) => ({ Error: "", Seq: seq })),
+  );
+  assert.deepEqual(heard[0], { Error: "", Seq: 3 });
+  assert.equal(heard.length, 2);
 });
 
 test("authentication: wanted for everything, and the body of a refused request is read as the next header", () => {

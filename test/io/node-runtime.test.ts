@@ -11,6 +11,7 @@ import { within } from "./support/agents.ts";
 class FakeMachine implements NodeMachine {
   wakeAtMs = Infinity;
   readonly inputs: PoolInput[] = [];
+  readonly fired: string[] = [];
   wakes = 0;
   depth = 0;
   answer: (input: PoolInput) => readonly PoolEffect[] = () => [];
@@ -28,6 +29,16 @@ class FakeMachine implements NodeMachine {
     for (const effect of this.answer(input)) out.push(effect);
     this.depth -= 1;
     return input.kind === "message" && this.settles(input.bytes[0] as number);
+  }
+
+  fire(_pool: PoolName, name: string, _payload: Uint8Array | null, _coalesce: boolean, _nowMs: number, out: PoolEffect[]): string {
+    this.depth += 1;
+    assert.equal(this.depth, 1, "a core runs to completion");
+    this.fired.push(name);
+    this.onStep();
+    out.push({ kind: "count", name: "fired", delta: 1 });
+    this.depth -= 1;
+    return name === "" ? "no name" : "";
   }
 
   wake(): void {
@@ -268,4 +279,27 @@ test("the wall clock stands still during a turn, also one that fails", (t) => {
   assert.throws(() => runtime.deliver("lan", [message(MessageType.user)]), /broken/);
   assert.equal(wallMs(), 3);
   assert.equal(wallMs(), 4);
+});
+
+test("an event is fired at once when nothing comes before it, after the timers that are due; else nothing is done", () => {
+  const { machine, port, runtime, clock } = setUp();
+  machine.wakeAtMs = clock.nowMs;
+  const fired = (name: string): string | null => runtime.fire("lan", name, null, false);
+  assert.deepEqual([fired("a"), fired("")], ["", "no name"]);
+  assert.deepEqual([machine.fired, machine.wakes, port.applied.length, port.flushes], [["a", ""], 1, 2, 2]);
+
+  // From within a turn, as a listener does it, and behind probes that wait.
+  const inside: (string | null)[] = [];
+  port.onApply = () => inside.push(fired("b"));
+  machine.answer = () => [{ kind: "count", name: "c", delta: 1 }];
+  runtime.submit("lan", { kind: "streamOpened", stream: 1 });
+  port.onApply = () => undefined;
+  machine.onStep = () => {
+    clock.nowMs += SLICE_MS / 10;
+  };
+  runtime.deliver("lan", Array.from({ length: 20 }, () => message(MessageType.ping)));
+  inside.push(fired("c"));
+  runtime.stop(new Error("stopped"));
+  inside.push(fired("d"));
+  assert.deepEqual([inside, machine.fired], [[null, null, null], ["a", ""]]);
 });

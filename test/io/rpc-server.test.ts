@@ -194,7 +194,7 @@ for (const shared of [true, false]) {
     const fire = b.agent.fireUserEvent.bind(b.agent);
     b.agent.fireUserEvent = (...args) => {
       for (const endMs = performance.now() + TURN_BUDGET_MS; performance.now() < endMs; );
-      fire(...args);
+      return fire(...args);
     };
     const clients = await Promise.all(Array.from({ length: 8 }, () => b.connect()));
     t.after(() => clients.forEach((client) => client.close()));

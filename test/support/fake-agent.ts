@@ -84,13 +84,10 @@ export class FakeAgent implements SerfAgentApi {
     return this.#act("userEvent", name, payload, coalesce);
   }
 
-  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): void {
-    if (this.held.has("userEvent")) {
-      void this.#fireHeld(name, payload, coalesce, done);
-      return;
-    }
+  fireUserEvent(name: string, payload: Uint8Array | null, coalesce: boolean): string | null {
+    if (this.held.has("userEvent")) return null;
     this.calls.push({ name: "userEvent", args: [name, payload, coalesce] });
-    done(this.refusals.get("userEvent") ?? "");
+    return this.refusals.get("userEvent") ?? "";
   }
 
   async query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe> {
@@ -124,16 +121,6 @@ export class FakeAgent implements SerfAgentApi {
   subscribe(listener: (event: SerfEvent) => void): Unsubscribe {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  async #fireHeld(name: string, payload: Uint8Array | null, coalesce: boolean, done: (error: string) => void): Promise<void> {
-    let error = "";
-    try {
-      await this.#act("userEvent", name, payload, coalesce);
-    } catch (refused) {
-      error = (refused as Error).message;
-    }
-    done(error);
   }
 
   async #act(name: string, ...args: readonly unknown[]): Promise<void> {
