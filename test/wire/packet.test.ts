@@ -92,6 +92,10 @@ test("layers that do not fit drop the whole packet, each with its reason", () =>
   const wrongCrc = addCrc(message, plain);
   wrongCrc[1] = (wrongCrc[1] as number) ^ 1;
   assert.deepEqual(openPacket(wrongCrc, open), { messages: [], drops: ["crc"] });
+  // In the clear into a pool that migrates to keys it is looked at as ever; behind a tag that was right it is not.
+  assert.deepEqual(openPacket(addLabel(blue, wrongCrc), { ...options, verifyIncoming: false }), { messages: [], drops: ["crc"] });
+  const sealedWrong = addLabel(blue, sealed.seal(wrongCrc, blue, 1));
+  assert.deepEqual(hex(openPacket(sealedWrong, options).messages), hex([message]));
   assert.deepEqual(openPacket(new Uint8Array(PACKET_BYTES_MAX + 1), open).drops, ["oversized"]);
   assert.deepEqual(openPacket(EMPTY_BYTES, open).drops, ["empty"]);
   assert.deepEqual(openPacket(fromHex("f400"), open).drops, ["label"]);
