@@ -184,7 +184,7 @@ export class Rehearsal {
   #waited(): number {
     const waitedMs = this.#options.waitedMs();
     const sinceMs = Math.max(waitedMs - this.#waitedMs, 0);
-    this.#waitedMs = Math.max(waitedMs, this.#waitedMs); // What it was too small by before is no wait when it is there again.
+    this.#waitedMs = waitedMs;
     return sinceMs;
   }
 }

@@ -107,20 +107,6 @@ test("pauses between acts grow with the time waited for a processor", async () =
   assert.ok((state.pausesMs.at(-1) as number) >= quietMs + 20, `${state.pausesMs.at(-1)} after ${quietMs}`);
 });
 
-test("a clock of waiting that goes back and comes again has not waited: practice begins, and its pauses do not grow", async () => {
-  const { state, run } = rig(9);
-  for (let turn = 0; turn < CALM_LOOKS + 4; turn += 1) {
-    state.waitedMs += turn % 2 === 0 ? -4 * CALM_WAIT_MS : 4 * CALM_WAIT_MS;
-    await run(1);
-    state.nowMs += SPELL_MS;
-  }
-  assert.equal(state.acts, 4);
-  const quiet = rig(9);
-  await quiet.run(CALM_LOOKS + 1);
-  const longestMs = Math.max(...state.pausesMs.slice(-4));
-  assert.ok(longestMs <= (quiet.state.pausesMs.at(-1) as number), `${longestMs} ms`);
-});
-
 test("work ends the practice: no further act, and what it had made is cleaned up", async () => {
   const { rehearsal, state, run } = rig(9);
   await run(CALM_LOOKS + 2);
