@@ -322,6 +322,8 @@ export class IpcSession {
 
   #fire(name: string, payload: Uint8Array | null, coalesce: boolean): void {
     const ours = output;
+    // Who starts a stream and fires behind it, all in one, must hear of it: the stream is begun once this step is over.
+    if (ours.effects.length > 0) return this.#call({ kind: "event", name, payload, coalesce });
     // Whoever hears of the event may step us, or others, while it is being fired.
     this.#pending = FIRING;
     const error = this.#view.fire(name, payload, coalesce);

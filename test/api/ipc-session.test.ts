@@ -171,6 +171,14 @@ test("an event that is fired at once is answered in its step, and what came behi
   assert.deepEqual(sent(bench.step({ kind: "resume" })), [{ Error: "", Seq: 8 }]);
 });
 
+test("an event behind what the agent has yet to do for the same client waits for it: its own stream shows it", () => {
+  const bench = shaken();
+  bench.onFire = () => assert.fail("fired before the stream was begun");
+  const outcomes = bench.send(encodeRequest(2, { command: "stream", type: "user" }), encodeRequest(3, { command: "event", name: "x", payload: null, coalesce: false }));
+  assert.deepEqual(kinds(outcomes), ["send", "watchEvents", "call"]);
+  assert.deepEqual(sent(bench.answer({ error: "" })), [{ Error: "", Seq: 3 }]);
+});
+
 test("firing an event may step its own session and others: answers keep their order and their connection", () => {
   const event = (seq: number): Uint8Array => encodeRequest(seq, { command: "event", name: "x", payload: null, coalesce: false });
   const bench = shaken();
