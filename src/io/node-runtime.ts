@@ -86,8 +86,6 @@ export class NodeRuntime {
   /** The only one of them, as nearly all nodes have it: a loop over a map takes longer than what an idle port does. */
   #onlyPort: PoolPort | null = null;
   readonly #requests = new Map<RequestId, Pending>();
-  /** The request being submitted: most are answered at once, and a map that is filled and emptied by the thousand keeps its old tables alive. */
-  #asking: Pending | null = null;
   readonly #urgent = new WorkQueue();
   readonly #gossip = new WorkQueue();
   readonly #woken = (pool: PoolName): void => this.#dispatch(pool);
@@ -149,13 +147,8 @@ export class NodeRuntime {
   /** As `request`, without a promise: one function of `pending` is called, in most cases before this returns. Neither may throw. */
   order(pool: PoolName, input: OtherInput, pending: Pending): void {
     if (this.#stopError !== null) return pending.failed(this.#stopError);
-    if (this.#running) this.#requests.set(pending.request, pending);
-    else this.#asking = pending;
+    this.#requests.set(pending.request, pending);
     this.submit(pool, input);
-    if (this.#asking !== pending) return;
-    this.#asking = null;
-    if (this.#stopError !== null) pending.failed(this.#stopError);
-    else this.#requests.set(pending.request, pending);
   }
 
   /** Fires a user event now: "" or why not. Null when there is work that comes first, and nothing was done: give `order` the command then. */
@@ -291,11 +284,6 @@ export class NodeRuntime {
   }
 
   #take(request: RequestId): Pending | undefined {
-    const asking = this.#asking;
-    if (asking !== null && asking.request === request) {
-      this.#asking = null;
-      return asking;
-    }
     const pending = this.#requests.get(request);
     this.#requests.delete(request);
     return pending;

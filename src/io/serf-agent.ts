@@ -211,7 +211,7 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
     this.#log.write("debug", new EventRequested(name, payload, coalesce));
     this.#rehearsal?.command();
     const error = this.#runtime.fire(POOL, name, payload, coalesce);
-    if (error !== null && error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
+    if (error !== null) this.#eventFired(error);
     return error;
   }
 
@@ -225,8 +225,12 @@ export class SerfAgent implements SerfAgentApi, PoolListener {
       if (stopped instanceof AssertionError) throw stopped;
       error = errnoText(stopped);
     }
-    if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
+    this.#eventFired(error);
     return error;
+  }
+
+  #eventFired(error: string): void {
+    if (error !== "") this.#log.write("warn", `agent: failed to send user event: ${error}`);
   }
 
   async query(name: string, payload: Uint8Array | null, params: QueryParams, onRecord: (record: QueryRecord) => void): Promise<Unsubscribe> {

@@ -221,7 +221,7 @@ export class Reader {
     const start = this.#at;
     if (this.#failed) return -1;
     this.#at = start + length;
-    if (start === at + 1) return -1;
+    if (start === at + 1) return -1; // The short form, which was compared above.
     for (let f = 0; f < schema.size; f += 1) if (isKey(schema.keys[f] as Uint8Array, this.#bytes, start, length)) return f;
     return -1;
   }

@@ -232,7 +232,7 @@ export function visitPacket(packet: Uint8Array, { sealer, label, verifyIncoming 
   }
   let start = 0;
   if (plain.length >= CRC_BYTES && plain[0] === MessageType.hasCrc) {
-    // What a key has opened is what was sealed: its tag says so far better than a checksum, which would take a twentieth of the packet's time.
+    // What a key has opened is what was sealed: its tag says so far better than a checksum, which takes 4 % of what a known packet does.
     if (!isAuthentic && sealer.crc32(plain.subarray(CRC_BYTES)) !== readCrc(plain)) return visitor.drop("crc");
     start = CRC_BYTES;
   }
