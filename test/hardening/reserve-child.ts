@@ -7,7 +7,7 @@ import { LogSpace, RESERVE_BYTES } from "../../src/io/lanes/log-space.ts";
 import { appendOf, entryOf } from "../io/lanes/log-support.ts";
 
 const dir = process.argv[2] ?? "";
-const database = new LogDatabase(dir, "a test");
+const database = new LogDatabase(dir);
 const space = new LogSpace(database.path);
 while (statSync(database.path).size < database.usedBytes + RESERVE_BYTES) await space.fill(database.usedBytes);
 

@@ -1,5 +1,5 @@
 /**
- * The LMDB environment of the log: the only file that imports lmdb (10 MB, 75 ms), so only the worker loads it. Everything here is synchronous; a method that
+ * The LMDB environment of the log. Only this file and `directory-lock.ts` import lmdb (10 MB, 75 ms), so only the worker loads it. Everything here is synchronous; a method that
  * changes something returns after the commit is on disk (checked for lmdb 3.5.6: `transactionSync` with `overlappingSync: false`).
  *
  * Tables: `log` (8-byte big-endian index → record), `configurations` (the indexes of configuration entries, for the start), `stable` (text keys).
@@ -11,6 +11,7 @@ import { assert } from "../../base/assert.ts";
 import { decodeUtf8, encodeUtf8 } from "../../base/utf8.ts";
 import type { HardState, TermRun } from "../../raft/types.ts";
 import type { LogEntry } from "../../wire/raft-messages.ts";
+import { inUseText, otherProcesses } from "./directory-lock.ts";
 import { DamagedLogError } from "./log-file-check.ts";
 import { isConfiguration, isIntact, readRecord, recordTerm, sealRecord } from "./log-record.ts";
 import type { AppendWork, EntriesBatch } from "./log-protocol.ts";
@@ -29,7 +30,6 @@ export const COMPACT_SLICE_ENTRIES = 1024;
 type Table = Database<Buffer, Buffer>;
 const BINARY = { encoding: "binary", keyEncoding: "binary" } as const;
 const FORMAT_KEY = Buffer.from("format");
-const HOLDER_KEY = Buffer.from("holder");
 const TERM_KEY = Buffer.from("currentTerm");
 const VOTE_KEY = Buffer.from("lastVote");
 
@@ -44,10 +44,10 @@ export class LogDatabase {
   #last = 0;
 
   /**
-   * Opens or makes the environment in `dir`. Throws with a text for the operator when it is damaged, in use by another process, or of a newer format. `holder`
-   * describes this process to one that comes later.
+   * Opens or makes the environment in `dir`, of which this process has the `DirectoryLock`. Throws with a text for the operator when it is damaged, in use by a process
+   * that has no such lock, or of a newer format.
    */
-  constructor(dir: string, holder: string, upgrades: ReadonlyMap<number, Upgrade> = UPGRADES, format = LOG_FORMAT) {
+  constructor(dir: string, upgrades: ReadonlyMap<number, Upgrade> = UPGRADES, format = LOG_FORMAT) {
     this.path = join(dir, LOG_FILE);
     // noMemInit: pages may carry old bytes of this process in unused room; the file is as private as the log itself.
     this.#env = open<Buffer, Buffer>({ path: this.path, maxDbs: 4, overlappingSync: false, noMemInit: true, ...BINARY });
@@ -57,7 +57,7 @@ export class LogDatabase {
       this.#configurations = this.#env.openDB<Buffer, Buffer>("configurations", BINARY);
       this.#stable = this.#env.openDB<Buffer, Buffer>("stable", BINARY);
       this.#checkAlone();
-      this.#takeOver(holder, upgrades, format);
+      this.#upgrade(upgrades, format);
     } catch (error) {
       void this.#env.close(); // Nobody else should find us in the table of readers.
       throw error;
@@ -89,24 +89,18 @@ export class LogDatabase {
     return (lastPageNumber + 1) * pageSize;
   }
 
-  /**
-   * LMDB lets several processes in; two servers on one log would destroy it. Its reader table tells who is here, guarded by locks that the kernel drops when a
-   * process dies. Both look after having entered, so of two at once at least one sees the other.
-   */
+  /** A version from before there was a lock, or a tool that reads LMDB files. */
   #checkAlone(): void {
-    const holder = this.#stable.get(HOLDER_KEY); // Reading enters us into the table.
-    this.#env.readerCheck();
-    const others = readerPids(this.#env.readerList()).filter((pid) => pid !== process.pid);
-    if (others.length === 0) return;
-    const who = holder === undefined ? "" : ` (last opened by ${decodeUtf8(holder)})`;
-    throw new Error(`data directory in use: ${this.path} is open in process ${others.join(", ")}${who}`);
+    const others = otherProcesses(this.#env);
+    if (others.length > 0) throw new Error(inUseText(this.path, others, ""));
   }
 
-  /** One transaction: a slow disk should hold up a start only once. */
-  #takeOver(holder: string, upgrades: ReadonlyMap<number, Upgrade>, format: number): void {
+  /** One transaction, and none when the format is there: a slow disk should hold up a start at most once. */
+  #upgrade(upgrades: ReadonlyMap<number, Upgrade>, format: number): void {
     const stored = this.#stable.get(FORMAT_KEY);
     const found = stored === undefined ? format : stored.readUInt32BE(0);
     if (found > format) throw new Error(`${this.path} has format ${found}, written by a newer version; this one reads up to ${format}`);
+    if (stored !== undefined && found === format) return;
     const steps: Upgrade[] = [];
     for (let from = found; from < format; from += 1) {
       const step = upgrades.get(from);
@@ -118,7 +112,6 @@ export class LogDatabase {
     this.#transact(() => {
       for (const step of steps) step(this);
       this.#stable.putSync(FORMAT_KEY, number);
-      this.#stable.putSync(HOLDER_KEY, Buffer.from(holder));
     });
   }
 
@@ -305,14 +298,4 @@ const TWO_32 = 0x1_0000_0000;
 
 function indexOf(key: Buffer): number {
   return key.readUInt32BE(0) * TWO_32 + key.readUInt32BE(4);
-}
-
-/** The first column of LMDB's reader table. */
-function readerPids(list: string): number[] {
-  const pids: number[] = [];
-  for (const line of list.split("\n")) {
-    const pid = Number.parseInt(line.trim(), 10);
-    if (pid > 0) pids.push(pid);
-  }
-  return [...new Set(pids)];
 }

@@ -2,7 +2,7 @@
  * What is looked at before LMDB opens the log: a file whose header is not LMDB's ends the process by a signal in its C code, and a log that is gone while snapshots are
  * there would be begun anew, without the term, the vote and the entries that this server has promised to keep.
  */
-import { closeSync, fstatSync, openSync, readSync, readdirSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, readdirSync, statSync } from "node:fs";
 import { errorCode } from "../go-errors.ts";
 import { parseSnapshotId } from "./snapshot-meta.ts";
 
@@ -32,15 +32,23 @@ export function checkLogFile(path: string, snapshotsDir: string): void {
     if (snapshot !== undefined) throw new DamagedLogError(`${path} is missing or empty, but there is snapshot ${snapshot} beside it: term, vote and log of this server are lost`);
     return;
   }
+  const damaged = damagedPage(path);
+  if (damaged !== null) throw new DamagedLogError(`${path} is damaged: page ${damaged} is no header of an LMDB file (${size} bytes)`);
+}
+
+/** The first of the two header pages of `path` that is none of LMDB's; null when both are, or the file is empty or missing. */
+export function damagedPage(path: string): number | null {
+  if (sizeOf(path) === 0) return null;
   const fd = openSync(path, "r");
   try {
     const header = Buffer.alloc(HEADER_BYTES);
     let at = 0;
     for (let page = 0; page < META_PAGES; page += 1) {
       const read = readSync(fd, header, 0, HEADER_BYTES, at);
-      if (read < HEADER_BYTES || header.readUInt32LE(MAGIC_AT) !== MAGIC) throw new DamagedLogError(`${path} is damaged: page ${page} is no header of an LMDB file (${fstatSync(fd).size} bytes)`);
+      if (read < HEADER_BYTES || header.readUInt32LE(MAGIC_AT) !== MAGIC) return page;
       if (page === 0) at = header.readUInt32LE(PAGE_SIZE_AT);
     }
+    return null;
   } finally {
     closeSync(fd);
   }

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import { assertNever } from "../../base/assert.ts";
 import { COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX } from "./log-limits.ts";
+import { DirectoryLock } from "./directory-lock.ts";
 import { LogDatabase } from "./log-database.ts";
 import { checkLogFile, DamagedLogError, remedyFor } from "./log-file-check.ts";
 import { decodeAppends, EntriesBatch, type AppendWork, type LogReply, type LogRequest, type LogStart } from "./log-protocol.ts";
@@ -16,8 +17,16 @@ import { SnapshotFiles } from "./snapshot-files.ts";
 type ReadRequest = Extract<LogRequest, { kind: "read" }>;
 type SnapshotRequest = Extract<LogRequest, { call: number }>;
 
+interface LogFiles {
+  readonly lock: DirectoryLock;
+  readonly database: LogDatabase;
+  readonly space: LogSpace;
+  readonly snapshots: SnapshotFiles;
+}
+
 class LogWorker {
   readonly #port: MessagePort;
+  readonly #lock: DirectoryLock;
   readonly #database: LogDatabase;
   readonly #space: LogSpace;
   readonly #snapshots: SnapshotFiles;
@@ -38,8 +47,9 @@ class LogWorker {
   /** Snapshot requests run one after the other. */
   #snapshotWork: Promise<void> = Promise.resolve();
 
-  constructor(port: MessagePort, database: LogDatabase, space: LogSpace, snapshots: SnapshotFiles) {
+  constructor(port: MessagePort, { lock, database, space, snapshots }: LogFiles) {
     this.#port = port;
+    this.#lock = lock;
     this.#database = database;
     this.#space = space;
     this.#snapshots = snapshots;
@@ -198,7 +208,10 @@ class LogWorker {
     this.#ended = true;
     await this.#snapshotWork;
     await this.#snapshots.close().catch(() => undefined);
-    if (!this.#failed) await this.#database.close();
+    if (!this.#failed) {
+      await this.#database.close();
+      await this.#lock.release();
+    }
     this.#tell({ kind: "closed" });
     this.#port.close();
     this.#resolveClosed();
@@ -238,10 +251,11 @@ async function openLog({ port, dataDir, tailBytesMax }: LogStart, tell: (message
   const refusal = space.refusal(0);
   if (refusal !== null) throw new Error(refusal);
   const snapshotsDir = join(dir, "snapshots");
-  checkLogFile(path, snapshotsDir);
-  const holder = `process ${process.pid}, started ${new Date().toISOString()}`;
-  const database = new LogDatabase(dir, holder);
+  const lock = await DirectoryLock.take(dir, `process ${process.pid}, started ${new Date().toISOString()}`);
+  let database: LogDatabase | null = null;
   try {
+    checkLogFile(path, snapshotsDir);
+    database = new LogDatabase(dir);
     const snapshots = new SnapshotFiles({ dir: snapshotsDir, space, nowMs: Date.now, report: (text) => tell({ kind: "report", text }) });
     const snapshot = await snapshots.newest();
     const { firstIndex, lastIndex } = database;
@@ -253,9 +267,10 @@ async function openLog({ port, dataDir, tailBytesMax }: LogStart, tell: (message
       found: { hardState: database.hardState(), firstIndex, lastIndex, termRuns: database.termRuns(), configurations: database.configurations(), snapshot },
       tail: tail.take(0, tailStart),
     });
-    return new LogWorker(port, database, new LogSpace(path), snapshots);
+    return new LogWorker(port, { lock, database, space: new LogSpace(path), snapshots });
   } catch (error) {
-    await database.close();
+    await database?.close();
+    await lock.release();
     throw error;
   }
 }

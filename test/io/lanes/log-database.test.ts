@@ -17,27 +17,27 @@ function write(database: LogDatabase, append: LogAppend, compactTo = 0): void {
 
 test("formats: a newer one is refused, an older one goes through its steps in order, one without a step is refused", async (t) => {
   const dir = tempDir(t);
-  const first = new LogDatabase(dir, "test");
+  const first = new LogDatabase(dir);
   write(first, appendOf(1, { entries: entriesOf(1, 3, 1) }));
   await first.close();
 
   const steps: number[] = [];
   const upgrades = new Map([[LOG_FORMAT, (database: LogDatabase): void => void steps.push(database.usedBytes > 0 ? LOG_FORMAT : 0)], [LOG_FORMAT + 1, (): void => void steps.push(LOG_FORMAT + 1)]]);
-  const upgraded = new LogDatabase(dir, "test", upgrades, LOG_FORMAT + 2);
+  const upgraded = new LogDatabase(dir, upgrades, LOG_FORMAT + 2);
   assert.deepEqual(steps, [LOG_FORMAT, LOG_FORMAT + 1]);
   assert.equal(upgraded.lastIndex, 3);
   await upgraded.close();
 
-  assert.throws(() => new LogDatabase(dir, "test"), new RegExp(`has format ${LOG_FORMAT + 2}, written by a newer version; this one reads up to ${LOG_FORMAT}$`));
-  assert.throws(() => new LogDatabase(dir, "test", new Map(), LOG_FORMAT + 3), new RegExp(`has format ${LOG_FORMAT + 2}, which this version cannot read any more`));
-  const again = new LogDatabase(dir, "test", upgrades, LOG_FORMAT + 2);
+  assert.throws(() => new LogDatabase(dir), new RegExp(`has format ${LOG_FORMAT + 2}, written by a newer version; this one reads up to ${LOG_FORMAT}$`));
+  assert.throws(() => new LogDatabase(dir, new Map(), LOG_FORMAT + 3), new RegExp(`has format ${LOG_FORMAT + 2}, which this version cannot read any more`));
+  const again = new LogDatabase(dir, upgrades, LOG_FORMAT + 2);
   assert.deepEqual(steps, [LOG_FORMAT, LOG_FORMAT + 1], "once");
   assert.equal(again.lastIndex, 3, "a refused start changed nothing");
   await again.close();
 });
 
 test("compaction removes a bounded number of entries with each write, and never more than asked", async (t) => {
-  const database = new LogDatabase(tempDir(t), "test");
+  const database = new LogDatabase(tempDir(t));
   write(database, appendOf(1, { entries: entriesOf(1, 3000, 1) }));
   assert.equal(database.compactable(2500), 2500);
   database.write([], 2500);
@@ -54,11 +54,11 @@ test("compaction removes a bounded number of entries with each write, and never 
 
 test("entries that do not follow are a mistake of ours, and the transaction leaves nothing", async (t) => {
   const dir = tempDir(t);
-  const database = new LogDatabase(dir, "test");
+  const database = new LogDatabase(dir);
   write(database, appendOf(1, { entries: entriesOf(1, 3, 1) }));
   assert.throws(() => write(database, appendOf(2, { entries: entriesOf(5, 5, 1) })), /entry 5 does not follow 3/);
   await database.close();
-  const again = new LogDatabase(dir, "test");
+  const again = new LogDatabase(dir);
   assert.equal(again.lastIndex, 3);
   await again.close();
 });
@@ -74,7 +74,8 @@ test("only the log worker loads lmdb: 10 MB and 75 ms that main need not spend",
   const root = projectPath("src");
   const imports = (pattern: RegExp): string[] =>
     readdirSync(root, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts") && pattern.test(readFileSync(join(root, name), "utf8"))).sort();
-  assert.deepEqual(imports(/from "lmdb"|import\("lmdb"\)/), [join("io", "lanes", "log-database.ts")]);
+  assert.deepEqual(imports(/from "lmdb"|import\("lmdb"\)/), [join("io", "lanes", "directory-lock.ts"), join("io", "lanes", "log-database.ts")]);
+  assert.deepEqual(imports(/\/directory-lock\.ts"/), [join("io", "lanes", "log-database.ts"), join("io", "lanes", "log-worker.ts")]);
   assert.deepEqual(imports(/\/log-database\.ts"/), [join("io", "lanes", "log-worker.ts")]);
   assert.deepEqual(imports(/\/log-worker\.ts"/), []);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { MemoryLogStore } from "../../../src/io/lanes/memory-log-store.ts";
@@ -108,6 +108,19 @@ test("a log file that was cut off is an error that says so, not a crash", async 
   const path = join(dir, "raft", "log.mdb");
   truncateSync(path, 40_960);
   await assert.rejects(openLog(dir, witness), /log\.mdb is damaged: it has 40960 bytes and should have \d+/);
+});
+
+test("a lock file that is none is an error that says what to do; an empty one is made good", async (t) => {
+  const dir = tempDir(t);
+  const witness = new LogWitness();
+  await (await openLog(dir, witness)).close();
+  const path = join(dir, "raft", "lock.mdb");
+  writeFileSync(path, new Uint8Array(8192));
+  await assert.rejects(openLog(dir, witness), /lock\.mdb is damaged: page 0 is no header of an LMDB file; remove it, it holds no data$/);
+  truncateSync(path, 0);
+  await (await openLog(dir, witness)).close();
+  rmSync(path);
+  await (await openLog(dir, witness)).close();
 });
 
 test("an entry that the disk gives back changed is found before the core sees it", async (t) => {
