@@ -20,8 +20,13 @@ async function mostYoungBytes(turns: number): Promise<number> {
   return most;
 }
 
+/** From V8 14 on pages are taken one by one up to what the last growth allows, so that the size tells late that there has been enough of it. */
+const OVERSHOOT = Number.parseInt(process.versions.v8, 10) >= 14 ? 2 : 1;
+
 test("the young generation grows as far as is good for a quiet program, and further for a busy one", async () => {
   limitHeapGrowth();
-  assert.equal(await mostYoungBytes(QUIET_TURNS), YOUNG_BYTES_QUIET);
-  assert.equal(await mostYoungBytes(BUSY_TURNS), YOUNG_BYTES_BUSY);
+  const quiet = await mostYoungBytes(QUIET_TURNS);
+  assert.ok(quiet >= YOUNG_BYTES_QUIET && quiet <= OVERSHOOT * YOUNG_BYTES_QUIET, `${quiet} bytes`);
+  const busy = await mostYoungBytes(BUSY_TURNS);
+  assert.ok(busy >= YOUNG_BYTES_BUSY && busy <= OVERSHOOT * YOUNG_BYTES_BUSY, `${busy} bytes`);
 });
