@@ -64,3 +64,15 @@ export function appendOf(seq: number, append: Partial<LogAppend>): LogAppend {
 export function openLog(dataDir: string, witness: LogWitness, options: Partial<WorkerLogOptions> = {}): Promise<LogStore> {
   return openWorkerLog({ dataDir, events: witness.events, tailBytesMax: 1 << 20, lateAfterMs: 60_000, ...options });
 }
+
+/** All entries that were found in `log`, however many reads they take: one may answer with fewer than it was asked for. */
+export async function readAll(log: LogStore): Promise<LogEntry[]> {
+  const { firstIndex, lastIndex } = log.found;
+  const entries: LogEntry[] = [];
+  for (let next = firstIndex; next > 0 && next <= lastIndex; next = (entries.at(-1)?.index ?? 0) + 1) {
+    const some = await log.read(next, lastIndex, Number.POSITIVE_INFINITY);
+    if (some.length === 0) throw new Error(`entry ${next} of ${lastIndex} is gone`);
+    for (const entry of some) entries.push(entry);
+  }
+  return entries;
+}
