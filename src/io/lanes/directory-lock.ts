@@ -10,7 +10,7 @@ import { open, type RootDatabase } from "lmdb";
 import { damagedPage } from "./log-file-check.ts";
 
 /** The environment, made when it is missing. It holds no data: removing it while no server runs loses nothing. */
-export const LOCK_FILE = "lock.mdb";
+const LOCK_FILE = "lock.mdb";
 /** Text on the last process that took the lock, for the message to one that comes later. */
 const HOLDER_FILE = "holder";
 const ANY_KEY = Buffer.from("any");
@@ -31,13 +31,14 @@ export class DirectoryLock {
     const damaged = damagedPage(path);
     if (damaged !== null) throw new Error(`${path} is damaged: page ${damaged} is no header of an LMDB file; remove it, it holds no data`);
     const env = open({ path, overlappingSync: false, keyEncoding: "binary", encoding: "binary" });
-    const others = otherProcesses(env);
-    if (others.length > 0) {
-      const last = lastHolder(dir);
-      await env.close();
-      throw new Error(inUseText(dir, others, last));
+    try {
+      const others = otherProcesses(env);
+      if (others.length > 0) throw new Error(inUseText(dir, others, lastHolder(dir)));
+      sync(path);
+    } catch (error) {
+      await env.close(); // Nobody else should find us in there.
+      throw error;
     }
-    sync(path);
     tellHolder(dir, holder);
     return new DirectoryLock(env);
   }
