@@ -9,8 +9,8 @@ import { AssertionError } from "../base/assert.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { formatEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { holdWall, monotonicMs, releaseWall } from "./clock.ts";
+import { CrowdMember, CrowdRests, restFor } from "./crowd-rests.ts";
 import { listenErrorText } from "./go-errors.ts";
-import { LARGE_BYTES, LargeAnswers, restMoment } from "./large-answers.ts";
 import { optimizeAsUsual } from "./late-optimizing.ts";
 import { parseLogLevel, type LogHub, type LogSubscription } from "./log-hub.ts";
 import { ACCEPT_BACKLOG } from "./network.ts";
@@ -138,12 +138,12 @@ interface Shared {
   readonly outputs: IpcOutput[];
   readonly buffers: LastBuffer;
   readonly reading: SharedReads;
-  readonly large: LargeAnswers;
+  readonly rests: CrowdRests;
   reads: number;
 }
 
 function sharedBy(options: RpcServerOptions): Shared {
-  return { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reading: new SharedReads(), large: new LargeAnswers({ now: monotonicMs, soon: (next) => void setImmediate(next), rest: restMoment }), reads: 0 };
+  return { options, members: new MembersAnswer(), view: viewOf(options), budget: new TurnBudget(monotonicMs), outputs: [], buffers: new LastBuffer(), reading: new SharedReads(), rests: new CrowdRests({ soon: (next) => void setImmediate(next), rest: restFor }), reads: 0 };
 }
 
 /** `write` makes a buffer of other bytes each time; answers mostly lie where the last one did. */
@@ -166,6 +166,7 @@ class Connection {
   readonly #options: RpcServerOptions;
   readonly #session: IpcSession;
   readonly #budget: TurnBudget;
+  readonly #member = new CrowdMember();
   /** Inputs that wait for a turn with budget left, in their order. */
   readonly #deferred: IpcInput[] = [];
   readonly #onClosed: () => void;
@@ -260,7 +261,7 @@ class Connection {
     this.#apply(input, nowMs, output);
     if (outer !== null) return;
     this.#output = null;
-    this.#afterStep(output);
+    this.#afterStep(output, nowMs);
     this.#shared.outputs.push(output);
   }
 
@@ -289,8 +290,8 @@ class Connection {
   }
 
   /** Writes what has gathered, then tells the session how the socket stands. */
-  #afterStep(output: IpcOutput): void {
-    const open = output.isEmpty ? !this.#socket.writableNeedDrain : this.#write(output);
+  #afterStep(output: IpcOutput, nowMs: number): void {
+    const open = output.isEmpty ? !this.#socket.writableNeedDrain : this.#write(output, nowMs);
     if (this.#session.closed) {
       this.#release();
       this.close();
@@ -312,7 +313,7 @@ class Connection {
   }
 
   /** False when the socket's buffer is full. */
-  #write(output: IpcOutput): boolean {
+  #write(output: IpcOutput, nowMs: number): boolean {
     const socket = this.#socket;
     const only = output.only;
     let open = true;
@@ -322,7 +323,7 @@ class Connection {
       for (const bytes of output.pieces) open = socket.write(bytes);
       socket.uncork();
     }
-    if (only !== null && only.length >= LARGE_BYTES) this.#shared.large.given(this);
+    this.#shared.rests.given(this.#member, only === null ? 0 : only.length, nowMs);
     // Nearly always the kernel takes all at once.
     if (socket.writableLength === 0) output.taken();
     else this.#keep(output.leave());
@@ -427,7 +428,6 @@ class Connection {
     this.#logs?.close();
     for (const cancel of this.#queries.values()) cancel();
     this.#queries.clear();
-    this.#shared.large.gone(this);
     this.#onClosed();
     this.#socket.resume(); // So that the end of the other side is noticed; what still arrives is ignored.
   }
