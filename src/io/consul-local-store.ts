@@ -1,52 +1,77 @@
-/** Services and checks that clients registered, kept over a restart: a file each, below `services` and `checks` of the data directory. */
+/**
+ * Services and checks that clients registered, kept over a restart: a file each, below `services` and `checks` of the data directory, as the original names and
+ * writes them. What another program left there under another name is replaced with the first change.
+ */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { checkFile, checkOfFile, serviceFile, serviceOfFile } from "../api/http/kept-registrations.ts";
 import type { LocalCheck } from "../api/http/local-agent.ts";
+import { fail, type Result } from "../base/result.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
 import type { NodeService } from "../wire/fsm-commands.ts";
-import { replaceFile } from "./durable-file.ts";
+import { removeFile, replaceFile } from "./durable-file.ts";
+import { EARLIER_SUFFIX, earlierCheck, earlierService } from "./earlier-registrations.ts";
 
 const SERVICES = "services";
 const CHECKS = "checks";
+const OWNER_ONLY_DIRECTORY = 0o700;
+/** Of files that were being written when the process ended, the original's too. */
+const TEMPORARY = "tmp";
+
+export interface LocalStoreOptions {
+  /** "" keeps nothing. */
+  readonly dataDir: string;
+  /** Whose checks they are. */
+  readonly node: string;
+  readonly report: (text: string) => void;
+}
 
 export class LocalStore {
-  readonly #dir: string;
-  readonly #report: (text: string) => void;
+  readonly #options: LocalStoreOptions;
+  /** By the path of a service or check: other files that hold it. */
+  readonly #others = new Map<string, readonly string[]>();
 
-  /** `dir` "" keeps nothing. */
-  constructor(dir: string, report: (text: string) => void) {
-    this.#dir = dir;
-    this.#report = report;
+  constructor(options: LocalStoreOptions) {
+    this.#options = options;
   }
 
-  /** Checks begin as critical: nobody knows what happened meanwhile; what those with a TTL were told is kept by `CheckStates`. What cannot be read is reported and left where it is. */
+  /** Checks begin as critical; what those with a TTL were told is kept by `CheckStates`. What cannot be read, or is not offered, is reported and left where it is. */
   async load(): Promise<{ readonly services: readonly NodeService[]; readonly checks: readonly LocalCheck[] }> {
-    if (this.#dir === "") return { services: [], checks: [] };
-    for (const kind of [SERVICES, CHECKS]) await mkdir(join(this.#dir, kind), { recursive: true, mode: 0o755 });
-    const services = (await this.#read(SERVICES)).filter(isService);
-    const checks = (await this.#read(CHECKS)).filter(isCheck);
-    return { services, checks: checks.map((local) => (local.plan.kind === "none" ? local : { ...local, check: { ...local.check, status: "critical", output: "" } })) };
+    const { dataDir, node } = this.#options;
+    if (dataDir === "") return { services: [], checks: [] };
+    for (const kind of [SERVICES, CHECKS]) await mkdir(join(dataDir, kind), { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+    return {
+      services: await this.#read(SERVICES, (bytes, isEarlier) => (isEarlier ? earlierService(bytes) : serviceOfFile(bytes)), ({ id }) => id),
+      checks: await this.#read(CHECKS, (bytes, isEarlier) => (isEarlier ? earlierCheck(bytes) : checkOfFile(bytes, node)), ({ check }) => check.checkId),
+    };
   }
 
-  async #read(kind: string): Promise<unknown[]> {
-    const found: unknown[] = [];
-    for (const name of (await readdir(join(this.#dir, kind))).filter((file) => file.endsWith(SUFFIX)).sort()) {
-      const path = join(this.#dir, kind, name);
-      try {
-        found.push(JSON.parse(await readFile(path, "utf8"), revive));
-      } catch (error) {
-        this.#report(`${path} is left out: error=${JSON.stringify(error instanceof Error ? error.message : String(error))}`);
+  async #read<T>(kind: string, decode: (bytes: Uint8Array, isEarlier: boolean) => Result<T>, idOf: (value: T) => string): Promise<readonly T[]> {
+    const found = new Map<string, T>();
+    const entries = await readdir(join(this.#options.dataDir, kind), { withFileTypes: true });
+    for (const { name } of entries.filter((entry) => entry.isFile() && !entry.name.endsWith(TEMPORARY)).sort(byName)) {
+      const path = join(this.#options.dataDir, kind, name);
+      const bytes = await readFile(path).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+      const decoded = bytes instanceof Error ? fail(bytes.message) : decode(bytes, name.endsWith(EARLIER_SUFFIX));
+      if (!decoded.ok) {
+        this.#options.report(`${path} is left out: error=${JSON.stringify(decoded.error)}`);
+        continue;
       }
+      const own = this.#path(kind, idOf(decoded.value));
+      if (path !== own) this.#others.set(own, [...(this.#others.get(own) ?? []), path]);
+      // What we wrote ourselves is newer.
+      if (path === own || !found.has(own)) found.set(own, decoded.value);
     }
-    return found;
+    return [...found.values()];
   }
 
   putService(service: NodeService): Promise<void> {
-    return this.#put(SERVICES, service.id, service);
+    return this.#put(SERVICES, service.id, serviceFile(service));
   }
 
   putCheck(check: LocalCheck): Promise<void> {
-    return this.#put(CHECKS, check.check.checkId, check);
+    return this.#put(CHECKS, check.check.checkId, checkFile(check));
   }
 
   dropService(id: string): Promise<void> {
@@ -57,36 +82,30 @@ export class LocalStore {
     return this.#drop(CHECKS, id);
   }
 
-  async #put(kind: string, id: string, value: unknown): Promise<void> {
-    if (this.#dir !== "") await replaceFile(this.#path(kind, id), JSON.stringify(value, plain), undefined, ".tmp");
+  async #put(kind: string, id: string, content: string): Promise<void> {
+    if (this.#options.dataDir === "") return;
+    const path = this.#path(kind, id);
+    await replaceFile(path, content, undefined, `.${TEMPORARY}`);
+    await this.#dropOthers(path);
   }
 
   async #drop(kind: string, id: string): Promise<void> {
-    if (this.#dir !== "") await rm(this.#path(kind, id), { force: true });
+    if (this.#options.dataDir === "") return;
+    const path = this.#path(kind, id);
+    await this.#dropOthers(path);
+    await removeFile(path);
   }
 
-  /** Ids may hold any letter, file names may not. */
+  async #dropOthers(path: string): Promise<void> {
+    for (const other of this.#others.get(path) ?? []) await removeFile(other);
+    this.#others.delete(path);
+  }
+
   #path(kind: string, id: string): string {
-    return join(this.#dir, kind, createHash("sha256").update(id).digest("hex").slice(0, 32) + SUFFIX);
+    return join(this.#options.dataDir, kind, createHash("md5").update(encodeUtf8(id)).digest("hex"));
   }
 }
 
-const SUFFIX = ".json";
-const MAP = "$map";
-
-function plain(_name: string, value: unknown): unknown {
-  return value instanceof Map ? { [MAP]: [...(value as ReadonlyMap<unknown, unknown>)] } : value;
-}
-
-function revive(_name: string, value: unknown): unknown {
-  const pairs = typeof value === "object" && value !== null && MAP in value ? value[MAP] : null;
-  return Array.isArray(pairs) ? new Map(pairs as [unknown, unknown][]) : value;
-}
-
-function isService(value: unknown): value is NodeService {
-  return typeof value === "object" && value !== null && "id" in value && "service" in value && typeof value.id === "string" && typeof value.service === "string";
-}
-
-function isCheck(value: unknown): value is LocalCheck {
-  return typeof value === "object" && value !== null && "check" in value && "plan" in value && typeof value.check === "object" && typeof value.plan === "object";
+function byName({ name: a }: { readonly name: string }, { name: b }: { readonly name: string }): number {
+  return a < b ? -1 : 1;
 }

@@ -52,7 +52,7 @@ export class LocalSync implements LocalAgent {
     this.#server = server;
     this.#node = ownNode(options);
     this.#state = new LocalState({ node: options.nodeName, checkUpdateIntervalMs: CHECK_UPDATE_INTERVAL_MS, random: new SystemRandom() });
-    this.#store = new LocalStore(options.dataDir, (text) => options.log.write("warn", `agent: ${text}`));
+    this.#store = new LocalStore({ dataDir: options.dataDir, node: options.nodeName, report: (text) => options.log.write("warn", `agent: ${text}`) });
     this.#checkStates = new CheckStates({ dataDir: options.dataDir, report: (level, text) => options.log.write(level, `agent: ${text}`) });
     this.#probes = new CheckProbes({
       planOf: (id) => this.#state.check(id)?.plan ?? null,

@@ -1,6 +1,7 @@
 /** Whole-file replacement that survives a crash at any moment: either the old content is there or the new one (DESIGN.md §5). */
 import { open, rename, unlink, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
+import { errorCode } from "./go-errors.ts";
 
 /** The few calls that touch the disk; tests inject failures through them. */
 export interface FileSystem {
@@ -36,7 +37,18 @@ export async function replaceFile(path: string, content: string | Uint8Array, fs
   await syncDirectory(dirname(path), fs);
 }
 
-/** Makes a rename durable. Some file systems refuse to sync a directory: the rename itself has succeeded, so that is no failure. */
+/** Removes `path`, durably; a missing one is fine. */
+export async function removeFile(path: string, fs: FileSystem = nodeFileSystem): Promise<void> {
+  try {
+    await fs.unlink(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return;
+    throw error;
+  }
+  await syncDirectory(dirname(path), fs);
+}
+
+/** Makes a rename or a removal durable. Some file systems refuse to sync a directory: the change itself has succeeded, so that is no failure. */
 async function syncDirectory(path: string, fs: FileSystem): Promise<void> {
   const directory = await fs.open(path, "r", 0).catch(() => null);
   if (directory === null) return;

@@ -20,6 +20,7 @@ import { checkMemberlistMessages } from "./memberlist-messages.ts";
 import { checkMsgpackCodec } from "./msgpack-codec.ts";
 import { checkPackets } from "./packets.ts";
 import { checkDiskState, checkRaftExchanges } from "./raft-wire.ts";
+import { checkRegistrations } from "./registrations.ts";
 import { checkConnections, checkLiveFraming, checkRpcCalls, checkYamuxFrames } from "./server-rpc.ts";
 import { checkRpcSessions } from "./rpc-sessions.ts";
 import { checkSerfMessages } from "./serf-messages.ts";
@@ -48,6 +49,7 @@ export const checkers: ReadonlyMap<string, Checker> = new Map<string, Checker>([
   ["cli-auth-keys", checkCliTranscripts],
   ["coalesce", checkCoalesce],
   ["connections", checkConnections],
+  ["consul-registrations", checkRegistrations],
   ["disk-state", both(checkDiskState, checkFsmContent)],
   ["encrypt", checkEncrypt],
   ["agent-runs", checkAgentRuns],

@@ -1,4 +1,5 @@
 /** Definitions of services and checks as clients send them to their agent (reference: consul-agent §2.1). An error says with which status it is answered. */
+import { fail, ok, type Result } from "../../base/result.ts";
 import type { HealthCheck, NodeService } from "../../wire/fsm-commands.ts";
 import { parseDuration } from "../../wire/go-duration.ts";
 import type { CheckPlan, LocalCheck } from "./local-agent.ts";
@@ -37,7 +38,7 @@ function withAliases(fields: Readonly<Record<string, GoType>>): Readonly<Record<
 }
 
 /** A service in a check of a service is taken and ignored. */
-const CHECK_TYPE: GoStruct = {
+export const CHECK_TYPE: GoStruct = {
   ...goStruct("structs.CheckType", withAliases({ ...CHECK_FIELDS, CheckID: { kind: "string", go: "types.CheckID" }, ServiceID: GO_STRING, service_id: GO_STRING }), true),
   unmarshalsItself: true,
 };
@@ -194,6 +195,15 @@ function localCheck(given: DecodedStruct, { id, name, node, service }: Identity)
     serviceTags: service?.tags ?? null, type: kind, definition: undefined, createIndex: 0, modifyIndex: 0,
   };
   return { ok: true, value: { check, plan } };
+}
+
+/** The plan of a check that was registered before; an error for one that is not offered. */
+export function keptPlan(type: DecodedStruct, node: string): Result<CheckPlan> {
+  const given = proper(type);
+  const wrong = badDuration(given, DURATIONS) ?? checkProblem(given);
+  if (wrong !== null) return fail(wrong);
+  const made = localCheck(given, { id: "", name: "", node, service: null });
+  return made.ok ? ok(made.value.plan) : fail(made.error);
 }
 
 /** Null for what is not offered. HTTP wins over TCP, as with the original. */

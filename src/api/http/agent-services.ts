@@ -11,7 +11,7 @@ import { askAgent } from "./agent.ts";
 import { jsonAnswer, refuse, textAnswer } from "./answers.ts";
 import { decodeBody, GO_STRING, goStruct, type DecodedStruct } from "./go-decode.ts";
 import { writeJson, type Json } from "./json.ts";
-import type { LocalAgent, LocalCheck } from "./local-agent.ts";
+import { NO_PLAN, type LocalAgent, type LocalCheck } from "./local-agent.ts";
 import type { Parsed } from "./parsed.ts";
 import { text } from "./rows-in.ts";
 import { agentServiceShape, checkShape } from "./shapes.ts";
@@ -169,10 +169,7 @@ function maintenanceCheck(parsed: Parsed, checkId: string, name: string, what: s
       node: parsed.context.nodeName, checkId, name, status: "critical", notes: reason, output: "", serviceId: service?.id ?? "", serviceName: service?.service ?? "",
       serviceTags: service?.tags ?? null, type: "maintenance", definition: undefined, createIndex: 0, modifyIndex: 0,
     },
-    plan: {
-      kind: "none", ttlMs: 0, intervalMs: 0, timeoutMs: 0, url: "", method: "", headers: new Map(), body: "", tlsSkipVerify: false, tcp: "", aliasService: "", outputBytesMax: 0,
-      successBeforePassing: 0, failuresBeforeCritical: 0, deregisterAfterMs: 0,
-    },
+    plan: NO_PLAN,
   };
 }
 

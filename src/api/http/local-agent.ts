@@ -27,6 +27,12 @@ export interface CheckPlan {
   readonly deregisterAfterMs: number;
 }
 
+/** Of a check whose status nobody looks for. */
+export const NO_PLAN: CheckPlan = {
+  kind: "none", ttlMs: 0, intervalMs: 0, timeoutMs: 0, url: "", method: "", headers: new Map(), body: "", tlsSkipVerify: false, tcp: "", aliasService: "", outputBytesMax: 0,
+  successBeforePassing: 0, failuresBeforeCritical: 0, deregisterAfterMs: 0,
+};
+
 export interface LocalCheck {
   readonly check: HealthCheck;
   readonly plan: CheckPlan;

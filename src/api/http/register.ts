@@ -10,7 +10,7 @@ import type { HttpPlan } from "./types.ts";
 
 export const SERVICE_ADDRESS = goStruct("structs.ServiceAddress", { Address: GO_STRING, Port: GO_INT }, true);
 export const WEIGHTS = goStruct("structs.Weights", { Passing: GO_INT, Warning: GO_INT }, true);
-const SERVICE = goStruct("structs.NodeService", {
+export const SERVICE = goStruct("structs.NodeService", {
   Kind: { kind: "string", go: "structs.ServiceKind" }, ID: GO_STRING, Service: GO_STRING, Tags: goList(GO_STRING), Address: GO_STRING, TaggedAddresses: goMap(SERVICE_ADDRESS), Meta: goMap(GO_STRING),
   Port: GO_INT, Weights: WEIGHTS, EnableTagOverride: GO_BOOL, Proxy: GO_ANY, Connect: GO_ANY, CreateIndex: GO_UINT64, ModifyIndex: GO_UINT64,
 }, true);
@@ -20,7 +20,7 @@ const DEFINITION = goStruct("struct { Interval interface {}; Timeout interface {
   Header: goMap(goList(GO_STRING)), Method: GO_STRING, Body: GO_STRING, TCP: GO_STRING, ScriptArgs: goList(GO_STRING), DockerContainerID: GO_STRING, Shell: GO_STRING, GRPC: GO_STRING,
   GRPCUseTLS: GO_BOOL, AliasNode: GO_STRING, AliasService: GO_STRING,
 }, false);
-const CHECK = goStruct("structs.HealthCheck", {
+export const CHECK = goStruct("structs.HealthCheck", {
   Node: GO_STRING, CheckID: { kind: "string", go: "types.CheckID" }, Name: GO_STRING, Status: GO_STRING, Notes: GO_STRING, Output: GO_STRING, ServiceID: GO_STRING, ServiceName: GO_STRING,
   ServiceTags: goList(GO_STRING), Type: GO_STRING, Definition: DEFINITION, CreateIndex: GO_UINT64, ModifyIndex: GO_UINT64,
 }, true);
