@@ -1,4 +1,4 @@
-/** Services and checks as muster itself kept them until November 2026, before it took to the original's files: read once, and written anew with the next change. */
+/** Services and checks as muster itself kept them until November 2026, before it took to the original's files. They are read, and written anew when their service or check changes. */
 import type { LocalCheck } from "../api/http/local-agent.ts";
 import { fail, ok, type Result } from "../base/result.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
