@@ -102,7 +102,7 @@ function comparable({ name }: Case, text: string): string {
     .replace(/\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d/g, "<time>");
   if (name === "monitor") masked = masked
     .replace(/^Event Info:\n(\t.*\n)*\n?/gm, "").replace(/^<time> \[\w+\] (?!agent(?!: Script)|memberlist: Failed to resolve).*\n/gm, "")
-    .replace(/^<time> \[ERR\] agent\.ipc: (Failed to stream ack to|failed to decode request header).*\n/gm, "");
+    .replace(/^<time> \[ERR\] agent\.ipc: (Failed to stream (ack|response) to|failed to decode request header).*\n/gm, "");
   if (/^info( json)?$/.test(name)) masked = masked.replace(/(?<== |": ").*$/gm, "<value>").replace(/^\s+"?(\*|user:\w+|query:\w+):?("| ).*\n/gm, "");
   const lines = normalise(masked).replace(/ {2,}/g, "  ").split("\n");
   return lines.map((line) => line.replace(/,$/, "").trim()).sort().filter((line, i, all) => line !== "" && !(name === "monitor" && line === all[i - 1])).join("\n");
