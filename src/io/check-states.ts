@@ -9,15 +9,14 @@
  * - A beat that is lost with the machine costs one TTL at most and needs no fsync. A changed status has one: `kept` is for who changed it, and a check that was told to be
  *   critical must not go on as passing.
  */
-import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeJson } from "../api/http/json.ts";
 import { isStatus } from "../api/http/agent-bodies.ts";
-import { encodeUtf8 } from "../base/utf8.ts";
 import { wallMs } from "./clock.ts";
 import { nodeFileSystem, replaceFile, type FileSystem } from "./durable-file.ts";
 import { errorCode } from "./go-errors.ts";
+import { KEPT_DIRECTORY_MODE, keptFileName } from "./kept-files.ts";
 
 export interface CheckState {
   readonly status: string;
@@ -41,7 +40,6 @@ export interface CheckStatesOptions {
 }
 
 const OWNER_ONLY = 0o600;
-const OWNER_ONLY_DIRECTORY = 0o700;
 const TEMPORARY = ".tmp";
 
 export class CheckStates {
@@ -173,13 +171,13 @@ export class CheckStates {
       await write();
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
-      await mkdir(this.#dir, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+      await mkdir(this.#dir, { recursive: true, mode: KEPT_DIRECTORY_MODE });
       await write();
     }
   }
 
   #path(id: string): string {
-    return join(this.#dir, createHash("md5").update(encodeUtf8(id)).digest("hex"));
+    return join(this.#dir, keptFileName(id));
   }
 }
 

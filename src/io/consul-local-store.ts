@@ -2,20 +2,18 @@
  * Services and checks that clients registered, kept over a restart: a file each, below `services` and `checks` of the data directory, as the original names and
  * writes them. What another program left there under another name is replaced with the first change.
  */
-import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { checkFile, checkOfFile, serviceFile, serviceOfFile } from "../api/http/kept-registrations.ts";
 import type { LocalCheck } from "../api/http/local-agent.ts";
 import { fail, type Result } from "../base/result.ts";
-import { encodeUtf8 } from "../base/utf8.ts";
 import type { NodeService } from "../wire/fsm-commands.ts";
 import { removeFile, replaceFile } from "./durable-file.ts";
 import { EARLIER_SUFFIX, earlierCheck, earlierService } from "./earlier-registrations.ts";
+import { KEPT_DIRECTORY_MODE, keptFileName } from "./kept-files.ts";
 
 const SERVICES = "services";
 const CHECKS = "checks";
-const OWNER_ONLY_DIRECTORY = 0o700;
 /** Of files that were being written when the process ended, the original's too. */
 const TEMPORARY = "tmp";
 
@@ -40,7 +38,7 @@ export class LocalStore {
   async load(): Promise<{ readonly services: readonly NodeService[]; readonly checks: readonly LocalCheck[] }> {
     const { dataDir, node } = this.#options;
     if (dataDir === "") return { services: [], checks: [] };
-    for (const kind of [SERVICES, CHECKS]) await mkdir(join(dataDir, kind), { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+    for (const kind of [SERVICES, CHECKS]) await mkdir(join(dataDir, kind), { recursive: true, mode: KEPT_DIRECTORY_MODE });
     return {
       services: await this.#read(SERVICES, (bytes, isEarlier) => (isEarlier ? earlierService(bytes) : serviceOfFile(bytes)), ({ id }) => id),
       checks: await this.#read(CHECKS, (bytes, isEarlier) => (isEarlier ? earlierCheck(bytes) : checkOfFile(bytes, node)), ({ check }) => check.checkId),
@@ -102,7 +100,7 @@ export class LocalStore {
   }
 
   #path(kind: string, id: string): string {
-    return join(this.#options.dataDir, kind, createHash("md5").update(encodeUtf8(id)).digest("hex"));
+    return join(this.#options.dataDir, kind, keptFileName(id));
   }
 }
 

@@ -1,10 +1,10 @@
 /** Definitions of services and checks as clients send them to their agent (reference: consul-agent §2.1). An error says with which status it is answered. */
-import { fail, ok, type Result } from "../../base/result.ts";
+import { fail, type Result } from "../../base/result.ts";
 import type { HealthCheck, NodeService } from "../../wire/fsm-commands.ts";
 import { parseDuration } from "../../wire/go-duration.ts";
 import type { CheckPlan, LocalCheck } from "./local-agent.ts";
 import { decodeBody, GO_ANY, GO_BOOL, GO_INT, GO_STRING, goList, goMap, goStruct, type Decoded, type DecodedStruct, type GoStruct, type GoType } from "./go-decode.ts";
-import { badDuration, SERVICE_ADDRESS, usesConnect, WEIGHTS } from "./register.ts";
+import { badDuration, NO_CONNECT, SERVICE_ADDRESS, usesConnect, WEIGHTS } from "./register.ts";
 import { integer, serviceOf, struct, text } from "./rows-in.ts";
 import { connectProxyProblem, isAnyAddress } from "../rpc/register.ts";
 import { metaProblem, weightsProblem } from "../../catalog/service-rules.ts";
@@ -99,7 +99,7 @@ export function serviceBody(bytes: Uint8Array, node: string): Body<ServiceBody> 
     if (wrong !== null) return refused(400, `Invalid check: ${wrong}`);
   }
   if (given.some((check) => !isStatus(text(check, "Status"), true))) return refused(400, "Status for checks must 'passing', 'warning', 'critical'");
-  if (usesConnect(body)) return refused(501, "Connect (Proxy, Connect) is not offered by this version of muster");
+  if (usesConnect(body)) return refused(501, NO_CONNECT);
   const checks: LocalCheck[] = [];
   for (const [i, check] of given.entries()) {
     const made = localCheck(check, {
@@ -176,7 +176,8 @@ interface Identity {
   readonly service: NodeService | null;
 }
 
-function localCheck(given: DecodedStruct, { id, name, node, service }: Identity): Body<LocalCheck> {
+/** What an agent of `node` is to do for a check, or why it will not. */
+function planOf(given: DecodedStruct, node: string): Body<CheckPlan> {
   if (isScript(given)) return refused(500, "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true");
   const kind = kindOf(given);
   if (kind === null) return refused(501, "gRPC checks are not offered by this version of muster");
@@ -190,11 +191,17 @@ function localCheck(given: DecodedStruct, { id, name, node, service }: Identity)
     successBeforePassing: integer(given, "SuccessBeforePassing"), failuresBeforeCritical: integer(given, "FailuresBeforeCritical"),
     deregisterAfterMs: deregister > 0 ? Math.max(DEREGISTER_MIN_MS, deregister) : 0,
   };
+  return { ok: true, value: plan };
+}
+
+function localCheck(given: DecodedStruct, { id, name, node, service }: Identity): Body<LocalCheck> {
+  const plan = planOf(given, node);
+  if (!plan.ok) return plan;
   const check: HealthCheck = {
     node, checkId: id, name, status: text(given, "Status") || "critical", notes: text(given, "Notes"), output: "", serviceId: service?.id ?? "", serviceName: service?.service ?? "",
-    serviceTags: service?.tags ?? null, type: kind, definition: undefined, createIndex: 0, modifyIndex: 0,
+    serviceTags: service?.tags ?? null, type: plan.value.kind, definition: undefined, createIndex: 0, modifyIndex: 0,
   };
-  return { ok: true, value: { check, plan } };
+  return { ok: true, value: { check, plan: plan.value } };
 }
 
 /** The plan of a check that was registered before; an error for one that is not offered. */
@@ -202,8 +209,7 @@ export function keptPlan(type: DecodedStruct, node: string): Result<CheckPlan> {
   const given = proper(type);
   const wrong = badDuration(given, DURATIONS) ?? checkProblem(given);
   if (wrong !== null) return fail(wrong);
-  const made = localCheck(given, { id: "", name: "", node, service: null });
-  return made.ok ? ok(made.value.plan) : fail(made.error);
+  return planOf(given, node);
 }
 
 /** Null for what is not offered. HTTP wins over TCP, as with the original. */

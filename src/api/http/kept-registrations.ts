@@ -9,7 +9,7 @@ import { CHECK_TYPE, keptPlan } from "./agent-bodies.ts";
 import { decodeBody, GO_BOOL, GO_STRING, goStruct, type Decoded, type DecodedStruct, type GoStruct } from "./go-decode.ts";
 import { writeJson, type Json } from "./json.ts";
 import { NO_PLAN, type CheckPlan, type LocalCheck } from "./local-agent.ts";
-import { CHECK, SERVICE } from "./register.ts";
+import { CHECK, NO_CONNECT, SERVICE } from "./register.ts";
 import { checkOf, serviceOf, struct, text } from "./rows-in.ts";
 import { checkShape, serviceShape } from "./shapes.ts";
 
@@ -36,13 +36,13 @@ export function serviceOfFile(bytes: Uint8Array): Result<NodeService> {
   if (!decoded.ok) return decoded;
   const given = struct(struct(decoded.value)?.["Service"]);
   if (given === null || text(given, "ID") === "" || text(given, "Service") === "") return fail("no service");
-  if (saysAnything(given["Proxy"]) || saysAnything(given["Connect"])) return fail("Connect (Proxy, Connect) is not offered by this version of muster");
+  if (isSet(given["Proxy"]) || isSet(given["Connect"])) return fail(NO_CONNECT);
   return ok({ ...serviceOf(given), createIndex: 0, modifyIndex: 0 });
 }
 
 /** Settings of Connect as they are written for a service that has none: empty ones in empty ones. */
-function saysAnything(value: Decoded | undefined): boolean {
-  if (value instanceof Map) return [...(value as ReadonlyMap<string, JsonValue>).values()].some(saysAnything);
+function isSet(value: Decoded | undefined): boolean {
+  if (value instanceof Map) return [...(value as ReadonlyMap<string, JsonValue>).values()].some(isSet);
   if (Array.isArray(value)) return value.length > 0;
   return value !== undefined && value !== null && value !== "" && value !== 0 && value !== false;
 }

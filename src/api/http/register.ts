@@ -35,6 +35,7 @@ const DEREGISTER = {
   name: "",
 } as const;
 
+export const NO_CONNECT = "Connect (Proxy, Connect) is not offered by this version of muster";
 const NOT_A_PROXY: ReadonlySet<string> = new Set(["Proxy", "Connect"]);
 
 export function handleCatalogRegister(parsed: Parsed): HttpPlan {
@@ -45,7 +46,7 @@ export function handleCatalogRegister(parsed: Parsed): HttpPlan {
   const durationError = checks.map((check) => badDuration(struct(check["Definition"]))).find((error) => error !== null);
   if (durationError !== undefined) return refuse(400, `Request decode failed: ${durationError}`);
   const service = struct(body["Service"]);
-  if (service !== null && usesConnect(service)) return refuse(501, "Connect (Proxy, Connect) is not offered by this version of muster");
+  if (service !== null && usesConnect(service)) return refuse(501, NO_CONNECT);
   const args: RegisterRequest = {
     datacenter: text(body, "Datacenter") || parsed.context.datacenter,
     id: text(body, "ID"),
