@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { SeededRandom } from "../../src/base/random.ts";
 import type { FoundLog } from "../../src/io/lanes/log-protocol.ts";
+import type { LogStore } from "../../src/io/lanes/log-store.ts";
 import { appendOf, entriesOf, entryOf, LogWitness, openLog, readAll } from "../io/lanes/log-support.ts";
 import { Child, runCommand } from "../support/child.ts";
 import { canTrace, fillDisk, smallDisk } from "../support/small-disk.ts";
@@ -20,6 +21,13 @@ const INTRUSIONS = Number(process.env["LOG_INTRUSIONS"] ?? 20);
 
 function logChild(dir: string, ...args: readonly string[]): Child {
   return new Child("log", [process.execPath, CHILD, dir, ...args]);
+}
+
+/** Closed at the latest when the test ends, however it ends: an open log would hold the file up to the runner's limit. */
+async function openedIn(t: TestContext, dir: string, witness: LogWitness): Promise<LogStore> {
+  const log = await openLog(dir, witness);
+  t.after(() => log.close());
+  return log;
 }
 
 function lastNumber(output: string, word: string): number {
@@ -63,7 +71,7 @@ test(`${KILLS} times kill -9 at any moment: everything acknowledged is there, no
     acknowledged += lastNumber(output, "durable");
 
     const witness = new LogWitness();
-    const log = await openLog(dir, witness);
+    const log = await openedIn(t, dir, witness);
     const found = termsOf(log.found);
     const states = possible(terms, output);
     assert.ok(states.some((state) => state.length === found.length && state.every((term, i) => term === found[i])), `round ${round}: ${found.length} entries, ${states.length} possible states`);
@@ -91,7 +99,7 @@ test("a second process on one data directory is told who has it, costs that one 
   }
   child.kill("SIGKILL");
   await child.exited;
-  const log = await openLog(dir, witness);
+  const log = await openedIn(t, dir, witness);
   assert.ok(log.found.lastIndex > 0);
   const entries = await readAll(log);
   assert.equal(entries.length, log.found.lastIndex);
@@ -120,7 +128,7 @@ test("a disk filled by another process: appends are refused with a reason, reads
   const dir = smallDisk(t, 64);
   if (dir === null) return t.skip("cannot mount a file system here");
   const witness = new LogWitness();
-  const log = await openLog(dir, witness);
+  const log = await openedIn(t, dir, witness);
   log.append(appendOf(1, { entries: entriesOf(1, 100, 1) }));
   await witness.durable(1);
   const fat = join(dir, "fat");
@@ -141,7 +149,7 @@ test("a disk filled by another process: appends are refused with a reason, reads
   log.append(appendOf(6, { afterRefusal: 4, entries: entriesOf(101, 105, 4) }));
   await witness.durable(6);
   await log.close();
-  const again = await openLog(dir, witness);
+  const again = await openedIn(t, dir, witness);
   assert.deepEqual([again.found.lastIndex, again.found.termRuns], [105, [{ firstIndex: 1, term: 1 }, { firstIndex: 101, term: 4 }]]);
   await again.close();
   assert.deepEqual(witness.failures, []);
@@ -183,7 +191,7 @@ test("a failed sync ends the process with a reason, and what was acknowledged be
   const { code } = await child.exited;
   assert.match(child.output, /^failed .*/m, child.output);
   assert.equal(code, 1);
-  const log = await openLog(dir, new LogWitness());
+  const log = await openedIn(t, dir, new LogWitness());
   const found = termsOf(log.found);
   const before = possible([], first.output).at(-1) ?? [];
   assert.ok(possible(before, child.output).some((state) => state.length === found.length && state.every((term, i) => term === found[i])), child.output);
@@ -193,14 +201,14 @@ test("a failed sync ends the process with a reason, and what was acknowledged be
 test("a log closed in the middle of its compaction has everything above it", async (t) => {
   const dir = tempDir(t);
   const witness = new LogWitness();
-  const log = await openLog(dir, witness);
+  const log = await openedIn(t, dir, witness);
   log.append(appendOf(1, { entries: entriesOf(1, 5000, 1) }));
   await witness.durable(1);
   log.compact(4900);
   log.append(appendOf(2, { entries: [entryOf(5001, 1)] }));
   await witness.durable(2);
   await log.close(); // Slices that were not run yet are not needed: the next start goes on from where it was.
-  const again = await openLog(dir, witness);
+  const again = await openedIn(t, dir, witness);
   assert.ok(again.found.firstIndex > 1 && again.found.firstIndex <= 4901 && again.found.lastIndex === 5001);
   await again.close();
 });

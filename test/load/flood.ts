@@ -106,7 +106,23 @@ function missed({ offloadedPercent, lanes, probe, notAlive, socketDrops: drops }
   return bars.filter(([, held]) => !held).map(([bar]) => bar);
 }
 
-const { values } = parseArgs({ options: { seconds: { type: "string" }, warm: { type: "string" }, rate: { type: "string" }, lanes: { type: "string" }, network: { type: "string" } } });
+const USAGE = "usage: node dist/test/load/flood.js [--seconds 30] [--warm 5] [--rate 20000] [--lanes 1] [--network 127.0.23]";
+
+/** Ends the process where the command line asks for help, or cannot be read. */
+function readFlags(): Partial<Record<"seconds" | "warm" | "rate" | "lanes" | "network", string>> {
+  const text = { type: "string" } as const;
+  try {
+    const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" }, seconds: text, warm: text, rate: text, lanes: text, network: text } });
+    if (values.help !== true) return values;
+    process.stdout.write(`${USAGE}\n`);
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`);
+    process.exit(2);
+  }
+}
+
+const values = readFlags();
 const report = await flood({
   seconds: Number(values.seconds ?? 30),
   warmSeconds: Number(values.warm ?? 5),

@@ -4,12 +4,11 @@
  */
 import { fail, ok, type Result } from "../../base/result.ts";
 import type { NodeService } from "../../wire/fsm-commands.ts";
-import type { JsonValue } from "../../wire/go-json.ts";
 import { CHECK_TYPE, keptPlan } from "./agent-bodies.ts";
-import { decodeBody, GO_BOOL, GO_STRING, goStruct, type Decoded, type DecodedStruct, type GoStruct } from "./go-decode.ts";
+import { decodeBody, GO_BOOL, GO_STRING, goStruct, type DecodedStruct, type GoStruct } from "./go-decode.ts";
 import { writeJson, type Json } from "./json.ts";
 import { NO_PLAN, type CheckPlan, type LocalCheck } from "./local-agent.ts";
-import { CHECK, NO_CONNECT, SERVICE } from "./register.ts";
+import { CHECK, NO_CONNECT, SERVICE, usesConnect } from "./register.ts";
 import { checkOf, serviceOf, struct, text } from "./rows-in.ts";
 import { checkShape, serviceShape } from "./shapes.ts";
 
@@ -36,15 +35,8 @@ export function serviceOfFile(bytes: Uint8Array): Result<NodeService> {
   if (!decoded.ok) return decoded;
   const given = struct(struct(decoded.value)?.["Service"]);
   if (given === null || text(given, "ID") === "" || text(given, "Service") === "") return fail("no service");
-  if (isSet(given["Proxy"]) || isSet(given["Connect"])) return fail(NO_CONNECT);
+  if (usesConnect(given)) return fail(NO_CONNECT);
   return ok({ ...serviceOf(given), createIndex: 0, modifyIndex: 0 });
-}
-
-/** Settings of Connect as they are written for a service that has none: empty ones in empty ones. */
-function isSet(value: Decoded | undefined): boolean {
-  if (value instanceof Map) return [...(value as ReadonlyMap<string, JsonValue>).values()].some(isSet);
-  if (Array.isArray(value)) return value.length > 0;
-  return value !== undefined && value !== null && value !== "" && value !== 0 && value !== false;
 }
 
 export function checkFile({ check, plan }: LocalCheck): string {

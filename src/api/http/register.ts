@@ -2,7 +2,7 @@
 import type { RegisterRequest } from "../../wire/fsm-commands.ts";
 import { parseDuration } from "../../wire/go-duration.ts";
 import { jsonAnswer, refuse } from "./answers.ts";
-import { decodeBody, GO_ANY, GO_BOOL, GO_INT, GO_STRING, GO_UINT64, goList, goMap, goStruct, type DecodedStruct } from "./go-decode.ts";
+import { decodeBody, GO_ANY, GO_BOOL, GO_INT, GO_STRING, GO_UINT64, goList, goMap, goStruct, type Decoded, type DecodedStruct } from "./go-decode.ts";
 import { checkOf, DEFINITION_DURATIONS, serviceOf, struct, text, textMapOf } from "./rows-in.ts";
 import { callOrFail } from "./rpc-plan.ts";
 import type { Parsed } from "./parsed.ts";
@@ -36,7 +36,6 @@ const DEREGISTER = {
 } as const;
 
 export const NO_CONNECT = "Connect (Proxy, Connect) is not offered by this version of muster";
-const NOT_A_PROXY: ReadonlySet<string> = new Set(["Proxy", "Connect"]);
 
 export function handleCatalogRegister(parsed: Parsed): HttpPlan {
   const decoded = decodeBody(parsed.request.body, REGISTER);
@@ -65,12 +64,18 @@ export function handleCatalogRegister(parsed: Parsed): HttpPlan {
   return callOrFail("Catalog.Register", args, () => jsonAnswer(true, parsed.pretty));
 }
 
-/** Settings of Connect, which is not offered; empty ones say nothing. */
-export function usesConnect(service: DecodedStruct): boolean {
-  return [...NOT_A_PROXY].some((name) => {
-    const value = service[name];
-    return value instanceof Map ? value.size > 0 : value !== undefined;
-  });
+/**
+ * Settings of Connect, which is not offered. Empty structs of a proxy, as the original writes them for a service that has none, say nothing; an empty `SidecarService`
+ * asks for a sidecar.
+ */
+export function usesConnect({ Proxy: proxy, Connect: connect }: DecodedStruct): boolean {
+  return isSet(proxy) || (connect instanceof Map ? [...connect.values()].some((value) => value instanceof Map || isSet(value)) : isSet(connect));
+}
+
+function isSet(value: Decoded | undefined): boolean {
+  if (value instanceof Map) return [...value.values()].some(isSet);
+  if (Array.isArray(value)) return value.length > 0;
+  return value !== undefined && value !== null && value !== "" && value !== 0 && value !== false;
 }
 
 export function badDuration(fields: DecodedStruct | null, names: readonly string[] = DEFINITION_DURATIONS): string | null {

@@ -8,8 +8,8 @@ import type { Endpoint } from "../../base/endpoint.ts";
 import { AllowList } from "../network.ts";
 import { Streams, type StreamCodec } from "../streams.ts";
 import { UdpSocket } from "../udp-socket.ts";
+import { PRACTICE_HOST } from "./actor.ts";
 
-const HOST = "127.0.0.1";
 const EXCHANGES = 3;
 const DATAGRAMS_PER_EXCHANGE = 3;
 const MESSAGE_BYTES = 512;
@@ -43,14 +43,14 @@ export async function* practiseOnWire(codec: StreamCodec): AsyncGenerator<void, 
 class Wire {
   readonly #streams: Streams;
   readonly #allow: AllowList;
-  #at: Endpoint = { ip: HOST, port: 0 };
+  #at: Endpoint = { ip: PRACTICE_HOST, port: 0 };
   #udp: UdpSocket | null = null;
   #dialled = 0;
   #answered = 0;
   #datagrams = 0;
 
   constructor(codec: StreamCodec) {
-    const allow = AllowList.parse([HOST]);
+    const allow = AllowList.parse([PRACTICE_HOST]);
     assert(allow.ok);
     this.#allow = allow.value;
     // Compressed it takes codes of two lengths, as what agents tell each other does.
@@ -69,8 +69,8 @@ class Wire {
   }
 
   async open(): Promise<void> {
-    this.#at = { ip: HOST, port: await this.#streams.listen(this.#at) };
-    this.#udp = await UdpSocket.bind({ ip: HOST, port: 0 }, this.#allow, {
+    this.#at = { ip: PRACTICE_HOST, port: await this.#streams.listen(this.#at) };
+    this.#udp = await UdpSocket.bind({ ip: PRACTICE_HOST, port: 0 }, this.#allow, {
       packets: (batch) => {
         this.#datagrams += batch.length;
       },
@@ -84,7 +84,7 @@ class Wire {
     if (udp === null || this.#dialled === EXCHANGES || this.#streams.open > 0) return;
     this.#dialled += 1;
     this.#streams.dial(this.#dialled, this.#at, TIMEOUT_MS);
-    for (let i = 0; i < DATAGRAMS_PER_EXCHANGE; i += 1) udp.send(new Uint8Array(MESSAGE_BYTES), { ip: HOST, port: udp.port });
+    for (let i = 0; i < DATAGRAMS_PER_EXCHANGE; i += 1) udp.send(new Uint8Array(MESSAGE_BYTES), { ip: PRACTICE_HOST, port: udp.port });
   }
 
   get isOver(): boolean {
