@@ -33,6 +33,8 @@ export interface Member {
 export interface ClusterOptions {
   /** Program of the original; "": ours. */
   readonly peer: string;
+  /** How many of the three run it, the last ones; default: all. */
+  readonly peers?: number;
   readonly multiplier: number;
   /** In network namespaces, so that servers can be cut off. */
   readonly namespaces: boolean;
@@ -61,7 +63,8 @@ export class Cluster {
   }
 
   start(member: Member): void {
-    const { peer, multiplier } = this.#options;
+    const { peers = SERVERS, multiplier } = this.#options;
+    const peer = member.index >= SERVERS - peers ? this.#options.peer : "";
     const config = join(this.work, `${member.name}.json`);
     writeFileSync(config, JSON.stringify({
       node_name: member.name, server: true, bootstrap_expect: SERVERS, data_dir: join(this.work, member.name), bind_addr: member.ip, client_addr: member.clientIp,
@@ -84,8 +87,25 @@ export class Cluster {
     await ended;
   }
 
+  /** Stops its process, as a machine that is being moved, until `resume`. */
+  pause(member: Member): void {
+    member.child?.kill("SIGSTOP");
+  }
+
+  resume(member: Member): void {
+    member.child?.kill("SIGCONT");
+  }
+
   cut(member: Member): void {
     this.#network?.cut(member.index);
+  }
+
+  silence(from: Member, to: Member): void {
+    this.#network?.silence(from.index, to.index);
+  }
+
+  unsilence(from: Member, to: Member): void {
+    this.#network?.unsilence(from.index, to.index);
   }
 
   heal(member: Member): void {

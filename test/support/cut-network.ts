@@ -18,6 +18,9 @@ const TAG_MAX = 1000;
 /** Third byte of both networks. */
 const NETWORKS = 250;
 
+/** An Ethernet address, locally administered. */
+const NOBODY = "02:00:00:00:00:01";
+
 /** The kernel takes a network down after its names are gone: each of a process has names of its own. */
 let made = 0;
 
@@ -64,6 +67,21 @@ export class CutNetwork {
 
   heal(i: number): void {
     ip(`link set ${this.#tag}p${i} master ${this.#tag}p`);
+  }
+
+  /** What host `from` sends to host `to` is lost, and nobody is told: it goes to an address that no interface has. */
+  silence(from: number, to: number): void {
+    const { namespace, peer } = this.#pair(from, to);
+    ip(`-n ${namespace} neigh replace ${peer} lladdr ${NOBODY} dev eth0 nud permanent`);
+  }
+
+  unsilence(from: number, to: number): void {
+    const { namespace, peer } = this.#pair(from, to);
+    ip(`-n ${namespace} neigh del ${peer} dev eth0`);
+  }
+
+  #pair(from: number, to: number): { readonly namespace: string; readonly peer: string } {
+    return { namespace: (this.hosts[from] as CutHost).namespace, peer: (this.hosts[to] as CutHost).ip };
   }
 
   /** Removes what there is of it, cables first: a namespace may linger with the sockets of its dead. Processes in it should have ended. */

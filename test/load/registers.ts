@@ -1,0 +1,56 @@
+/**
+ * Three servers through faults, one after the other, while clients look: is the history of their registers linearizable, does a lock have one holder, and do all servers
+ * end with the same state? Some of the servers may run the original. Prints a JSON report; exit 1 when something must not be.
+ */
+import { parseArgs } from "node:util";
+import { SeededRandom } from "../../src/base/random.ts";
+import { Cluster } from "./failover-cluster.ts";
+import { FAULTS } from "./faults.ts";
+import { playRegisters } from "./register-play.ts";
+
+const USAGE = `usage: node dist/test/load/registers.js [--faults N] [--seed N] [--multiplier M] [--originals N] [--program consul]
+
+  --faults 60      how many, drawn from: ${Object.keys(FAULTS).join(", ")}
+  --originals 0    how many of the three servers run the original
+  --program consul the original`;
+
+interface Flags {
+  readonly faults: number;
+  readonly seed: number;
+  readonly multiplier: number;
+  readonly originals: number;
+  readonly program: string;
+}
+
+/** Ends the process where the command line asks for help, or cannot be read. */
+function readFlags(): Flags {
+  const text = (value: string) => ({ type: "string", default: value }) as const;
+  try {
+    const { values } = parseArgs({
+      options: { help: { type: "boolean", short: "h", default: false }, faults: text("60"), seed: text("1"), multiplier: text("1"), originals: text("0"), program: text("consul") },
+    });
+    if (!values.help) return { faults: Number(values.faults), seed: Number(values.seed), multiplier: Number(values.multiplier), originals: Number(values.originals), program: values.program };
+    process.stdout.write(`${USAGE}\n`);
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`);
+    process.exit(2);
+  }
+}
+
+const flags = readFlags();
+const random = new SeededRandom(flags.seed);
+const names = Object.keys(FAULTS);
+const faults = Array.from({ length: flags.faults }, () => names[random.below(names.length)] as string);
+const cluster = new Cluster({ peer: flags.originals === 0 ? "" : flags.program, peers: flags.originals, multiplier: flags.multiplier, namespaces: true, net: "" });
+let kept = true;
+// Servers and namespaces would stay behind.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void cluster.close(true).finally(() => process.exit(1)));
+try {
+  const report = await playRegisters(cluster, faults, flags.seed, flags.multiplier, (line) => process.stderr.write(`${line}\n`));
+  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  kept = report.violations.length > 0 || !report.sameState;
+} finally {
+  await cluster.close(kept);
+}
+process.exit(kept ? 1 : 0);
