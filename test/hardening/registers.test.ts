@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cluster } from "../load/failover-cluster.ts";
 import { FAULTS } from "../load/faults.ts";
-import { playRegisters } from "../load/register-play.ts";
+import { playRegisters, STALE_MS_MAX } from "../load/register-play.ts";
 
 /** null when this machine does not let us make network namespaces. */
 function makeCluster(): Cluster | null {
@@ -19,7 +19,7 @@ test("servers killed, paused, cut off, deaf and mute: the history of registers s
   if (cluster === null) return t.skip("cannot make network namespaces here");
   let passed = false;
   t.after(() => cluster.close(!passed));
-  const report = await playRegisters(cluster, Object.keys(FAULTS), 1, 1, (line) => t.diagnostic(line));
+  const report = await playRegisters(cluster, Object.keys(FAULTS), { seed: 1, staleMsMax: STALE_MS_MAX }, (line) => t.diagnostic(line));
   assert.deepEqual({ violations: report.violations, sameState: report.sameState }, { violations: [], sameState: true }, `logs in ${cluster.work}`);
   for (const kind of ["reads", "writes", "swaps", "locks"] as const) assert.ok(report[kind] > 0, `no ${kind} were done`);
   passed = true;

@@ -78,6 +78,10 @@ export class RegisterClients {
     return this.#history.staleReads;
   }
 
+  get staleMsMax(): number {
+    return Math.round(this.#history.staleUsMax / US_PER_MS);
+  }
+
   start(): void {
     const clients = Array.from({ length: CLIENTS }, () => this.#until(() => this.#operate()));
     const lockers = Array.from({ length: LOCKERS }, () => this.#until(() => this.#lock()));

@@ -11,8 +11,8 @@ const FAULT_MS_MORE = 4000;
 /** Faults upon the leader, of all of them. */
 const ON_LEADER = { numerator: 2, denominator: 3 } as const;
 const CALM_MS = 500;
-/** A deposed leader's lease ends before: it may show `default` readers what was true so long ago. */
-const STALE_MS_MAX = 1000;
+/** At `raft_multiplier` 1. A deposed leader's lease ends before: it may show `default` readers what was true so long ago. */
+export const STALE_MS_MAX = 1000;
 const STATE = "/v1/kv/?recurse&stale";
 
 export interface RegisterReport extends ClientCounts {
@@ -20,13 +20,21 @@ export interface RegisterReport extends ClientCounts {
   readonly violations: readonly string[];
   /** Reads in `default` mode that a deposed leader answered with what was no longer so. */
   readonly staleReads: number;
+  /** How old the oldest of them was. */
+  readonly staleMsMax: number;
   readonly sameState: boolean;
 }
 
-export async function playRegisters(cluster: Cluster, faults: readonly string[], seed: number, multiplier: number, say: (line: string) => void): Promise<RegisterReport> {
+export interface PlayOptions {
+  readonly seed: number;
+  /** How old what a `default` read shows may be. */
+  readonly staleMsMax: number;
+}
+
+export async function playRegisters(cluster: Cluster, faults: readonly string[], { seed, staleMsMax }: PlayOptions, say: (line: string) => void): Promise<RegisterReport> {
   for (const member of cluster.members) cluster.start(member);
   await cluster.until("three voters and a leader", () => cluster.calm());
-  const clients = new RegisterClients(cluster, seed, STALE_MS_MAX * multiplier);
+  const clients = new RegisterClients(cluster, seed, staleMsMax);
   const random = new SeededRandom(seed + 1);
   clients.start();
   for (const [i, name] of faults.entries()) {
@@ -44,7 +52,7 @@ export async function playRegisters(cluster: Cluster, faults: readonly string[],
   }
   await clients.stop();
   const sameState = await isSame(cluster);
-  return { faults: faults.length, ...clients.counts, violations: clients.violations, staleReads: clients.staleReads, sameState };
+  return { faults: faults.length, ...clients.counts, violations: clients.violations, staleReads: clients.staleReads, staleMsMax: clients.staleMsMax, sameState };
 }
 
 /** Whether all servers come to have the same keys, values and versions. */

@@ -6,16 +6,18 @@ import { parseArgs } from "node:util";
 import { SeededRandom } from "../../src/base/random.ts";
 import { Cluster } from "./failover-cluster.ts";
 import { FAULTS } from "./faults.ts";
-import { playRegisters } from "./register-play.ts";
+import { playRegisters, STALE_MS_MAX } from "./register-play.ts";
 
-const USAGE = `usage: node dist/test/load/registers.js [--faults N] [--seed N] [--multiplier M] [--originals N] [--program consul]
+const USAGE = `usage: node dist/test/load/registers.js [--faults N] [--kinds NAME,…] [--seed N] [--multiplier M] [--originals N] [--program consul]
 
-  --faults 60      how many, drawn from: ${Object.keys(FAULTS).join(", ")}
-  --originals 0    how many of the three servers run the original
-  --program consul the original`;
+  --faults 60       how many
+  --kinds NAME,…    of which they are drawn; default: ${Object.keys(FAULTS).join(",")}
+  --originals 0     how many of the three servers run the original; its leaders may answer default reads with the past, so these are counted only
+  --program consul  the original`;
 
 interface Flags {
   readonly faults: number;
+  readonly kinds: readonly string[];
   readonly seed: number;
   readonly multiplier: number;
   readonly originals: number;
@@ -27,9 +29,15 @@ function readFlags(): Flags {
   const text = (value: string) => ({ type: "string", default: value }) as const;
   try {
     const { values } = parseArgs({
-      options: { help: { type: "boolean", short: "h", default: false }, faults: text("60"), seed: text("1"), multiplier: text("1"), originals: text("0"), program: text("consul") },
+      options: {
+        help: { type: "boolean", short: "h", default: false },
+        faults: text("60"), kinds: text(Object.keys(FAULTS).join(",")), seed: text("1"), multiplier: text("1"), originals: text("0"), program: text("consul"),
+      },
     });
-    if (!values.help) return { faults: Number(values.faults), seed: Number(values.seed), multiplier: Number(values.multiplier), originals: Number(values.originals), program: values.program };
+    const kinds = values.kinds.split(",");
+    const unknown = kinds.find((kind) => FAULTS[kind] === undefined);
+    if (unknown !== undefined) throw new Error(`--kinds: there is no fault "${unknown}"`);
+    if (!values.help) return { faults: Number(values.faults), kinds, seed: Number(values.seed), multiplier: Number(values.multiplier), originals: Number(values.originals), program: values.program };
     process.stdout.write(`${USAGE}\n`);
     process.exit(0);
   } catch (error) {
@@ -40,14 +48,14 @@ function readFlags(): Flags {
 
 const flags = readFlags();
 const random = new SeededRandom(flags.seed);
-const names = Object.keys(FAULTS);
-const faults = Array.from({ length: flags.faults }, () => names[random.below(names.length)] as string);
+const faults = Array.from({ length: flags.faults }, () => flags.kinds[random.below(flags.kinds.length)] as string);
 const cluster = new Cluster({ peer: flags.originals === 0 ? "" : flags.program, peers: flags.originals, multiplier: flags.multiplier, namespaces: true, net: "" });
 let kept = true;
 // Servers and namespaces would stay behind.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void cluster.close(true).finally(() => process.exit(1)));
 try {
-  const report = await playRegisters(cluster, faults, flags.seed, flags.multiplier, (line) => process.stderr.write(`${line}\n`));
+  const staleMsMax = flags.originals === 0 ? STALE_MS_MAX * flags.multiplier : Infinity;
+  const report = await playRegisters(cluster, faults, { seed: flags.seed, staleMsMax }, (line) => process.stderr.write(`${line}\n`));
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   kept = report.violations.length > 0 || !report.sameState;
 } finally {
