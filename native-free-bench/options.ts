@@ -21,6 +21,7 @@ export const USAGE = `usage: npm run bench -- [options] [word…]
   --against PATH    the original's program; default: serf, if it is on the PATH; none: only ours
   --quick           short windows, small cluster: under 2 minutes
   --runs N          measurements per figure and program (kernels, cluster and start aside)
+  --members LIST    member counts that the calls are measured with; default: 1,50,500
   --nodes N         processes of the cluster
   --cluster-runs N  clusters per program
   --events N        events of the cluster's load, 50 a second
@@ -54,6 +55,7 @@ const SPEC = {
   against: { type: "string" },
   quick: { type: "boolean", default: false },
   runs: { type: "string" },
+  members: { type: "string" },
   nodes: { type: "string" },
   "cluster-runs": { type: "string" },
   events: { type: "string" },
@@ -79,6 +81,7 @@ export function parseOptions(args: readonly string[]): Result<Options> {
   const base = values.quick ? QUICK : FULL;
   const seed = Number(values.seed);
   const runs = Number(values.runs ?? base.runs);
+  const memberCounts = values.members?.split(",").map(Number) ?? base.memberCounts;
   const nodes = Number(values.nodes ?? base.nodes);
   const clusterRuns = Number(values["cluster-runs"] ?? base.clusterRuns);
   const events = Number(values.events ?? (base.eventRate * base.eventLoadMs) / MS_PER_SECOND);
@@ -86,6 +89,7 @@ export function parseOptions(args: readonly string[]): Result<Options> {
   const profile = values.profile ?? base.profile;
   if (!Number.isSafeInteger(seed) || seed < 0) return fail(`not a seed: ${values.seed}`);
   if (!Number.isSafeInteger(runs) || runs < 1) return fail(`not a number of runs: ${values.runs}`);
+  if (!memberCounts.every((count) => Number.isSafeInteger(count) && count >= 1 && count <= MEMBERS_MAX)) return fail(`not a list of member counts from 1 to ${MEMBERS_MAX}: ${values.members}`);
   if (!Number.isSafeInteger(nodes) || nodes < 3 || nodes > NODES_MAX) return fail(`not a number of nodes from 3 to ${NODES_MAX}: ${values.nodes}`);
   if (!Number.isSafeInteger(clusterRuns) || clusterRuns < 1) return fail(`not a number of clusters: ${values["cluster-runs"]}`);
   if (!Number.isSafeInteger(events) || events < 1) return fail(`not a number of events: ${values.events}`);
@@ -98,7 +102,7 @@ export function parseOptions(args: readonly string[]): Result<Options> {
     against: values.against ?? DEFAULT_PEER,
     againstGiven: values.against !== undefined && values.against !== NO_PEER,
     quick: values.quick,
-    scale: { ...base, runs, nodes, clusterRuns, eventLoadMs: (events * MS_PER_SECOND) / base.eventRate, kills, profile },
+    scale: { ...base, runs, memberCounts, nodes, clusterRuns, eventLoadMs: (events * MS_PER_SECOND) / base.eventRate, kills, profile },
     pin: values.pin === "cores",
     net: values.net,
     seed,
@@ -109,6 +113,8 @@ export function parseOptions(args: readonly string[]): Result<Options> {
 
 /** Addresses of one network, with room for a cluster that is still ending. */
 const NODES_MAX = 120;
+/** Announced members, each a name on one address. */
+const MEMBERS_MAX = 5000;
 const MS_PER_SECOND = 1000;
 
 function parse(args: readonly string[]) {

@@ -31,6 +31,7 @@ test("--quick shortens, and --runs and --nodes have the last word", () => {
   assert(quick.scale.windowMs < options().scale.windowMs && quick.scale.runs < options().scale.runs);
   assert.deepEqual([quick.scale.nodes, quick.pin, quick.seed], [7, false, 9]);
   assert.equal(options("--runs", "11").scale.runs, 11);
+  assert.deepEqual([options("--members", "1,7").scale.memberCounts, options().scale.memberCounts], [[1, 7], [1, 50, 500]]);
   const { scale } = options("--nodes", "60", "--cluster-runs", "2", "--events", "1000", "--kills", "0", "--profile", "local");
   assert.deepEqual([scale.nodes, scale.clusterRuns, scale.eventLoadMs, scale.kills, scale.profile], [60, 2, 20_000, 0, "local"]);
   assert.equal(options("--against", "none").againstGiven, false);
@@ -41,6 +42,8 @@ test("what makes no sense is refused", () => {
   assert.match(refusal("--pin", "3"), /pin/);
   assert.match(refusal("--seed", "-1"), /seed/);
   assert.match(refusal("--runs", "0"), /runs/);
+  assert.match(refusal("--members", "1,0"), /member counts/);
+  assert.match(refusal("--members", ""), /member counts/);
   assert.match(refusal("--nodes", "2"), /nodes/);
   assert.match(refusal("--nodes", "121"), /nodes/);
   assert.match(refusal("--cluster-runs", "0"), /clusters/);
