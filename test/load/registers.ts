@@ -37,7 +37,12 @@ function readFlags(): Flags {
     const kinds = values.kinds.split(",");
     const unknown = kinds.find((kind) => FAULTS[kind] === undefined);
     if (unknown !== undefined) throw new Error(`--kinds: there is no fault "${unknown}"`);
-    if (!values.help) return { faults: Number(values.faults), kinds, seed: Number(values.seed), multiplier: Number(values.multiplier), originals: Number(values.originals), program: values.program };
+    const whole = (name: "faults" | "seed" | "multiplier" | "originals", max: number): number => {
+      const value = Number(values[name]);
+      if (values[name] === "" || !Number.isSafeInteger(value) || value < 0 || value > max) throw new Error(`--${name} takes a whole number up to ${max}, not "${values[name]}"`);
+      return value;
+    };
+    if (!values.help) return { faults: whole("faults", 10_000), kinds, seed: whole("seed", 0xffff_ffff), multiplier: whole("multiplier", 10), originals: whole("originals", 3), program: values.program };
     process.stdout.write(`${USAGE}\n`);
     process.exit(0);
   } catch (error) {
