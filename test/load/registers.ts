@@ -37,12 +37,12 @@ function readFlags(): Flags {
     const kinds = values.kinds.split(",");
     const unknown = kinds.find((kind) => FAULTS[kind] === undefined);
     if (unknown !== undefined) throw new Error(`--kinds: there is no fault "${unknown}"`);
-    const whole = (name: "faults" | "seed" | "multiplier" | "originals", max: number): number => {
+    const whole = (name: "faults" | "seed" | "multiplier" | "originals", min: number, max: number): number => {
       const value = Number(values[name]);
-      if (values[name] === "" || !Number.isSafeInteger(value) || value < 0 || value > max) throw new Error(`--${name} takes a whole number up to ${max}, not "${values[name]}"`);
+      if (values[name] === "" || !Number.isSafeInteger(value) || value < min || value > max) throw new Error(`--${name} takes a whole number from ${min} to ${max}, not "${values[name]}"`);
       return value;
     };
-    if (!values.help) return { faults: whole("faults", 10_000), kinds, seed: whole("seed", 0xffff_ffff), multiplier: whole("multiplier", 10), originals: whole("originals", 3), program: values.program };
+    if (!values.help) return { faults: whole("faults", 1, 10_000), kinds, seed: whole("seed", 0, 0xffff_ffff), multiplier: whole("multiplier", 1, 10), originals: whole("originals", 0, 3), program: values.program };
     process.stdout.write(`${USAGE}\n`);
     process.exit(0);
   } catch (error) {
