@@ -11,6 +11,7 @@ import { RECEIVE_BUFFER_BYTES } from "../../src/io/udp-socket.ts";
 import { connectTo, cpuMs, LOAD_KEY, machineLine, socketDrops, startCluster, startEcho, startLoadProgram, stopCluster, threadsCpuMs, watchMembers } from "./load-agents.ts";
 import type { SendReport } from "./packet-sender.ts";
 import type { ProbeReport } from "./prober.ts";
+import { readOrExplain } from "./usage.ts";
 import type { SerfAgent } from "../support/serf-agent.ts";
 
 export interface FloodOptions {
@@ -108,21 +109,8 @@ function missed({ offloadedPercent, lanes, probe, notAlive, socketDrops: drops }
 
 const USAGE = "usage: node dist/test/load/flood.js [--seconds 30] [--warm 5] [--rate 20000] [--lanes 1] [--network 127.0.23]";
 
-/** Ends the process where the command line asks for help, or cannot be read. */
-function readFlags(): Partial<Record<"seconds" | "warm" | "rate" | "lanes" | "network", string>> {
-  const text = { type: "string" } as const;
-  try {
-    const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" }, seconds: text, warm: text, rate: text, lanes: text, network: text } });
-    if (values.help !== true) return values;
-    process.stdout.write(`${USAGE}\n`);
-    process.exit(0);
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`);
-    process.exit(2);
-  }
-}
-
-const values = readFlags();
+const text = { type: "string" } as const;
+const { values } = readOrExplain(USAGE, () => parseArgs({ options: { seconds: text, warm: text, rate: text, lanes: text, network: text } }));
 const report = await flood({
   seconds: Number(values.seconds ?? 30),
   warmSeconds: Number(values.warm ?? 5),

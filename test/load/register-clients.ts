@@ -187,9 +187,10 @@ export class RegisterClients {
   }
 
   #checkSwaps(): void {
+    const followers = this.#versions.map(followersIn);
     for (const { key, expected, version } of this.#swapped) {
-      const between = [...(this.#versions[key] ?? [])].find((other) => other > expected && other < version);
-      if (between !== undefined) this.violations.push(`register ${key} was swapped from version ${expected} to ${version}, but version ${between} was written between them`);
+      const next = followers[key]?.get(expected) ?? version;
+      if (next < version) this.violations.push(`register ${key} was swapped from version ${expected} to ${version}, but version ${next} was written between them`);
     }
   }
 
@@ -200,6 +201,12 @@ export class RegisterClients {
       if (before !== undefined && hold.fromMs < before.toMs) this.violations.push(`session ${hold.session} got the lock ${Math.round(before.toMs - hold.fromMs)} ms before ${before.session} gave it back`);
     }
   }
+}
+
+/** Each version's next one; that of 0, a register never written, is the first. */
+function followersIn(versions: ReadonlySet<number>): ReadonlyMap<number, number> {
+  const sorted = [...versions].sort((a, b) => a - b);
+  return new Map(sorted.map((version, i) => [sorted[i - 1] ?? 0, version]));
 }
 
 function nowUs(): number {

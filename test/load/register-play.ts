@@ -1,7 +1,6 @@
 /** Faults on a cluster, each upon its leader or another server, with clients that look. */
 import { SeededRandom } from "../../src/base/random.ts";
-import type { Cluster, Member } from "./failover-cluster.ts";
-import { pause } from "./failover-cluster.ts";
+import { pause, type Cluster, type Member } from "./failover-cluster.ts";
 import { FAULTS } from "./faults.ts";
 import { RegisterClients, type ClientCounts } from "./register-clients.ts";
 
@@ -37,20 +36,24 @@ export async function playRegisters(cluster: Cluster, faults: readonly string[],
   const clients = new RegisterClients(cluster, seed, staleMsMax);
   const random = new SeededRandom(seed + 1);
   clients.start();
-  for (const [i, name] of faults.entries()) {
-    const leader = (await cluster.leader()) ?? (cluster.members[0] as Member);
-    const onLeader = random.below(ON_LEADER.denominator) < ON_LEADER.numerator;
-    const victim = onLeader ? leader : (cluster.members[random.below(cluster.members.length)] as Member);
-    const { writes, reads, failed } = clients.counts;
-    const end = await (FAULTS[name] as (typeof FAULTS)[string])(cluster, victim);
-    await pause(FAULT_MS_MIN + random.below(FAULT_MS_MORE));
-    end();
-    await cluster.until("three voters and a leader again", () => cluster.calm());
-    await pause(CALM_MS);
-    const { counts, violations } = clients;
-    say(`${i + 1} of ${faults.length}: ${name} ${victim.name}${victim === leader ? " (leader)" : ""}: ${counts.writes - writes} writes, ${counts.reads - reads} reads, ${counts.failed - failed} failed; ${violations.length} violations`);
+  try {
+    for (const [i, name] of faults.entries()) {
+      const leader = (await cluster.leader()) ?? (cluster.members[0] as Member);
+      const onLeader = random.below(ON_LEADER.denominator) < ON_LEADER.numerator;
+      const victim = onLeader ? leader : (cluster.members[random.below(cluster.members.length)] as Member);
+      const { writes, reads, failed } = clients.counts;
+      const end = await (FAULTS[name] as (typeof FAULTS)[string])(cluster, victim);
+      await pause(FAULT_MS_MIN + random.below(FAULT_MS_MORE));
+      end();
+      await cluster.until("three voters and a leader again", () => cluster.calm());
+      await pause(CALM_MS);
+      const { counts, violations } = clients;
+      say(`${i + 1} of ${faults.length}: ${name} ${victim.name}${victim === leader ? " (leader)" : ""}: ${counts.writes - writes} writes, ${counts.reads - reads} reads, ${counts.failed - failed} failed; ${violations.length} violations`);
+    }
+  } finally {
+    // They would ask for ever, and hold up whoever waits for the end of a run that failed.
+    await clients.stop();
   }
-  await clients.stop();
   const sameState = await isSame(cluster);
   return { faults: faults.length, ...clients.counts, violations: clients.violations, staleReads: clients.staleReads, staleMsMax: clients.staleMsMax, sameState };
 }

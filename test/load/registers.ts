@@ -7,6 +7,7 @@ import { SeededRandom } from "../../src/base/random.ts";
 import { Cluster } from "./failover-cluster.ts";
 import { FAULTS } from "./faults.ts";
 import { playRegisters, STALE_MS_MAX } from "./register-play.ts";
+import { readOrExplain } from "./usage.ts";
 
 const USAGE = `usage: node dist/test/load/registers.js [--faults N] [--kinds NAME,…] [--seed N] [--multiplier M] [--originals N] [--program consul]
 
@@ -24,34 +25,21 @@ interface Flags {
   readonly program: string;
 }
 
-/** Ends the process where the command line asks for help, or cannot be read. */
 function readFlags(): Flags {
   const text = (value: string) => ({ type: "string", default: value }) as const;
-  try {
-    const { values } = parseArgs({
-      options: {
-        help: { type: "boolean", short: "h", default: false },
-        faults: text("60"), kinds: text(Object.keys(FAULTS).join(",")), seed: text("1"), multiplier: text("1"), originals: text("0"), program: text("consul"),
-      },
-    });
-    const kinds = values.kinds.split(",");
-    const unknown = kinds.find((kind) => FAULTS[kind] === undefined);
-    if (unknown !== undefined) throw new Error(`--kinds: there is no fault "${unknown}"`);
-    const whole = (name: "faults" | "seed" | "multiplier" | "originals", min: number, max: number): number => {
-      const value = Number(values[name]);
-      if (values[name] === "" || !Number.isSafeInteger(value) || value < min || value > max) throw new Error(`--${name} takes a whole number from ${min} to ${max}, not "${values[name]}"`);
-      return value;
-    };
-    if (!values.help) return { faults: whole("faults", 1, 10_000), kinds, seed: whole("seed", 0, 0xffff_ffff), multiplier: whole("multiplier", 1, 10), originals: whole("originals", 0, 3), program: values.program };
-    process.stdout.write(`${USAGE}\n`);
-    process.exit(0);
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`);
-    process.exit(2);
-  }
+  const { values } = parseArgs({ options: { faults: text("60"), kinds: text(Object.keys(FAULTS).join(",")), seed: text("1"), multiplier: text("1"), originals: text("0"), program: text("consul") } });
+  const kinds = values.kinds.split(",");
+  const unknown = kinds.find((kind) => FAULTS[kind] === undefined);
+  if (unknown !== undefined) throw new Error(`--kinds: there is no fault "${unknown}"`);
+  const whole = (name: "faults" | "seed" | "multiplier" | "originals", min: number, max: number): number => {
+    const value = Number(values[name]);
+    if (values[name] === "" || !Number.isSafeInteger(value) || value < min || value > max) throw new Error(`--${name} takes a whole number from ${min} to ${max}, not "${values[name]}"`);
+    return value;
+  };
+  return { faults: whole("faults", 1, 10_000), kinds, seed: whole("seed", 0, 0xffff_ffff), multiplier: whole("multiplier", 1, 10), originals: whole("originals", 0, 3), program: values.program };
 }
 
-const flags = readFlags();
+const flags = readOrExplain(USAGE, readFlags);
 const random = new SeededRandom(flags.seed);
 const faults = Array.from({ length: flags.faults }, () => flags.kinds[random.below(flags.kinds.length)] as string);
 const cluster = new Cluster({ peer: flags.originals === 0 ? "" : flags.program, peers: flags.originals, multiplier: flags.multiplier, namespaces: true, net: "" });
